@@ -1,0 +1,3 @@
+// base: what every room may use and what knows nothing of PCP's protocols.
+export { BoundsError, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
+export { PM_ERR, PcpError, pmErrStr, type PmErrCode } from "./errors.ts";
