@@ -1,3 +1,17 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
 export { BoundsError, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
 export { PM_ERR, PcpError, pmErrStr, type PmErrCode } from "./errors.ts";
+export {
+  createLog,
+  fdSink,
+  fileSink,
+  type Log,
+  LOG_LEVELS,
+  LOG_TEXT_LIMIT,
+  type LogFormat,
+  type LogLevel,
+  type LogOptions,
+  type LogSink,
+  oneLine,
+} from "./log.ts";
+export { ctime, ctimeShort } from "./time.ts";

@@ -1,0 +1,271 @@
+// What the proxy is told to do: plain read-only data, its defaults, and what differs between two
+// of them. Text becomes settings in settings-table.ts; the TLS decision is in settings-tls.ts.
+// Nothing here reads files, the environment or arguments.
+
+/** A host and a TCP port. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A socket that was open before the process started; `name` is "unknown" when nobody named it. */
+export interface InheritedSocket {
+  readonly fd: number;
+  readonly name: string;
+}
+
+/** Where connections come from (spec proxy.md 6). */
+export interface ListenSettings {
+  /** TCP ports, each once; 0 is a port that the system chooses, on loopback. */
+  readonly ports: readonly number[];
+  /** Ports came from `-p` or PMPROXY_PORT: one that cannot be opened ends the start-up. */
+  readonly portsNamed: boolean;
+  /** Addresses or names, INADDR_ANY and INADDR_LOOPBACK included; empty: all addresses. */
+  readonly interfaces: readonly string[];
+  /** Loopback addresses only, both families (PMPROXY_LOCAL). */
+  readonly localOnly: boolean;
+  /** Path of the unix socket; undefined: none. */
+  readonly socketPath: string | undefined;
+  /** Backlog of listen(2). */
+  readonly maxPending: number;
+  /** TCP keep-alive delay in seconds; 0: off. */
+  readonly keepaliveSeconds: number;
+  readonly inherited: readonly InheritedSocket[];
+}
+
+/** Upper bounds. Times in milliseconds (0 = no limit), sizes in bytes. Section [limits]. */
+export interface LimitSettings {
+  readonly connections: number;
+  /** Bytes held for one direction of one connection before its other side is paused. */
+  readonly connectionBuffer: number;
+  /** From accept to the first byte. */
+  readonly firstByteTimeoutMs: number;
+  /** From the first byte to the end of the PCP greeting, or of the TLS handshake. */
+  readonly handshakeTimeoutMs: number;
+  /** How long a stop waits for replies that are under way. */
+  readonly drainTimeoutMs: number;
+  /** Request line and headers together. */
+  readonly headerBytes: number;
+  readonly headerCount: number;
+  readonly bodyBytes: number;
+  /** Between two requests of one HTTP connection. */
+  readonly httpIdleTimeoutMs: number;
+  /** From the first byte of an HTTP request to its last. */
+  readonly httpRequestTimeoutMs: number;
+}
+
+/** The PCP relay. `pduCeiling` is `-L` in bytes. */
+export interface PcpSettings {
+  readonly enabled: boolean;
+  /** Connecting to a pmcd, in milliseconds; 0: as long as the system tries. */
+  readonly connectTimeoutMs: number;
+  readonly pduCeiling: number;
+}
+
+/** HTTP. */
+export interface HttpSettings {
+  readonly enabled: boolean;
+  /** Bytes of one chunk of a reply. */
+  readonly chunkBytes: number;
+  /** Appended to Access-Control-Allow-Headers after ", "; empty: nothing. */
+  readonly allowHeaders: string;
+  /** Access-Control-Max-Age, seconds. */
+  readonly maxAgeSeconds: number;
+}
+
+/** The RESP relay. */
+export interface RespSettings {
+  readonly enabled: boolean;
+}
+
+/** The key server (Redis, Valkey). Empty user name and password: no authentication. */
+export interface KeyServerSettings {
+  readonly enabled: boolean;
+  readonly servers: readonly HostPort[];
+  readonly username: string;
+  readonly password: string;
+}
+
+/** TLS as pmproxy.conf has it, before tls.conf is looked at; undefined: not set. */
+export interface SecureSettings {
+  /** The text of `secure.enabled`: any prefix of "false" is off, of "true" on (spec proxy.md 10.1). */
+  readonly enabled: string | undefined;
+  readonly certificates: string | undefined;
+  readonly privateKey: string | undefined;
+  readonly authority: string | undefined;
+  readonly cipherList: string | undefined;
+  readonly cipherSuites: string | undefined;
+}
+
+/** TLS to be set up; the texts are paths of PEM files unless said otherwise. */
+export interface TlsSettings {
+  readonly certificates: string;
+  readonly privateKey: string;
+  /** File whose first line opens the private key (`-P`). */
+  readonly passphraseFile: string | undefined;
+  readonly authority: string | undefined;
+  /** Directory of CA files. */
+  readonly authorityDirectory: string | undefined;
+  /** TLS 1.2 ciphers, OpenSSL's syntax. */
+  readonly cipherList: string | undefined;
+  /** TLS 1.3 suites. */
+  readonly cipherSuites: string | undefined;
+  /** A client without an acceptable certificate fails the handshake. */
+  readonly verifyClients: boolean;
+  /** A value came from pmproxy.conf: logged as in spec proxy.md 10.3. */
+  readonly fromProxyConfig: boolean;
+}
+
+/** Following archives. */
+export interface DiscoverSettings {
+  readonly enabled: boolean;
+  /** Directory; undefined: PCP_ARCHIVE_DIR. */
+  readonly path: string | undefined;
+  readonly excludeMetrics: readonly string[];
+  readonly excludeIndoms: readonly string[];
+}
+
+/** Text search. */
+export interface SearchSettings {
+  readonly enabled: boolean;
+  readonly resultCount: number;
+}
+
+/** Time series. */
+export interface SeriesSettings {
+  readonly enabled: boolean;
+  readonly cursorCount: number;
+  readonly streamExpireSeconds: number;
+  readonly streamMaxLength: number;
+}
+
+/** Contexts of /pmapi. */
+export interface WebApiSettings {
+  readonly workMs: number;
+  readonly timeoutMs: number;
+  readonly batchSize: number;
+}
+
+/** Archives that loggers push (/logger). */
+export interface LoggerSettings {
+  readonly enabled: boolean;
+  readonly authenticate: boolean;
+  readonly cached: boolean;
+  readonly workMs: number;
+  readonly timeoutMs: number;
+}
+
+/** Directories from pcp.conf that the server writes to or reads. */
+export interface PathSettings {
+  readonly runDirectory: string;
+  readonly logDirectory: string;
+  readonly tmpDirectory: string;
+  readonly archiveDirectory: string;
+}
+
+/** Everything the server is told. */
+export interface ProxySettings {
+  readonly listen: ListenSettings;
+  readonly limits: LimitSettings;
+  readonly pcp: PcpSettings;
+  readonly http: HttpSettings;
+  readonly resp: RespSettings;
+  readonly keyServer: KeyServerSettings;
+  readonly secure: SecureSettings;
+  /** The decision taken on `secure` and tls.conf; undefined: plain connections only. */
+  readonly tls: TlsSettings | undefined;
+  readonly discover: DiscoverSettings;
+  readonly search: SearchSettings;
+  readonly series: SeriesSettings;
+  readonly webapi: WebApiSettings;
+  readonly logger: LoggerSettings;
+  readonly paths: PathSettings;
+  /** Service advertisement; false with `-A`. */
+  readonly advertise: boolean;
+  /** `-Q`: HTTP without a verified client certificate is answered 403. */
+  readonly certificateRequired: boolean;
+  /** `-S`: /pmapi wants HTTP Basic credentials. */
+  readonly authRequired: boolean;
+  /** `-d`: PCP relay only, spec proxy.md 15. */
+  readonly deprecated: boolean;
+  /** User that the process runs as, for messages; the switch itself happens before. */
+  readonly user: string;
+  /** `-T` in seconds; undefined: until told to stop. */
+  readonly runForSeconds: number | undefined;
+}
+
+/** PCP's port for PCP clients. */
+export const PCP_PORT = 44322;
+/** PCP's port for the REST API; both take every protocol. */
+export const WEB_PORT = 44323;
+/** Default of `-L`, bytes. */
+export const PDU_CEILING = 65536;
+/** The key server when none is configured. */
+export const KEY_SERVER: HostPort = { host: "localhost", port: 6379 };
+
+/** Settings of a proxy that nobody configured. */
+export const DEFAULT_SETTINGS: ProxySettings = {
+  listen: {
+    ports: [PCP_PORT, WEB_PORT],
+    portsNamed: false,
+    interfaces: [],
+    localOnly: false,
+    socketPath: undefined,
+    maxPending: 128,
+    keepaliveSeconds: 45,
+    inherited: [],
+  },
+  limits: {
+    connections: 10_000,
+    connectionBuffer: 1 << 20,
+    firstByteTimeoutMs: 30_000,
+    handshakeTimeoutMs: 10_000,
+    drainTimeoutMs: 5_000,
+    headerBytes: 81_920,
+    headerCount: 128,
+    bodyBytes: 64 << 20,
+    httpIdleTimeoutMs: 300_000,
+    httpRequestTimeoutMs: 60_000,
+  },
+  pcp: { enabled: true, connectTimeoutMs: 5_000, pduCeiling: PDU_CEILING },
+  http: { enabled: true, chunkBytes: 4096, allowHeaders: "", maxAgeSeconds: 86_400 },
+  resp: { enabled: false },
+  keyServer: { enabled: true, servers: [KEY_SERVER], username: "", password: "" },
+  secure: {
+    enabled: undefined,
+    certificates: undefined,
+    privateKey: undefined,
+    authority: undefined,
+    cipherList: undefined,
+    cipherSuites: undefined,
+  },
+  tls: undefined,
+  discover: { enabled: false, path: undefined, excludeMetrics: [], excludeIndoms: [] },
+  search: { enabled: false, resultCount: 10 },
+  series: {
+    enabled: false,
+    cursorCount: 256,
+    streamExpireSeconds: 86_400,
+    streamMaxLength: 8_640,
+  },
+  webapi: { workMs: 2_000, timeoutMs: 5_000, batchSize: 256 },
+  logger: {
+    enabled: true,
+    authenticate: false,
+    cached: false,
+    workMs: 2_000,
+    timeoutMs: 600_000,
+  },
+  paths: {
+    runDirectory: "/run/pcp",
+    logDirectory: "/var/log/pcp",
+    tmpDirectory: "/var/lib/pcp/tmp",
+    archiveDirectory: "/var/log/pcp/pmlogger",
+  },
+  advertise: true,
+  certificateRequired: false,
+  authRequired: false,
+  deprecated: false,
+  user: "pcp",
+  runForSeconds: undefined,
+};

@@ -1,0 +1,46 @@
+// The proxy as its starter sees it: what `startProxy` takes and gives. Types only, so that the
+// command can be tested with a stand-in.
+
+import type { Log } from "../base/mod.ts";
+import type { ProxySettings } from "./settings.ts";
+
+/** One line of the port table (spec proxy.md 5.1). */
+export interface PortRow {
+  readonly ok: boolean;
+  /** Descriptor; -1 when the socket could not be opened. */
+  readonly fd: number;
+  /** The port asked for (0: chosen by the system); undefined for a unix socket. */
+  readonly port: number | undefined;
+  readonly family: "inet" | "ipv6" | "unix";
+  /** As given: address, INADDR_ANY, INADDR_LOOPBACK, or the path of a unix socket. */
+  readonly address: string;
+}
+
+/** State for a dump on demand and for /-/status; only JSON values. */
+export interface ProxyStatus {
+  readonly [name: string]: unknown;
+}
+
+/** What the server tells its starter. */
+export interface ProxyHooks {
+  /** The server cannot go on, e.g. its last listening socket failed; the starter ends the process. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+/** A running proxy. */
+export interface Proxy {
+  readonly rows: readonly PortRow[];
+  /** Takes over the live settings of `settings`; the others stay as they are. */
+  reload(settings: ProxySettings): void;
+  status(): ProxyStatus;
+  /** Stops accepting, lets replies under way finish for at most `ms`; then everything is closed. */
+  drain(ms: number): Promise<void>;
+  /** Closes everything now and removes the unix socket. Harmless when repeated. */
+  close(): void;
+}
+
+/**
+ * Opens the sockets and serves. Throws a PcpError listing the failures when no request port can be
+ * opened, or when one of the named ports cannot.
+ */
+export type StartProxy = (settings: ProxySettings, log: Log, hooks: ProxyHooks) => Promise<Proxy>;
