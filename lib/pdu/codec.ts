@@ -1,0 +1,63 @@
+// The PDU table, and decoding and encoding of any PDU through it (spec pdu.md 2, 3).
+// Decoding gives a Pdu or throws PcpError PM_ERR_IPC that names the PDU and the offset; unknown
+// types are data (kind "unknown"), because each peer reacts to them in its own way.
+import { BoundsError, PcpError, PM_ERR, Reader, Writer } from "../base/mod.ts";
+import type { PduEntry } from "./codec-entry.ts";
+import { SESSION_ENTRIES } from "./codec-session.ts";
+import { HEADER_BYTES, readHeader } from "./frame.ts";
+import type { Pdu, PduKind } from "./types.ts";
+
+/** Every PDU type, in order of its number. */
+export const PDU_TABLE: readonly PduEntry[] = [...SESSION_ENTRIES].toSorted(
+  (a, b) => a.type - b.type,
+);
+
+const byType: ReadonlyMap<number, PduEntry> = new Map(PDU_TABLE.map((row) => [row.type, row]));
+const byKind: ReadonlyMap<PduKind, PduEntry> = new Map(
+  PDU_TABLE.flatMap((row) => row.kinds.map((kind) => [kind, row] as const)),
+);
+
+/** PCP's name of a type number; a hexadecimal number for one that is not in the table. */
+export const pduTypeName = (type: number): string =>
+  byType.get(type)?.name ?? `0x${(type >>> 0).toString(16)}`;
+
+/**
+ * Decodes one whole PDU, as a framer hands it out. Byte arrays in the result share its memory.
+ * Throws PcpError: PM_ERR_IPC for a malformed PDU or one whose length differs from its header's.
+ */
+export function decodePdu(bytes: Uint8Array): Pdu {
+  const { length, type, from } = readHeader(bytes);
+  const row = byType.get(type);
+  if (length !== bytes.length)
+    throw new PcpError(
+      PM_ERR.IPC,
+      `malformed ${pduTypeName(type)} PDU, offset 0: length ${length} in ${bytes.length} bytes`,
+    );
+  if (row === undefined) return { kind: "unknown", from, type, body: bytes.subarray(HEADER_BYTES) };
+  try {
+    return row.decode(from, new Reader(bytes, HEADER_BYTES));
+  } catch (error) {
+    if (error instanceof BoundsError)
+      throw new PcpError(PM_ERR.IPC, `malformed ${row.name} PDU: ${error.message}`, {
+        cause: error,
+      });
+    throw error;
+  }
+}
+
+/**
+ * Encodes one PDU, header included.
+ * Throws PcpError PM_ERR_ARG when a count or length is outside what the layout can carry.
+ */
+export function encodePdu(pdu: Pdu): Uint8Array {
+  const out = new Writer();
+  if (pdu.kind === "unknown") {
+    out.i32(0).i32(pdu.type).i32(pdu.from).put(pdu.body);
+  } else {
+    const row = byKind.get(pdu.kind);
+    if (row === undefined) throw new PcpError(PM_ERR.ARG, `no PDU of kind ${pdu.kind}`);
+    out.i32(0).i32(row.type).i32(pdu.from);
+    row.encode(pdu, out);
+  }
+  return out.patchI32(0, out.length).finish();
+}

@@ -1,0 +1,23 @@
+// pdu: the PDU protocol as bytes and data: framing, codecs, and the client side of a connection.
+export { decodePdu, encodePdu, PDU_TABLE, pduTypeName } from "./codec.ts";
+export type { Direction, PduEntry } from "./codec-entry.ts";
+export {
+  CLIENT_PDU_CEILING,
+  createFramer,
+  type Framer,
+  type FramerPhase,
+  type Header,
+  HEADER_BYTES,
+  NO_CEILING,
+  readHeader,
+} from "./frame.ts";
+export {
+  ATTRIBUTE,
+  CREDS_VERSION_WORD,
+  FEATURE,
+  FROM_ANON,
+  PDU_TYPE,
+  PDU_VERSION,
+  STATE_CHANGE,
+} from "./types.ts";
+export type * from "./types.ts";
