@@ -1,0 +1,97 @@
+# The front door: every verb of the house, one line of purpose each (`make help`).
+# Needs node and npm only. Bun comes from node_modules at the pinned version, never from PATH,
+# and no package's install script is run.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The platform, in the words of the @oven/bun-* packages
+os := $(shell uname -s | tr A-Z a-z)
+arch := $(patsubst x86_64,x64,$(patsubst amd64,x64,$(patsubst arm64,aarch64,$(shell uname -m))))
+libc := $(if $(filter linux,$(os)),$(if $(wildcard /lib/ld-musl-*),-musl))
+platform := $(os)-$(arch)$(libc)
+
+version := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
+bun_version := $(shell sed -n 's/^    "bun": "\([0-9.]*\)".*/\1/p' package.json | head -n 1)
+commit = $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
+
+BUN := node_modules/@oven/bun-$(platform)/bin/bun
+modules := node_modules/.package-lock.json
+sources := $(shell find cmd lib -type f) package.json package-lock.json tsconfig.json
+binary := dist/pcpbox
+
+# What the executable is built with. The autoload switches are a matter of safety: without them a
+# bunfig.toml or .env in the working directory runs code in, or sets variables of, the program.
+compile = $(BUN) build --compile --bytecode --format=esm --minify-whitespace --minify-syntax \
+  --sourcemap --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+  --compile-autoload-package-json --define 'PCPBOX_VERSION="$(version)"' \
+  --define 'PCPBOX_COMMIT="$(commit)"' --define 'PCPBOX_TARGET="$(1)"' \
+  --target=bun-$(1) --outfile=$(2) cmd/main.ts
+
+# Every platform of `make dist`: name here = name in the file, x64/arm64 as Bun's targets say it
+targets := linux-x64 linux-arm64 linux-x64-musl linux-arm64-musl darwin-x64 darwin-arm64 windows-x64
+target := $(subst aarch64,arm64,$(platform))
+
+.PHONY: run test check bench fuzz build install dist man clean help
+
+run: $(binary) ## build and start the proxy in the foreground, with no configuration
+	@exec $(binary) proxy -f $(ARGS)
+
+test: $(modules) $(binary) ## everything: sets up what is missing, runs all tests (ARGS="tests/pdu")
+	@tests/setup/peers.sh
+	@$(BUN) tests/setup/suite.ts $(ARGS)
+
+check: $(modules) ## format, lint, types, layering, duplicates
+	$(BUN) fmt --check
+	node_modules/.bin/oxlint --deny-warnings
+	$(BUN) check
+	$(BUN) test tests/tidy.test.ts tests/duplicates.test.ts
+
+bench: $(modules) $(binary) ## measure against the real programs, alternating (minutes)
+	$(BUN) tests/bench/run.ts $(ARGS)
+
+fuzz: $(modules) ## random input against every decoder, for as long as asked (ARGS)
+	$(BUN) tests/fuzz/run.ts $(ARGS)
+
+build: $(binary) ## dist/pcpbox for this platform
+
+install: $(binary) ## copy to $(DESTDIR)$(PREFIX)/bin, with links named pmproxy and pmlogextract
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(binary) $(DESTDIR)$(PREFIX)/bin/pcpbox
+	ln -sf pcpbox $(DESTDIR)$(PREFIX)/bin/pmproxy
+	ln -sf pcpbox $(DESTDIR)$(PREFIX)/bin/pmlogextract
+
+dist: $(modules) ## executables for all platforms in dist/, with SHA256SUMS
+	@rm -f dist/pcpbox-*
+	$(foreach t,$(targets),$(call compile,$(t),dist/pcpbox-$(version)-$(t))$(newline))
+	cd dist && $$(command -v sha256sum || echo shasum -a 256) pcpbox-$(version)-* > SHA256SUMS
+
+man: $(binary) ## manual pages in dist/man
+	@mkdir -p dist/man
+	$(binary) help --man dist/man
+
+clean: ## remove what was built (not node_modules)
+	rm -rf dist/* .cache
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb purpose; do \
+	  printf '  make %-8s %s\n' "$$verb" "$$purpose"; done
+
+PREFIX ?= /usr/local
+
+define newline
+
+
+endef
+
+$(binary): $(modules) $(sources)
+	$(call compile,$(target),$@)
+
+$(modules): package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@test -x $(BUN) || { echo "make: no Bun for this platform at $(BUN)" >&2; exit 1; }
+	@test "$$($(BUN) --version)" = "$(bun_version)" || { echo "make: $(BUN) is not $(bun_version)" >&2; exit 1; }
+	@touch $@

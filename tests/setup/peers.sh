@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Installs the real programs that tests compare against, on a Debian machine and as root:
+#   - this release's PCP with its test suite, Redis, and small tools, as packages;
+#   - the current PCP and Valkey (Debian sid) in a root of their own, so that both releases are there.
+# Quick when everything is present. Installs nothing, says what is missing and exits 0 where it may
+# not install (not root, not Debian, PCPBOX_PEERS=no): the tests of missing peers are then skipped aloud.
+# Starts no service and leaves the machine's own configuration alone.
+#
+# PCP_CURRENT_ROOT  folder of the current PCP's root (default /var/cache/pcp-current/root)
+# PCPBOX_PEERS=no   install nothing
+set -euo pipefail
+
+packages=(pcp pcp-conf pcp-testsuite python3-pcp redis-server openssl procps util-linux
+  libsasl2-modules sasl2-bin dbus avahi-daemon avahi-utils debootstrap)
+current=${PCP_CURRENT_ROOT:-/var/cache/pcp-current/root}
+current_packages=pcp,pcp-testsuite,python3-pcp,valkey-server
+export DEBIAN_FRONTEND=noninteractive
+
+say() { echo "peers: $*" >&2; }
+
+# The packages that are not installed, one per line
+missing_packages() {
+  local installed
+  installed=" $(dpkg-query -W -f='${Package}/${db:Status-Status} ' "${packages[@]}" 2>/dev/null || true)"
+  for package in "${packages[@]}"; do
+    [[ $installed == *" $package/installed "* ]] || echo "$package"
+  done
+}
+
+machine_ready() {
+  [ -z "$(missing_packages)" ] && [ -d /run/pcp ] &&
+    [ -s /var/lib/pcp/pmns/root ] && [ -s /var/lib/pcp/pmns/stdpmid ]
+}
+
+current_ready() {
+  [ -x "$current/usr/bin/pminfo" ] && [ -x "$current/usr/lib/pcp/bin/pmproxy" ] &&
+    [ -x "$current/usr/bin/valkey-server" ] && [ -s "$current/var/lib/pcp/pmns/root" ]
+}
+
+# Runs a command with daemons kept from starting. PCP's post-installation script calls systemctl with
+# a PATH of its own and fails where systemd is installed but did not boot the machine, so a stub is
+# mounted over the program itself, in a mount namespace that ends with the command.
+without_services() {
+  local status=0
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    policy=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+  fi
+  if [ -e /usr/bin/systemctl ] && [ ! -d /run/systemd/system ]; then
+    unshare -m --propagation private bash -euc '
+      stub=$(mktemp)
+      printf "#!/bin/sh\nexit 0\n" >"$stub"
+      chmod 755 "$stub"
+      mount --bind "$stub" /usr/bin/systemctl
+      rm -f "$stub"
+      exec "$@"' without_services "$@" || status=$?
+  else
+    "$@" || status=$?
+  fi
+  return $status
+}
+
+install_packages() {
+  local wanted
+  mapfile -t wanted < <(missing_packages)
+  if [ ${#wanted[@]} -gt 0 ]; then
+    say "installing ${wanted[*]}"
+    local get=(apt-get install -y -q --no-install-recommends "${wanted[@]}")
+    without_services "${get[@]}" >"$log" 2>&1 ||
+      { apt-get update -q >>"$log" 2>&1 && without_services "${get[@]}" >>"$log" 2>&1; } ||
+      { tail -n 20 "$log" >&2; return 1; }
+  fi
+  install -d -o pcp -g pcp -m 775 /run/pcp
+  if [ ! -s /var/lib/pcp/pmns/root ] || [ ! -s /var/lib/pcp/pmns/stdpmid ]; then
+    (cd /var/lib/pcp/pmns && ./Make.stdpmid && ./Rebuild -s) >"$log" 2>&1 ||
+      { tail -n 20 "$log" >&2; return 1; }
+  fi
+}
+
+# Runs a command inside the root $1, with /proc, /dev and /sys mounted in a namespace that ends with it
+inside() {
+  unshare -m --propagation private bash -euc '
+    root=$1
+    shift
+    mount --bind /proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    mount --rbind /sys "$root/sys"
+    exec chroot "$root" "$@"' inside "$@"
+}
+
+# Builds the root beside its place and moves it there when it is whole, one builder at a time
+install_current() {
+  local new=$current.new
+  mkdir -p "$(dirname "$current")"
+  exec 9>"$current.lock"
+  flock 9
+  ! current_ready || return 0
+  say "installing the current PCP and Valkey in $current (about 1 GB, some minutes)"
+  rm -rf --one-file-system "$new"
+  {
+    debootstrap --variant=minbase --include=ca-certificates sid "$new" &&
+      printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" &&
+      chmod 755 "$new/usr/sbin/policy-rc.d" &&
+      inside "$new" apt-get install -y -q --no-install-recommends ${current_packages//,/ } &&
+      inside "$new" sh -c 'install -d -o pcp -g pcp -m 775 /run/pcp &&
+        cd /var/lib/pcp/pmns && { [ -s stdpmid ] || ./Make.stdpmid; } && ./Rebuild -s &&
+        rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*'
+  } >"$current.log" 2>&1 || { tail -n 20 "$current.log" >&2; return 1; }
+  rm -rf --one-file-system "$current"
+  mv "$new" "$current"
+}
+
+! { machine_ready && current_ready; } || exit 0
+if [ "${PCPBOX_PEERS:-}" = no ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  command -v dpkg-query >/dev/null && say "not installed:" $(missing_packages)
+  current_ready || say "no current PCP in $current"
+  say "run tests/setup/peers.sh as root on Debian to install them; their tests are skipped"
+  exit 0
+fi
+log=$(mktemp)
+policy=""
+trap 'rm -f "$log" $policy' EXIT
+if ! machine_ready; then install_packages || say "packages could not be installed; their tests are skipped"; fi
+if ! current_ready; then install_current || say "the current PCP could not be installed; its tests are skipped"; fi
