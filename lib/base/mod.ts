@@ -1,6 +1,7 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
 export { BoundsError, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
 export { PM_ERR, PcpError, pmErrStr, type PmErrCode } from "./errors.ts";
+export * from "./limits.ts";
 export {
   createLog,
   fdSink,

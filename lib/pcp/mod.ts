@@ -1,0 +1,7 @@
+// pcp: the vocabulary of PCP, without any input or output: identifiers, types, units, values,
+// results, labels, names and host specifications.
+export * from "./hostspec.ts";
+export * from "./ids.ts";
+export * from "./result.ts";
+export * from "./types.ts";
+export * from "./units.ts";
