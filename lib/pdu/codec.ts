@@ -3,14 +3,24 @@
 // types are data (kind "unknown"), because each peer reacts to them in its own way.
 import { BoundsError, PcpError, PM_ERR, Reader, Writer } from "../base/mod.ts";
 import type { PduEntry } from "./codec-entry.ts";
+import { LABEL_ENTRIES } from "./codec-label.ts";
+import { METADATA_ENTRIES } from "./codec-metadata.ts";
+import { NAME_ENTRIES } from "./codec-names.ts";
+import { REQUEST_ENTRIES } from "./codec-request.ts";
+import { RESULT_ENTRIES } from "./codec-result.ts";
 import { SESSION_ENTRIES } from "./codec-session.ts";
 import { HEADER_BYTES, readHeader } from "./frame.ts";
 import type { Pdu, PduKind } from "./types.ts";
 
 /** Every PDU type, in order of its number. */
-export const PDU_TABLE: readonly PduEntry[] = [...SESSION_ENTRIES].toSorted(
-  (a, b) => a.type - b.type,
-);
+export const PDU_TABLE: readonly PduEntry[] = [
+  ...SESSION_ENTRIES,
+  ...REQUEST_ENTRIES,
+  ...RESULT_ENTRIES,
+  ...METADATA_ENTRIES,
+  ...NAME_ENTRIES,
+  ...LABEL_ENTRIES,
+].toSorted((a, b) => a.type - b.type);
 
 const byType: ReadonlyMap<number, PduEntry> = new Map(PDU_TABLE.map((row) => [row.type, row]));
 const byKind: ReadonlyMap<PduKind, PduEntry> = new Map(

@@ -1,5 +1,12 @@
 // pdu: the PDU protocol as bytes and data: framing, codecs, and the client side of a connection.
 export { decodePdu, encodePdu, PDU_TABLE, pduTypeName } from "./codec.ts";
+export {
+  encodeFetch,
+  encodeNamesRequest,
+  encodeProfile,
+  nameRequestBytes,
+} from "./codec-request.ts";
+export { encodeResult } from "./codec-result.ts";
 export type { Direction, PduEntry } from "./codec-entry.ts";
 export {
   CLIENT_PDU_CEILING,
@@ -16,8 +23,10 @@ export {
   CREDS_VERSION_WORD,
   FEATURE,
   FROM_ANON,
+  LABEL_TYPE,
   PDU_TYPE,
   PDU_VERSION,
   STATE_CHANGE,
+  TEXT_TYPE,
 } from "./types.ts";
 export type * from "./types.ts";

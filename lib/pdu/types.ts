@@ -2,6 +2,7 @@
 // flags, attribute codes, state-change bits (spec pdu.md 2, 3, 10.4). No behaviour.
 // Names and texts are JavaScript strings; bytes that are not UTF-8 become U+FFFD in them.
 import type { PmErrCode } from "../base/mod.ts";
+import type { Desc, Indom, InstanceId, Pmid, ResultView } from "../pcp/mod.ts";
 
 /** PDU type numbers (spec pdu.md 2). */
 export const PDU_TYPE = {
@@ -132,7 +133,212 @@ export interface UnknownPdu extends From {
   readonly body: Uint8Array;
 }
 
+/** What a profile says about one instance domain (spec pdu.md 3.3). */
+export interface ProfileRule {
+  readonly indom: Indom;
+  /** 0: all instances but the listed ones; 1: only the listed ones. */
+  readonly state: number;
+  readonly instances: ArrayLike<number>;
+}
+
+/** PROFILE: which instances the following fetches of `context` ask for (spec pdu.md 3.3). */
+export interface ProfilePdu extends From {
+  readonly kind: "profile";
+  readonly context: number;
+  /** For domains without a rule: 0 include all, 1 exclude all. */
+  readonly state: number;
+  readonly rules: readonly ProfileRule[];
+}
+
+/** FETCH (spec pdu.md 3.4). */
+export interface FetchPdu extends From {
+  readonly kind: "fetch";
+  readonly context: number;
+  readonly pmids: readonly Pmid[];
+}
+
+/** HIGHRES_FETCH (spec pdu.md 3.4). */
+export interface HighresFetchPdu extends From {
+  readonly kind: "highres-fetch";
+  readonly context: number;
+  readonly pmids: readonly Pmid[];
+}
+
+/** RESULT: a fetch reply, or a store request; `result` lies in the PDU (spec pdu.md 3.5). */
+export interface ResultPdu extends From {
+  readonly kind: "result";
+  readonly result: ResultView;
+}
+
+/** HIGHRES_RESULT (spec pdu.md 3.6). */
+export interface HighresResultPdu extends From {
+  readonly kind: "highres-result";
+  readonly result: ResultView;
+}
+
+/** DESC_REQ (spec pdu.md 3.7). */
+export interface DescReqPdu extends From {
+  readonly kind: "desc-req";
+  readonly pmid: Pmid;
+}
+
+/** DESC (spec pdu.md 3.8). */
+export interface DescPdu extends From {
+  readonly kind: "desc";
+  readonly desc: Desc;
+}
+
+/** DESC_IDS (spec pdu.md 3.9). */
+export interface DescIdsPdu extends From {
+  readonly kind: "desc-ids";
+  readonly pmids: readonly Pmid[];
+}
+
+/** DESCS, in request order; a metric without descriptor has `pmid` PM_ID_NULL (spec pdu.md 3.9). */
+export interface DescsPdu extends From {
+  readonly kind: "descs";
+  readonly descs: readonly Desc[];
+}
+
+/** INSTANCE_REQ: all (-1, ""), by id (id, ""), or by name (-1, name) (spec pdu.md 3.10). */
+export interface InstanceReqPdu extends From {
+  readonly kind: "instance-req";
+  readonly indom: Indom;
+  readonly instance: InstanceId;
+  readonly name: string;
+}
+
+/** One instance; a reply by id has instance -1, a reply by name has name "" (spec pdu.md 3.10). */
+export interface InstanceEntry {
+  readonly instance: InstanceId;
+  readonly name: string;
+}
+
+/** INSTANCE (spec pdu.md 3.10). */
+export interface InstancePdu extends From {
+  readonly kind: "instance";
+  readonly indom: Indom;
+  readonly instances: readonly InstanceEntry[];
+}
+
+/** Bits of TEXT_REQ's type word (spec pdu.md 3.11). */
+export const TEXT_TYPE = { ONELINE: 1, HELP: 2, PMID: 4, INDOM: 8, DIRECT: 16 } as const;
+
+/** TEXT_REQ; `ident` is a PMID or InDom, `type` TEXT_TYPE bits (spec pdu.md 3.11). */
+export interface TextReqPdu extends From {
+  readonly kind: "text-req";
+  readonly ident: number;
+  readonly type: number;
+}
+
+/** TEXT; `ident` is right only when a little-endian machine sent it: ignore (spec pdu.md 3.11). */
+export interface TextPdu extends From {
+  readonly kind: "text";
+  readonly ident: number;
+  readonly text: string;
+}
+
+/** PMNS_IDS: `status` counts the resolved names in a reply, 0 in a request (spec pdu.md 3.14). */
+export interface PmnsIdsPdu extends From {
+  readonly kind: "pmns-ids";
+  readonly status: number;
+  readonly pmids: readonly Pmid[];
+}
+
+/** PMNS_NAMES; `statuses`, one per name, 0 leaf or 1 non-leaf, may be absent (spec pdu.md 3.15). */
+export interface PmnsNamesPdu extends From {
+  readonly kind: "pmns-names";
+  readonly names: readonly string[];
+  readonly statuses?: readonly number[];
+}
+
+/** PMNS_CHILD; `subtype` 1 asks for status words as well (spec pdu.md 3.16). */
+export interface PmnsChildPdu extends From {
+  readonly kind: "pmns-child";
+  readonly subtype: number;
+  readonly name: string;
+}
+
+/** PMNS_TRAVERSE; `subtype` is 0 (spec pdu.md 3.16). */
+export interface PmnsTraversePdu extends From {
+  readonly kind: "pmns-traverse";
+  readonly subtype: number;
+  readonly name: string;
+}
+
+/** Levels of LABEL_REQ and LABEL; exactly one bit (spec pdu.md 3.12). */
+export const LABEL_TYPE = {
+  CONTEXT: 1,
+  DOMAIN: 2,
+  INDOM: 4,
+  CLUSTER: 8,
+  ITEM: 16,
+  INSTANCES: 32,
+} as const;
+
+/** LABEL_REQ: `ident` is what the level of `type` is told by (spec pdu.md 3.12). */
+export interface LabelReqPdu extends From {
+  readonly kind: "label-req";
+  readonly ident: number;
+  readonly type: number;
+}
+
+/** Where one label lies in its set's JSON text, in bytes (spec pdu.md 3.12). */
+export interface LabelIndex {
+  /** The name without its quotes. */
+  readonly nameOffset: number;
+  readonly nameLength: number;
+  /** One LABEL_TYPE bit, 0x40 compound, 0x80 optional. */
+  readonly flags: number;
+  /** The value, with the quotes of a string. */
+  readonly valueOffset: number;
+  readonly valueLength: number;
+}
+
+/** One label set of a LABEL; `json` shares memory with the PDU (spec pdu.md 3.12). */
+export interface LabelSetEntry {
+  /** -1, or the instance for LABEL_TYPE.INSTANCES. */
+  readonly instance: InstanceId;
+  /** 0, or an error code below 0 in place of labels. */
+  readonly error: PmErrCode;
+  readonly labels: readonly LabelIndex[];
+  readonly json: Uint8Array;
+}
+
+/** LABEL (spec pdu.md 3.12). */
+export interface LabelPdu extends From {
+  readonly kind: "label";
+  readonly ident: number;
+  readonly type: number;
+  readonly sets: readonly LabelSetEntry[];
+}
+
 /** Every PDU, told apart by `kind`. */
-export type Pdu = ErrorPdu | ChallengePdu | CredsPdu | AttrPdu | ControlPdu | UnknownPdu;
+export type Pdu =
+  | ErrorPdu
+  | ChallengePdu
+  | CredsPdu
+  | AttrPdu
+  | ControlPdu
+  | UnknownPdu
+  | ProfilePdu
+  | FetchPdu
+  | HighresFetchPdu
+  | ResultPdu
+  | HighresResultPdu
+  | DescReqPdu
+  | DescPdu
+  | DescIdsPdu
+  | DescsPdu
+  | InstanceReqPdu
+  | InstancePdu
+  | TextReqPdu
+  | TextPdu
+  | PmnsIdsPdu
+  | PmnsNamesPdu
+  | PmnsChildPdu
+  | PmnsTraversePdu
+  | LabelReqPdu
+  | LabelPdu;
 /** The kinds of Pdu. */
 export type PduKind = Pdu["kind"];

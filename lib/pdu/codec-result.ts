@@ -1,0 +1,195 @@
+// Layouts of RESULT and HIGHRES_RESULT around the value sets of lib/pcp (spec pdu.md 3.5, 3.6, 4).
+// A decoded result is a view on the PDU: nothing is copied. Refuses value sets that break the
+// placement rules and event arrays whose records leave their block, as 7.2.1 does.
+import {
+  checkValueSets,
+  measureValueSets,
+  PM_TYPE,
+  PM_VAL,
+  type ResultInit,
+  ResultView,
+  type ValueSetCursor,
+  writeValueSets,
+} from "../pcp/mod.ts";
+import { type Reader, viewOf, type Writer } from "../base/mod.ts";
+import { entry, malformed, pad4, type PduEntry } from "./codec-entry.ts";
+import { type HighresResultPdu, PDU_TYPE, type ResultPdu } from "./types.ts";
+
+const RESULT_SETS_AT = 24;
+const HIGHRES_SETS_AT = 32;
+const NSEC_PER_USEC = 1000;
+const TWO_TO_32 = 0x100000000;
+
+/** Bytes of a record head by block type: 9 has 32-bit seconds, 10 has 64-bit ones. */
+const EVENT_HEAD = 16;
+const HIGHRES_EVENT_HEAD = 24;
+/** A record of this flag has a count of lost records and no parameters. */
+const EVENT_MISSED = 0x80000000;
+const PARAMETER_HEAD = 8;
+
+function checkEventBlock(name: string, view: DataView, block: number, highres: boolean): void {
+  const end = block + (view.getUint32(block) & 0xffffff);
+  const head = highres ? HIGHRES_EVENT_HEAD : EVENT_HEAD;
+  if (end - block < 8) throw malformed(name, block, "event array without a count");
+  const records = view.getInt32(block + 4);
+  if (records < 0 || records > (end - block - 8) / head)
+    throw malformed(name, block + 4, `${records} event records do not fit their block`);
+  let at = block + 8;
+  for (let record = 0; record < records; record++) {
+    if (end - at < head) throw malformed(name, at, "event record cut short");
+    const flags = view.getUint32(at + head - 8);
+    const parameters = (flags & EVENT_MISSED) !== 0 ? 0 : view.getInt32(at + head - 4);
+    at += head;
+    if (parameters < 0 || parameters > (end - at) / PARAMETER_HEAD)
+      throw malformed(name, at - 4, `${parameters} event parameters do not fit their block`);
+    for (let parameter = 0; parameter < parameters; parameter++) {
+      if (end - at < PARAMETER_HEAD) throw malformed(name, at, "event parameter cut short");
+      const length = view.getUint32(at + 4) & 0xffffff;
+      // The padding after the last parameter may lie outside vlen.
+      if (length < 4 || length > end - at - 4)
+        throw malformed(name, at + 4, `event parameter of ${length} bytes leaves its block`);
+      at += 4 + pad4(length);
+    }
+  }
+}
+
+function checkEvents(name: string, view: DataView, sets: ValueSetCursor): void {
+  while (sets.next()) {
+    if (sets.valfmt === PM_VAL.INSITU) continue;
+    for (let i = 0; i < sets.numval; i++) {
+      const block = sets.block(i);
+      const type = view.getUint8(block);
+      if (type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT)
+        checkEventBlock(name, view, block, type === PM_TYPE.HIGHRES_EVENT);
+    }
+  }
+}
+
+function readSets(
+  name: string,
+  body: Reader,
+  sec: number,
+  nsec: number,
+  numpmid: number,
+): ResultView {
+  const { bytes, position, end } = body;
+  const blocksAt = checkValueSets(bytes, position, end, numpmid);
+  const result = new ResultView(bytes, { sec, nsec }, numpmid, position);
+  if (blocksAt < end) checkEvents(name, viewOf(bytes), result.sets());
+  return result;
+}
+
+/** Reads an int64 of a time stamp; doubles hold every time there is. */
+function readTimeWord(name: string, body: Reader): number {
+  const at = body.position;
+  const high = body.i32();
+  const value = high * TWO_TO_32 + body.u32();
+  if (!Number.isSafeInteger(value)) throw malformed(name, at, "time stamp out of range");
+  return value;
+}
+
+const writeTimeWord = (value: number, out: Writer): void => {
+  out.i32(Math.floor(value / TWO_TO_32)).u32(value);
+};
+
+/** Copies sets and blocks of a view to byte `setsAt` of `out`, moving the block indexes along. */
+function copySets(result: ResultView, setsAt: number, out: Writer): void {
+  const { bytes } = result;
+  const view = viewOf(bytes);
+  const sets = result.sets();
+  let setsEnd = result.setsAt;
+  let blocksAt = -1;
+  let end = -1;
+  while (sets.next()) {
+    setsEnd = sets.offset + (sets.numval > 0 ? 12 + 8 * sets.numval : 8);
+    if (sets.numval <= 0 || sets.valfmt === PM_VAL.INSITU) continue;
+    if (blocksAt < 0) blocksAt = sets.block(0);
+    const last = sets.block(sets.numval - 1);
+    end = last + pad4(view.getUint32(last) & 0xffffff);
+  }
+  const start = out.length;
+  out.put(bytes.subarray(result.setsAt, setsEnd));
+  if (blocksAt < 0) return;
+  out.put(bytes.subarray(blocksAt, end));
+  // Byte B of `bytes` is now byte B + shift of the PDU, and its index counts from byte 0.
+  const shift = setsAt + (setsEnd - result.setsAt) - blocksAt;
+  for (const again = result.sets(); again.next();) {
+    if (again.valfmt === PM_VAL.INSITU) continue;
+    const values = start + again.offset - result.setsAt + 12;
+    for (let i = 0; i < again.numval; i++)
+      out.patchI32(values + 8 * i + 4, (again.block(i) + shift) / 4);
+  }
+}
+
+const resultEntry = entry<ResultPdu>({
+  type: PDU_TYPE.RESULT,
+  name: "RESULT",
+  directions: ["D>C", "A>D", "C>D", "D>A"],
+  kinds: ["result"],
+  decode(from, body) {
+    const sec = body.u32();
+    const nsec = body.u32() * NSEC_PER_USEC;
+    const numpmid = body.i32();
+    return { kind: "result", from, result: readSets("RESULT", body, sec, nsec, numpmid) };
+  },
+  encode({ result }, out) {
+    const { sec, nsec } = result.timestamp;
+    out
+      .u32(sec)
+      .u32(Math.floor(nsec / NSEC_PER_USEC))
+      .i32(result.numpmid);
+    copySets(result, RESULT_SETS_AT, out);
+  },
+});
+
+const highresResultEntry = entry<HighresResultPdu>({
+  type: PDU_TYPE.HIGHRES_RESULT,
+  name: "HIGHRES_RESULT",
+  directions: ["D>C"],
+  kinds: ["highres-result"],
+  decode(from, body) {
+    const numpmid = body.i32();
+    const sec = readTimeWord("HIGHRES_RESULT", body);
+    const nsec = readTimeWord("HIGHRES_RESULT", body);
+    return {
+      kind: "highres-result",
+      from,
+      result: readSets("HIGHRES_RESULT", body, sec, nsec, numpmid),
+    };
+  },
+  encode({ result }, out) {
+    out.i32(result.numpmid);
+    writeTimeWord(result.timestamp.sec, out);
+    writeTimeWord(result.timestamp.nsec, out);
+    copySets(result, HIGHRES_SETS_AT, out);
+  },
+});
+
+/** Rows of the PDU table for results. */
+export const RESULT_ENTRIES: readonly PduEntry[] = [resultEntry, highresResultEntry];
+
+/**
+ * RESULT, or HIGHRES_RESULT when `highres`, of values that a program holds (spec pdu.md 3.5, 3.6).
+ * Throws PcpError PM_ERR_TOOBIG, PM_ERR_TYPE or PM_ERR_ARG for values that have no encoding.
+ */
+export function encodeResult(from: number, result: ResultInit, highres: boolean): Uint8Array {
+  const size = measureValueSets(result.sets);
+  const setsAt = highres ? HIGHRES_SETS_AT : RESULT_SETS_AT;
+  const bytes = new Uint8Array(setsAt + size.sets + size.blocks);
+  const view = viewOf(bytes);
+  const { sec, nsec } = result.timestamp;
+  view.setInt32(0, bytes.length);
+  view.setInt32(4, highres ? PDU_TYPE.HIGHRES_RESULT : PDU_TYPE.RESULT);
+  view.setInt32(8, from);
+  if (highres) {
+    view.setInt32(12, result.sets.length);
+    view.setBigInt64(16, BigInt(sec));
+    view.setBigInt64(24, BigInt(nsec));
+  } else {
+    view.setUint32(12, sec);
+    view.setUint32(16, Math.floor(nsec / NSEC_PER_USEC));
+    view.setInt32(20, result.sets.length);
+  }
+  writeValueSets(bytes, setsAt, result.sets, size);
+  return bytes;
+}
