@@ -1,7 +1,26 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
 export { BoundsError, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
-export { PM_ERR, PcpError, pmErrStr, type PmErrCode } from "./errors.ts";
+export {
+  asPcpError,
+  PM_ERR,
+  PcpError,
+  pmErrCode,
+  type PmErrCode,
+  pmErrStr,
+  pmErrSymbol,
+} from "./errors.ts";
 export * from "./limits.ts";
+export {
+  closeOnExec,
+  type FileLimit,
+  monotonicNanoseconds,
+  openFileLimit,
+  raiseOpenFileLimit,
+  sendUnixDatagram,
+  setProcessName,
+  type SocketName,
+  socketName,
+} from "./libc.ts";
 export {
   createLog,
   fdSink,

@@ -1,0 +1,256 @@
+// The few calls of the C library that Bun does not offer, through bun:ffi. The library is opened on
+// the first call, never at start-up, so that light verbs do not pay for it. Refuses, with a PcpError
+// whose code is a negated errno, where there is no such library (Windows) or the call fails; every
+// caller has a degraded way.
+
+import type * as Ffi from "bun:ffi";
+import { PcpError } from "./errors.ts";
+
+// Numbers of Linux where the kernel's headers differ from those of darwin.
+const LINUX = process.platform === "linux";
+const ENOSYS = LINUX ? 38 : 78;
+const ENAMETOOLONG = LINUX ? 36 : 63;
+const EMSGSIZE = LINUX ? 90 : 40;
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = LINUX ? 10 : 30;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0x80000;
+const SOL_SOCKET = LINUX ? 1 : 0xffff;
+const SO_TYPE = LINUX ? 3 : 0x1008;
+const SO_ACCEPTCONN = LINUX ? 30 : 2;
+const MSG_NOSIGNAL = LINUX ? 0x4000 : 0;
+const MSG_DONTWAIT = LINUX ? 0x40 : 0x80;
+const RLIMIT_NOFILE = LINUX ? 7 : 8;
+const PR_SET_NAME = 15;
+const CLOCK_MONOTONIC = LINUX ? 1 : 6;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+/** Bytes of sun_path: longer socket paths are refused. */
+const SUN_PATH = LINUX ? 108 : 104;
+/** Bytes of a thread name of Linux without its final NUL. */
+const COMM_BYTES = 15;
+const SOCKADDR_BYTES = 128;
+/** No datagram of ours comes near this. */
+const DATAGRAM_BYTES = 64 * 1024;
+
+const SYMBOLS = {
+  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
+  close: { args: ["i32"], returns: "i32" },
+  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
+  getrlimit: { args: ["i32", "ptr"], returns: "i32" },
+  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+} as const;
+const LINUX_SYMBOLS = {
+  prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+  __errno_location: { args: [], returns: "ptr" },
+} as const;
+const DARWIN_SYMBOLS = { __error: { args: [], returns: "ptr" } } as const;
+
+/** Names to try, in this order: glibc, then musl by its architecture; darwin has one. */
+function libraryNames(): readonly string[] {
+  if (process.platform === "darwin") return ["/usr/lib/libSystem.B.dylib"];
+  if (!LINUX) return [];
+  const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
+  return ["libc.so.6", `libc.musl-${arch}.so.1`, `/lib/ld-musl-${arch}.so.1`];
+}
+
+function bind() {
+  // Not an import at the top: bun:ffi is loaded with the library, at the first call.
+  const ffi = import.meta.require("bun:ffi") as typeof Ffi;
+  const names = libraryNames();
+  const reasons: string[] = [];
+  for (const name of names) {
+    try {
+      if (!LINUX) {
+        const { symbols } = ffi.dlopen(name, { ...SYMBOLS, ...DARWIN_SYMBOLS });
+        return { ...symbols, prctl: null, fcntl: null, errnoAt: symbols.__error, ffi };
+      }
+      const { symbols } = ffi.dlopen(name, { ...SYMBOLS, ...LINUX_SYMBOLS });
+      return { ...symbols, errnoAt: symbols.__errno_location, ffi };
+    } catch (cause) {
+      reasons.push(cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+  const why = names.length === 0 ? `none known for ${process.platform}` : reasons.join("; ");
+  throw new PcpError(-ENOSYS, `the C library cannot be used: ${why}`);
+}
+
+type Libc = ReturnType<typeof bind>;
+let bound: Libc | PcpError | undefined;
+
+/** The library, or the same error at every call: a missing library is looked for once. */
+function libc(): Libc {
+  if (bound === undefined) {
+    try {
+      bound = bind();
+    } catch (cause) {
+      if (!(cause instanceof PcpError)) throw cause;
+      bound = cause;
+    }
+  }
+  if (bound instanceof PcpError) throw bound;
+  return bound;
+}
+
+/** The error of the call just made; to be asked for before anything else is called. */
+function failed(library: Libc, call: string): PcpError {
+  const at = library.errnoAt();
+  const errno = at === null ? 0 : library.ffi.read.i32(at, 0);
+  const name = process.getBuiltinModule("node:util").getSystemErrorName(-errno);
+  return new PcpError(-errno, `${call}: ${name}`);
+}
+
+/**
+ * Gives this process the name that `ps -e`, `top` and `pidof` show: at most 15 bytes of UTF-8,
+ * longer ones are cut as the kernel does. Linux only: elsewhere PcpError with ENOSYS.
+ */
+export function setProcessName(name: string): void {
+  const library = libc();
+  if (library.prctl === null) throw new PcpError(-ENOSYS, "prctl: Linux only");
+  const text = new Uint8Array(COMM_BYTES + 1);
+  new TextEncoder().encodeInto(name, text.subarray(0, COMM_BYTES));
+  if (library.prctl(PR_SET_NAME, text, 0n, 0n, 0n) !== 0) throw failed(library, "prctl");
+}
+
+/** Soft and hard limit of open files; RLIM_INFINITY is the largest 64-bit number (darwin 2^63-1). */
+export interface FileLimit {
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** getrlimit(RLIMIT_NOFILE). Errors: PcpError with the negated errno. */
+export function openFileLimit(): FileLimit {
+  const library = libc();
+  const limit = new BigUint64Array(2);
+  if (library.getrlimit(RLIMIT_NOFILE, limit) !== 0) throw failed(library, "getrlimit");
+  return { soft: limit[0] ?? 0n, hard: limit[1] ?? 0n };
+}
+
+/** Raises the soft limit of open files to the hard one (spec proxy.md 4.1); returns what holds then. */
+export function raiseOpenFileLimit(): FileLimit {
+  const library = libc();
+  const { soft, hard } = openFileLimit();
+  if (soft === hard) return { soft, hard };
+  const wanted = new BigUint64Array([hard, hard]);
+  if (library.setrlimit(RLIMIT_NOFILE, wanted) !== 0) throw failed(library, "setrlimit");
+  return openFileLimit();
+}
+
+/** CLOCK_MONOTONIC in nanoseconds: Bun's `process.hrtime` counts from the start of the process. */
+export function monotonicNanoseconds(): bigint {
+  const library = libc();
+  const time = new BigInt64Array(2);
+  if (library.clock_gettime(CLOCK_MONOTONIC, time) !== 0) throw failed(library, "clock_gettime");
+  return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
+}
+
+/** sockaddr_un of a path; a path that starts with NUL is an abstract name, without a final NUL. */
+function unixAddress(path: Uint8Array): Uint8Array {
+  const abstract = path[0] === 0;
+  const size = 2 + path.length + (abstract ? 0 : 1);
+  if (path.length === 0 || size > 2 + SUN_PATH)
+    throw new PcpError(
+      -ENAMETOOLONG,
+      `unix socket path of ${path.length} bytes, 1 to ${SUN_PATH - 1} are possible`,
+    );
+  const address = new Uint8Array(size);
+  if (LINUX) new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  else address.set([size, AF_UNIX]);
+  address.set(path, 2);
+  return address;
+}
+
+/**
+ * Sends one datagram to a unix socket and closes the sending end. `path` is in bytes and abstract
+ * when its first byte is 0. Never blocks: a receiver whose queue is full is an error.
+ * Errors: PcpError with the negated errno (ENOENT, ECONNREFUSED, EAGAIN, …).
+ */
+export function sendUnixDatagram(path: Uint8Array, data: Uint8Array): void {
+  const address = unixAddress(path);
+  if (data.length > DATAGRAM_BYTES)
+    throw new PcpError(-EMSGSIZE, `datagram of ${data.length} bytes, at most ${DATAGRAM_BYTES}`);
+  const library = libc();
+  const fd = library.socket(AF_UNIX, SOCK_DGRAM | (LINUX ? SOCK_CLOEXEC : 0), 0);
+  if (fd < 0) throw failed(library, "socket");
+  try {
+    const flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    const sent = library.sendto(fd, data, data.length, flags, address, address.length);
+    if (sent < 0) throw failed(library, "sendto");
+  } finally {
+    library.close(fd);
+  }
+}
+
+/** What an inherited descriptor is: `address` is a path, "@name" or an IP address as text. */
+export interface SocketName {
+  readonly family: "tcp4" | "tcp6" | "unix";
+  /** Empty for an unnamed unix socket. */
+  readonly address: string;
+  /** 0 for unix. */
+  readonly port: number;
+  /** Whether it is a stream socket that listens. */
+  readonly listening: boolean;
+}
+
+function socketOption(library: Libc, fd: number, option: number): number {
+  const value = new Int32Array(1);
+  const size = new Uint32Array([4]);
+  if (library.getsockopt(fd, SOL_SOCKET, option, value, size) !== 0)
+    throw failed(library, "getsockopt");
+  return value[0] ?? 0;
+}
+
+function ipv6Text(bytes: Uint8Array): string {
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    (((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0)).toString(16),
+  );
+  // The URL parser knows the canonical short form.
+  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
+}
+
+/**
+ * Local address and kind of a socket descriptor. Errors: PcpError, negated errno (ENOTSOCK, EBADF);
+ * ENOSYS for an address family other than IPv4, IPv6 and unix.
+ */
+export function socketName(fd: number): SocketName {
+  const library = libc();
+  const address = new Uint8Array(SOCKADDR_BYTES);
+  const size = new Uint32Array([SOCKADDR_BYTES]);
+  if (library.getsockname(fd, address, size) !== 0) throw failed(library, "getsockname");
+  const listening =
+    socketOption(library, fd, SO_TYPE) === SOCK_STREAM &&
+    socketOption(library, fd, SO_ACCEPTCONN) !== 0;
+  const view = new DataView(address.buffer);
+  const family = LINUX ? view.getUint16(0, true) : view.getUint8(1);
+  if (family === AF_UNIX) {
+    const path = address.subarray(2, Math.min(size[0] ?? 0, SOCKADDR_BYTES));
+    const text = new TextDecoder();
+    if (path[0] === 0 && path.length > 1)
+      return { family: "unix", address: `@${text.decode(path.subarray(1))}`, port: 0, listening };
+    const end = path.indexOf(0);
+    const name = text.decode(end < 0 ? path : path.subarray(0, end));
+    return { family: "unix", address: name, port: 0, listening };
+  }
+  const port = view.getUint16(2);
+  if (family === AF_INET)
+    return { family: "tcp4", address: address.subarray(4, 8).join("."), port, listening };
+  if (family === AF_INET6)
+    return { family: "tcp6", address: ipv6Text(address.subarray(8, 24)), port, listening };
+  throw new PcpError(-ENOSYS, `descriptor ${fd} has address family ${family}`);
+}
+
+/**
+ * Marks a descriptor to be closed in programs started from here. Linux only (elsewhere ENOSYS:
+ * fcntl(2) has variable arguments, which darwin's ARM calling convention passes differently).
+ */
+export function closeOnExec(fd: number): void {
+  const library = libc();
+  if (library.fcntl === null) throw new PcpError(-ENOSYS, "fcntl: Linux only");
+  if (library.fcntl(fd, F_SETFD, FD_CLOEXEC) !== 0) throw failed(library, "fcntl");
+}

@@ -1,0 +1,119 @@
+// Goal: the calls of the C library work for real on this machine (name seen by the kernel, limits seen
+// by the kernel, datagrams received by another program), and failures are PcpErrors with the errno.
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  monotonicNanoseconds,
+  openFileLimit,
+  PcpError,
+  raiseOpenFileLimit,
+  sendUnixDatagram,
+  socketName,
+  utf8,
+} from "../../lib/base/mod.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "libc-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const library = join(import.meta.dir, "../../lib/base/mod.ts");
+
+/** Runs `body` with the room `base` in scope as `base` in a process of its own. */
+function script(body: string): string {
+  const source = `import * as base from ${JSON.stringify(library)};\n${body}`;
+  const child = Bun.spawnSync([process.execPath, "-e", source]);
+  expect(child.stderr.toString()).toBe("");
+  return child.stdout.toString();
+}
+
+function codeOf(action: () => void): number {
+  try {
+    action();
+  } catch (cause) {
+    if (cause instanceof PcpError) return cause.code;
+    throw cause;
+  }
+  return 0;
+}
+
+/** The descriptor of a listening node:net server of this process, found by its port. */
+function descriptorsOf(port: number): number[] {
+  const found: number[] = [];
+  for (let fd = 3; fd < 256; fd++) {
+    try {
+      if (socketName(fd).port === port) found.push(fd);
+    } catch (cause) {
+      if (!(cause instanceof PcpError)) throw cause;
+    }
+  }
+  return found;
+}
+
+describe.skipIf(process.platform !== "linux")("the C library", () => {
+  test("the process name is what the kernel shows, cut at 15 bytes", () => {
+    const body = `
+      base.setProcessName("pmproxy");
+      const first = await Bun.file("/proc/self/comm").text();
+      base.setProcessName("a-name-longer-than-fifteen");
+      console.log(first.trim(), (await Bun.file("/proc/self/comm").text()).trim());`;
+    expect(script(body)).toBe("pmproxy a-name-longer-t\n");
+  });
+
+  test("the soft limit of open files is raised to the hard one", () => {
+    const { hard } = openFileLimit();
+    const body = `
+      const { readFileSync } = require("node:fs");
+      const seen = () => /open files +(\\d+) +(\\d+)/.exec(readFileSync("/proc/self/limits", "utf8")).slice(1);
+      const after = base.raiseOpenFileLimit();
+      console.log(seen().join(" "), String(after.soft), String(after.hard));`;
+    const source = `import * as base from ${JSON.stringify(library)};\n${body}`;
+    const limited = ["sh", "-c", `ulimit -Sn 64; exec "$0" -e "$1"`, process.execPath, source];
+    const child = Bun.spawnSync(limited);
+    expect(child.stdout.toString()).toBe(`${hard} ${hard} ${hard} ${hard}\n`);
+    expect(raiseOpenFileLimit().soft).toBe(hard);
+  });
+
+  test("the monotonic clock is the kernel's, not the process's", () => {
+    const before = monotonicNanoseconds();
+    const uptime = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+    expect(monotonicNanoseconds()).toBeGreaterThanOrEqual(before);
+    // /proc/uptime also counts suspended time, so it is the upper bound
+    expect(Number(before / 1_000_000_000n)).toBeLessThanOrEqual(uptime + 1);
+    expect(before).toBeGreaterThan(0n);
+  });
+
+  test("a socket's name, family and state", async () => {
+    const four = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => four.once("listening", resolve));
+    const { port } = four.address() as AddressInfo;
+    const [fd] = descriptorsOf(port);
+    expect(fd).toBeDefined();
+    expect(socketName(fd ?? -1)).toEqual({
+      family: "tcp4",
+      address: "127.0.0.1",
+      port,
+      listening: true,
+    });
+    four.close();
+  });
+
+  test("failures carry the negated errno and the call's name", () => {
+    const send = (path: string): number => codeOf(() => sendUnixDatagram(utf8(path), utf8("x")));
+    expect(send(join(folder, "nobody"))).toBe(-2);
+    expect(send("\0nobody-there")).toBe(-111);
+    expect(send("x".repeat(108))).toBe(-36);
+    expect(send("")).toBe(-36);
+    expect(codeOf(() => sendUnixDatagram(utf8("/x"), new Uint8Array(65537)))).toBe(-90);
+    expect(codeOf(() => socketName(999))).toBe(-9);
+    expect(() => sendUnixDatagram(utf8("/nowhere/x"), utf8("x"))).toThrow("sendto: ENOENT");
+  });
+
+  test("bun:ffi is no import of the room", async () => {
+    const path = join(import.meta.dir, "../../lib/base/libc.ts");
+    const imports = new Bun.Transpiler({ loader: "ts" }).scanImports(await Bun.file(path).text());
+    const atTop = imports.filter(({ kind }) => kind === "import-statement");
+    expect(atTop.map((entry) => entry.path)).toEqual(["./errors.ts"]);
+  });
+});
