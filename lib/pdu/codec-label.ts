@@ -1,16 +1,9 @@
 // Layouts of LABEL_REQ and LABEL (spec pdu.md 3.12). JSON texts stay bytes and are not parsed here.
-// Refuses sets, index records and texts that leave the PDU or their text, and bytes after the end.
+// Refuses sets, index records and texts that leave the PDU or their text, and bytes after the end
+// of a LABEL; those after a LABEL_REQ are ignored, as 6.0.3 does.
 import { asInstance } from "../pcp/mod.ts";
 import type { Writer } from "../base/mod.ts";
-import {
-  entry,
-  expectEnd,
-  malformed,
-  pad4,
-  type PduEntry,
-  readCount,
-  unsendable,
-} from "./codec-entry.ts";
+import { entry, malformed, pad4, type PduEntry, readCount, unsendable } from "./codec-entry.ts";
 import {
   type LabelIndex,
   type LabelPdu,
@@ -34,7 +27,6 @@ const labelReqEntry = entry<LabelReqPdu>({
   decode(from, body) {
     const ident = body.u32();
     const type = body.i32();
-    expectEnd("LABEL_REQ", body);
     return { kind: "label-req", from, ident, type };
   },
   encode(pdu, out) {

@@ -1,5 +1,6 @@
 // Layouts of the metadata PDUs: descriptors, instances and help text (spec pdu.md 3.7 to 3.11).
-// Refuses counts and name lengths outside the PDU; tolerates what either 6.0.3 or 7.2.1 tolerates.
+// Refuses counts and name lengths outside the PDU. Bytes after the end of a request are ignored
+// where 6.0.3 or 7.2.1 ignores them; replies, and DESC_REQ, must have their exact length.
 import { asIndom, asInstance, asPmid, type Desc } from "../pcp/mod.ts";
 import type { Reader, Writer } from "../base/mod.ts";
 import {
@@ -84,8 +85,7 @@ const descIdsEntry = entry<DescIdsPdu>({
     const status = body.i32();
     if (status !== DESC_IDS_STATUS)
       throw malformed("DESC_IDS", 12, `first word ${status}, ${DESC_IDS_STATUS} wanted`);
-    const pmids = readPmids(body, readCount("DESC_IDS", body, 4));
-    expectEnd("DESC_IDS", body);
+    const pmids = readPmids(body, readCount("DESC_IDS", body, 4, 1));
     return { kind: "desc-ids", from, pmids };
   },
   encode(pdu, out) {
@@ -122,7 +122,6 @@ const instanceReqEntry = entry<InstanceReqPdu>({
     body.skip(8);
     const instance = asInstance(body.i32());
     const name = textOf(readName("INSTANCE_REQ", body));
-    expectEnd("INSTANCE_REQ", body);
     return { kind: "instance-req", from, indom, instance, name };
   },
   encode(pdu, out) {
@@ -162,7 +161,6 @@ const textReqEntry = entry<TextReqPdu>({
   name: "TEXT_REQ",
   directions: ["C>D", "D>A"],
   kinds: ["text-req"],
-  // 6.0.3 answers a TEXT_REQ with bytes after the type word, so such bytes are let pass.
   decode: (from, body) => ({ kind: "text-req", from, ident: body.u32(), type: body.i32() }),
   encode(pdu, out) {
     out.u32(pdu.ident).i32(pdu.type);

@@ -1,10 +1,10 @@
 // Layouts of the name space PDUs (spec pdu.md 3.14 to 3.16). The same type carries requests and
 // replies; a request's own rules (one PMID, no status words) are for whoever serves it.
 // Refuses counts and lengths outside the PDU and a name total that is too small for the names.
+// Bytes after the last name or PMID are ignored, as 6.0.3 does.
 import { PcpError } from "../base/mod.ts";
 import {
   entry,
-  expectEnd,
   malformed,
   type PduEntry,
   readCount,
@@ -29,8 +29,7 @@ const idsEntry = entry<PmnsIdsPdu>({
   kinds: ["pmns-ids"],
   decode(from, body) {
     const status = body.i32();
-    const pmids = readPmids(body, readCount("PMNS_IDS", body, 4));
-    expectEnd("PMNS_IDS", body);
+    const pmids = readPmids(body, readCount("PMNS_IDS", body, 4, 1));
     return { kind: "pmns-ids", from, status, pmids };
   },
   encode(pdu, out) {
@@ -67,7 +66,6 @@ const namesEntry = entry<PmnsNamesPdu>({
         throw malformed("PMNS_NAMES", 12, `${total} bytes of names announced, more found`);
       names.push(textOf(bytes));
     }
-    expectEnd("PMNS_NAMES", body);
     return statuses === 0
       ? { kind: "pmns-names", from, names }
       : { kind: "pmns-names", from, names, statuses: status };
@@ -98,7 +96,6 @@ const childEntry = entry<PmnsChildPdu>({
   decode(from, body) {
     const subtype = body.i32();
     const name = textOf(readName("PMNS_CHILD", body));
-    expectEnd("PMNS_CHILD", body);
     return { kind: "pmns-child", from, subtype, name };
   },
   encode(pdu, out) {
@@ -115,7 +112,6 @@ const traverseEntry = entry<PmnsTraversePdu>({
   decode(from, body) {
     const subtype = body.i32();
     const name = textOf(readName("PMNS_TRAVERSE", body));
-    expectEnd("PMNS_TRAVERSE", body);
     return { kind: "pmns-traverse", from, subtype, name };
   },
   encode(pdu, out) {
