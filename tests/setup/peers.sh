@@ -78,15 +78,18 @@ install_packages() {
   fi
 }
 
-# Runs a command inside the root $1, with /proc, /dev and /sys mounted in a namespace that ends with it
+# Runs a command inside the root $1. Mounts and processes have name spaces of their own that end with
+# it: the packages start pmcd and pmlogger whatever policy-rc.d says.
 inside() {
-  unshare -m --propagation private bash -euc '
+  unshare -m -p -f --propagation private bash -euc '
     root=$1
     shift
-    mount --bind /proc "$root/proc"
+    mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     mount --rbind /sys "$root/sys"
-    exec chroot "$root" "$@"' inside "$@"
+    status=0
+    chroot "$root" "$@" || status=$?
+    exit $status' inside "$@"
 }
 
 # Builds the root beside its place and moves it there when it is whole, one builder at a time
@@ -103,7 +106,7 @@ install_current() {
       printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" &&
       chmod 755 "$new/usr/sbin/policy-rc.d" &&
       inside "$new" apt-get install -y -q --no-install-recommends ${current_packages//,/ } &&
-      inside "$new" sh -c 'install -d -o pcp -g pcp -m 775 /run/pcp &&
+      inside "$new" sh -c 'rm -rf /run/pcp && install -d -o pcp -g pcp -m 775 /run/pcp &&
         cd /var/lib/pcp/pmns && { [ -s stdpmid ] || ./Make.stdpmid; } && ./Rebuild -s &&
         rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*'
   } >"$current.log" 2>&1 || { tail -n 20 "$current.log" >&2; return 1; }
