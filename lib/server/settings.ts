@@ -1,6 +1,6 @@
-// What the proxy is told to do: plain read-only data, its defaults, and what differs between two
-// of them. Text becomes settings in settings-table.ts; the TLS decision is in settings-tls.ts.
-// Nothing here reads files, the environment or arguments.
+// What the proxy is told to do: plain read-only data and its defaults, nothing else. Text becomes
+// settings in settings-values.ts; the TLS decision is in settings-tls.ts. Nothing here reads files,
+// the environment or arguments.
 
 /** A host and a TCP port. */
 export interface HostPort {
@@ -92,6 +92,8 @@ export interface SecureSettings {
   readonly enabled: string | undefined;
   readonly certificates: string | undefined;
   readonly privateKey: string | undefined;
+  /** File whose first line opens the private key (`-P`); not an option of the file. */
+  readonly passphraseFile: string | undefined;
   readonly authority: string | undefined;
   readonly cipherList: string | undefined;
   readonly cipherSuites: string | undefined;
@@ -101,7 +103,6 @@ export interface SecureSettings {
 export interface TlsSettings {
   readonly certificates: string;
   readonly privateKey: string;
-  /** File whose first line opens the private key (`-P`). */
   readonly passphraseFile: string | undefined;
   readonly authority: string | undefined;
   /** Directory of CA files. */
@@ -235,6 +236,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     enabled: undefined,
     certificates: undefined,
     privateKey: undefined,
+    passphraseFile: undefined,
     authority: undefined,
     cipherList: undefined,
     cipherSuites: undefined,
