@@ -55,12 +55,11 @@ export function decodePdu(bytes: Uint8Array): Pdu {
   }
 }
 
-/**
- * Encodes one PDU, header included.
- * Throws PcpError PM_ERR_ARG when a count or length is outside what the layout can carry.
- */
-export function encodePdu(pdu: Pdu): Uint8Array {
-  const out = new Writer();
+/** First buffer of encodePdu; most PDUs fit. */
+const FIRST_BYTES = 256;
+
+function writePdu(pdu: Pdu, room: number): Writer {
+  const out = new Writer(room);
   if (pdu.kind === "unknown") {
     out.i32(0).i32(pdu.type).i32(pdu.from).put(pdu.body);
   } else {
@@ -69,5 +68,16 @@ export function encodePdu(pdu: Pdu): Uint8Array {
     out.i32(0).i32(row.type).i32(pdu.from);
     row.encode(pdu, out);
   }
-  return out.patchI32(0, out.length).finish();
+  return out.patchI32(0, out.length);
+}
+
+/**
+ * Encodes one PDU, header included.
+ * Throws PcpError PM_ERR_ARG when a count or length is outside what the layout can carry.
+ */
+export function encodePdu(pdu: Pdu): Uint8Array {
+  let out = writePdu(pdu, FIRST_BYTES);
+  // A longer PDU is written again into a buffer of its exact size, so that no writer has to grow.
+  if (out.length > FIRST_BYTES) out = writePdu(pdu, out.length);
+  return out.finish();
 }
