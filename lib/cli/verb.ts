@@ -1,0 +1,71 @@
+// What a verb says about itself, as data: names, options, operands, and the prose of its help. One
+// such description drives the reader, usage text, help, man page and completion. Reading refuses
+// what the option table refuses, operands that the verb does not take, and options that exclude
+// each other.
+
+import { readOptions, type Given, type OptionResult, type OptionTable } from "./options.ts";
+
+/** A term and what it means: a file, a variable, an exit status. */
+export interface Term {
+  readonly term: string;
+  readonly text: string;
+}
+
+/** A part of the long help after the options. */
+export interface Section {
+  readonly title: string;
+  readonly entries: readonly Term[];
+}
+
+/** An operand: its name in usage lines and, when it is one of a few words, those words. */
+export interface Operand {
+  readonly name: string;
+  readonly text: string;
+  readonly choices?: readonly Term[];
+}
+
+/** The description of a verb. */
+export interface Verb<T extends OptionTable = OptionTable> {
+  readonly name: string;
+  /** The name that it goes by in messages, and that calls it by itself, e.g. `pmproxy`. */
+  readonly program: string;
+  /** True when `program` is a PCP program: errors then end with its usage text. */
+  readonly actsAsPcp: boolean;
+  /** One line, no full stop. */
+  readonly summary: string;
+  /** What follows the program's name in usage lines; the first is PCP's own. */
+  readonly usage: readonly string[];
+  readonly options: T;
+  /** Operands by position; each may be left out. */
+  readonly operands: readonly Operand[];
+  /** Paragraphs. */
+  readonly description: readonly string[];
+  readonly examples: readonly { readonly command: string; readonly does: string }[];
+  readonly sections: readonly Section[];
+  /** Exit status of a mistake on the command line. */
+  readonly mistakeStatus: number;
+  /** Mistakes that no single option shows; PCP's sentences. */
+  readonly check?: (options: readonly Given<T>[]) => readonly string[];
+}
+
+/** Keeps the literal types of a description. */
+export const defineVerb = <const T extends OptionTable>(verb: Verb<T>): Verb<T> => verb;
+
+/** Reads a verb's command line: options, then operands against the description, then `check`. */
+export function readVerb<T extends OptionTable>(
+  verb: Verb<T>,
+  args: readonly string[],
+): OptionResult<T> {
+  const result = readOptions(verb.options, args);
+  if (result.kind !== "ok") return result;
+  const errors = [...(verb.check?.(result.options) ?? [])];
+  for (const [index, text] of result.operands.entries()) {
+    const operand = verb.operands[index];
+    const words = operand?.choices?.map((each) => each.term);
+    if (operand === undefined) errors.push(`unexpected argument '${text}'`);
+    else if (words !== undefined && !words.includes(text)) {
+      errors.push(`unknown ${operand.name} '${text}', not one of ${words.join(", ")}`);
+    }
+  }
+  return errors.length === 0 ? result : { kind: "error", errors, misspelt: false };
+}
