@@ -8,6 +8,30 @@ export {
 } from "./codec-request.ts";
 export { encodeResult } from "./codec-result.ts";
 export type { Direction, PduEntry } from "./codec-entry.ts";
+export { connectPmcd, type ConnectOptions } from "./connection.ts";
+export {
+  type ConnectionSettings,
+  connectionSettings,
+  createReconnectPolicy,
+  describeTarget,
+  dial,
+  type Environment,
+  parsePortList,
+  reconnectDelay,
+  type ReconnectPolicy,
+  type Target,
+  type Warn,
+} from "./endpoint.ts";
+export { parseTlsConf, readTlsConf, type TlsSettings } from "./handshake.ts";
+export type { LinkEnd } from "./link.ts";
+export type {
+  Children,
+  FetchReply,
+  NameLookup,
+  PmcdConnection,
+  Profile,
+  TextSubject,
+} from "./requests.ts";
 export {
   CLIENT_PDU_CEILING,
   createFramer,

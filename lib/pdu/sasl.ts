@@ -3,46 +3,9 @@
 // sockets. Refuses what a server must not do: a nonce that is not ours, too many iterations, a wrong
 // signature. GSSAPI and DIGEST-MD5 are not spoken.
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
-import { PcpError, utf8, utf8Text } from "../base/mod.ts";
+import { PcpError, PM_ERR, pmErrStr, utf8, utf8Text } from "../base/mod.ts";
 
-/** Codes and texts of the SASL library, as they appear in errors from pmcd (spec pdu.md 14). */
-const SASL_TEXT: ReadonlyMap<number, string> = new Map([
-  [1, "generic failure"],
-  [2, "no memory available"],
-  [3, "overflowed buffer"],
-  [4, "no mechanism available"],
-  [5, "bad protocol / cancel"],
-  [6, "can't request information until later in exchange"],
-  [7, "invalid parameter supplied"],
-  [8, "transient failure (e.g., weak key)"],
-  [9, "integrity check failed"],
-  [10, "server failed mutual authentication step"],
-  [11, "mechanism doesn't support requested feature"],
-  [12, "SASL library is not initialized"],
-  [13, "authentication failure"],
-  [14, "authorization failure"],
-  [15, "mechanism too weak for this user"],
-  [16, "encryption needed to use mechanism"],
-  [17, "One time use of a plaintext password will enable requested mechanism for user"],
-  [18, "passphrase expired, has to be reset"],
-  [19, "account disabled"],
-  [20, "user not found"],
-  [21, "passphrase locked"],
-  [22, "requested change was not needed"],
-  [23, "version mismatch with plug-in"],
-  [24, "remote authentication server unavailable"],
-  [26, "user exists, but no verifier for user"],
-  [27, "passphrase is too weak for security policy"],
-  [28, "user supplied passwords are not permitted"],
-  [29, "sasl_setpass needs old password in order to perform password change"],
-  [30, "sasl_setpass can't store a property because of a constraint violation"],
-]);
-
-/** PCP adds the SASL code to this number (spec pdu.md 8.5). */
-const SASL_ERROR_BASE = -21344;
-/** Codes -21345 to -22344 are SASL's. */
-const SASL_ERROR_SPAN = 1000;
-
+/** Codes of the SASL library; PCP's code is PM_ERR_NYI - n (spec pdu.md 8.5). */
 const NO_MECHANISM = 4;
 const BAD_PROTOCOL = 5;
 const BAD_PARAMETER = 7;
@@ -54,21 +17,12 @@ const MAX_SCRAM_ITERATIONS = 1_000_000;
 /** Bytes of randomness in a SCRAM nonce. */
 const NONCE_BYTES = 24;
 
-/** True for the codes that carry a SASL error. */
-export const isSaslErrorCode = (code: number): boolean =>
-  code < SASL_ERROR_BASE && code >= SASL_ERROR_BASE - SASL_ERROR_SPAN;
-
-/** PCP's text for a SASL error code: `Authentication - authentication failure` for -21357. */
-export const saslErrorText = (code: number): string =>
-  `Authentication - ${SASL_TEXT.get(SASL_ERROR_BASE - code) ?? "undefined error!"}`;
-
-const saslError = (saslCode: number, detail?: string): PcpError => {
-  const code = SASL_ERROR_BASE - saslCode;
-  const text = saslErrorText(code);
-  return new PcpError(code, detail === undefined ? text : `${text} (${detail})`);
+const saslError = (saslCode: number, detail: string): PcpError => {
+  const code = PM_ERR.NYI - saslCode;
+  return new PcpError(code, `${pmErrStr(code)} (${detail})`);
 };
 
-/** Who wants in. `authorizationId` defaults to `user`, as PCP's clients send it. */
+/** Who wants in. The name to act as is the user's own, as PCP's clients send it. */
 export interface SaslCredentials {
   readonly user: string;
   readonly password: string;
