@@ -17,6 +17,8 @@ export interface PduEntry {
   readonly kinds: readonly Pdu["kind"][];
   /** Reads the body; `body` stands at byte 12 of the whole PDU. Throws BoundsError or PcpError. */
   decode(from: number, body: Reader): Pdu;
+  /** Bytes of the body that `encode` will write. */
+  size(pdu: Pdu): number;
   /** Writes the body behind a header that is already in `out`. */
   encode(pdu: Pdu, out: Writer): void;
 }
@@ -28,9 +30,14 @@ export function entry<P extends Pdu>(row: {
   readonly directions: readonly Direction[];
   readonly kinds: readonly P["kind"][];
   decode(from: number, body: Reader): P;
+  size(pdu: P): number;
   encode(pdu: P, out: Writer): void;
 }): PduEntry {
-  return { ...row, encode: (pdu, out) => row.encode(pdu as P, out) };
+  return {
+    ...row,
+    size: (pdu) => row.size(pdu as P),
+    encode: (pdu, out) => row.encode(pdu as P, out),
+  };
 }
 
 /** PM_ERR_IPC for a body that breaks the layout; `at` is the offset in the PDU. */
@@ -81,6 +88,9 @@ export function writeName(bytes: Uint8Array, out: Writer): void {
   out.i32(bytes.length).put(bytes);
   out.fill(PADDING, pad4(bytes.length) - bytes.length);
 }
+
+/** Bytes that `writeText` writes. */
+export const textSize = (text: string): number => 4 + pad4(Buffer.byteLength(text));
 
 /** Writes a text as `writeName` does; returns its length in bytes. */
 export function writeText(text: string, out: Writer): number {

@@ -29,6 +29,7 @@ const labelReqEntry = entry<LabelReqPdu>({
     const type = body.i32();
     return { kind: "label-req", from, ident, type };
   },
+  size: () => 8,
   encode(pdu, out) {
     out.u32(pdu.ident).i32(pdu.type);
   },
@@ -87,6 +88,11 @@ const labelEntry = entry<LabelPdu>({
       throw malformed("LABEL", last, `${body.end - last} bytes after the last JSON text`);
     return { kind: "label", from, ident, type, sets };
   },
+  size: ({ sets }) =>
+    sets.reduce(
+      (sum, { labels, json }) => sum + SET_BYTES + INDEX_BYTES * labels.length + json.length,
+      16,
+    ),
   encode(pdu, out) {
     out.u32(pdu.ident).i32(pdu.type).i32(0).i32(pdu.sets.length);
     let json = LABEL_HEAD;

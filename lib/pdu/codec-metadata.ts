@@ -11,6 +11,7 @@ import {
   readCount,
   readName,
   textOf,
+  textSize,
   writeText,
 } from "./codec-entry.ts";
 import { readPmids } from "./codec-request.ts";
@@ -53,6 +54,7 @@ const descReqEntry = entry<DescReqPdu>({
     expectEnd("DESC_REQ", body);
     return { kind: "desc-req", from, pmid };
   },
+  size: () => 4,
   encode(pdu, out) {
     out.u32(pdu.pmid);
   },
@@ -68,6 +70,7 @@ const descEntry = entry<DescPdu>({
     expectEnd("DESC", body);
     return { kind: "desc", from, desc };
   },
+  size: () => DESC_BYTES,
   encode(pdu, out) {
     writeDesc(pdu.desc, out);
   },
@@ -88,6 +91,7 @@ const descIdsEntry = entry<DescIdsPdu>({
     const pmids = readPmids(body, readCount("DESC_IDS", body, 4, 1));
     return { kind: "desc-ids", from, pmids };
   },
+  size: (pdu) => 8 + 4 * pdu.pmids.length,
   encode(pdu, out) {
     out.i32(DESC_IDS_STATUS).i32(pdu.pmids.length);
     for (const pmid of pdu.pmids) out.u32(pmid);
@@ -106,6 +110,7 @@ const descsEntry = entry<DescsPdu>({
     expectEnd("DESCS", body);
     return { kind: "descs", from, descs };
   },
+  size: (pdu) => 4 + DESC_BYTES * pdu.descs.length,
   encode(pdu, out) {
     out.i32(pdu.descs.length);
     for (const desc of pdu.descs) writeDesc(desc, out);
@@ -124,6 +129,7 @@ const instanceReqEntry = entry<InstanceReqPdu>({
     const name = textOf(readName("INSTANCE_REQ", body));
     return { kind: "instance-req", from, indom, instance, name };
   },
+  size: (pdu) => 16 + textSize(pdu.name),
   encode(pdu, out) {
     out.u32(pdu.indom).i32(0).i32(0).i32(pdu.instance);
     writeText(pdu.name, out);
@@ -147,6 +153,7 @@ const instanceEntry = entry<InstancePdu>({
     expectEnd("INSTANCE", body);
     return { kind: "instance", from, indom, instances };
   },
+  size: (pdu) => pdu.instances.reduce((sum, { name }) => sum + 4 + textSize(name), 8),
   encode(pdu, out) {
     out.u32(pdu.indom).i32(pdu.instances.length);
     for (const { instance, name } of pdu.instances) {
@@ -162,6 +169,7 @@ const textReqEntry = entry<TextReqPdu>({
   directions: ["C>D", "D>A"],
   kinds: ["text-req"],
   decode: (from, body) => ({ kind: "text-req", from, ident: body.u32(), type: body.i32() }),
+  size: () => 8,
   encode(pdu, out) {
     out.u32(pdu.ident).i32(pdu.type);
   },
@@ -181,6 +189,7 @@ const textEntry = entry<TextPdu>({
     expectEnd("TEXT", body);
     return { kind: "text", from, ident, text };
   },
+  size: (pdu) => 4 + textSize(pdu.text),
   encode(pdu, out) {
     out.u32(swapped(pdu.ident));
     writeText(pdu.text, out);

@@ -10,6 +10,7 @@ import {
   readCount,
   readName,
   textOf,
+  textSize,
   unsendable,
   writeText,
 } from "./codec-entry.ts";
@@ -32,6 +33,7 @@ const idsEntry = entry<PmnsIdsPdu>({
     const pmids = readPmids(body, readCount("PMNS_IDS", body, 4, 1));
     return { kind: "pmns-ids", from, status, pmids };
   },
+  size: (pdu) => 8 + 4 * pdu.pmids.length,
   encode(pdu, out) {
     out.i32(pdu.status).i32(pdu.pmids.length);
     for (const pmid of pdu.pmids) out.u32(pmid);
@@ -70,6 +72,8 @@ const namesEntry = entry<PmnsNamesPdu>({
       ? { kind: "pmns-names", from, names }
       : { kind: "pmns-names", from, names, statuses: status };
   },
+  size: ({ names, statuses }) =>
+    names.reduce((sum, name) => sum + textSize(name), 12 + 4 * (statuses?.length ?? 0)),
   encode(pdu, out) {
     const { names, statuses } = pdu;
     if (statuses !== undefined && statuses.length !== names.length)
@@ -98,6 +102,7 @@ const childEntry = entry<PmnsChildPdu>({
     const name = textOf(readName("PMNS_CHILD", body));
     return { kind: "pmns-child", from, subtype, name };
   },
+  size: (pdu) => 4 + textSize(pdu.name),
   encode(pdu, out) {
     out.i32(pdu.subtype);
     writeText(pdu.name, out);
@@ -114,6 +119,7 @@ const traverseEntry = entry<PmnsTraversePdu>({
     const name = textOf(readName("PMNS_TRAVERSE", body));
     return { kind: "pmns-traverse", from, subtype, name };
   },
+  size: (pdu) => 4 + textSize(pdu.name),
   encode(pdu, out) {
     out.i32(pdu.subtype);
     writeText(pdu.name, out);

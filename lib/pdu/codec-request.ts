@@ -3,7 +3,15 @@
 // Refuses counts that do not fit the PDU, a negative context, and a fetch of nothing.
 import { asIndom, asPmid, type Indom, type Pmid } from "../pcp/mod.ts";
 import { PcpError, PM_ERR, type Reader, utf8, viewOf, type Writer } from "../base/mod.ts";
-import { entry, expectEnd, malformed, pad4, type PduEntry, readCount } from "./codec-entry.ts";
+import {
+  entry,
+  expectEnd,
+  malformed,
+  pad4,
+  type PduEntry,
+  readCount,
+  textSize,
+} from "./codec-entry.ts";
 import { HEADER_BYTES, PADDING } from "./frame.ts";
 import {
   type FetchPdu,
@@ -33,6 +41,12 @@ export function readPmids(body: Reader, count: number): Pmid[] {
   const pmids: Pmid[] = [];
   for (let i = 0; i < count; i++) pmids.push(asPmid(body.u32()));
   return pmids;
+}
+
+function profileBytes(rules: readonly ProfileRule[]): number {
+  let length = PROFILE_HEAD;
+  for (const rule of rules) length += RULE_BYTES + 4 * rule.instances.length;
+  return length;
 }
 
 const profileEntry = entry<ProfilePdu>({
@@ -66,6 +80,7 @@ const profileEntry = entry<ProfilePdu>({
     }
     return { kind: "profile", from, context, state, rules };
   },
+  size: ({ rules }) => profileBytes(rules) - HEADER_BYTES,
   encode(pdu, out) {
     out.i32(pdu.context).i32(pdu.state).i32(pdu.rules.length).i32(0);
     for (const { indom, state, instances } of pdu.rules)
@@ -84,6 +99,9 @@ function readFetch(name: string, body: Reader): { context: number; pmids: Pmid[]
   return { context, pmids };
 }
 
+const fetchSize = (pdu: FetchPdu | HighresFetchPdu): number =>
+  FETCH_HEAD - HEADER_BYTES + 4 * pdu.pmids.length;
+
 function writeFetch(pdu: FetchPdu | HighresFetchPdu, out: Writer): void {
   out.i32(pdu.context).i32(0).i32(0).i32(pdu.pmids.length);
   for (const pmid of pdu.pmids) out.u32(pmid);
@@ -95,6 +113,7 @@ const fetchEntry = entry<FetchPdu>({
   directions: ["C>D", "D>A"],
   kinds: ["fetch"],
   decode: (from, body) => ({ kind: "fetch", from, ...readFetch("FETCH", body) }),
+  size: fetchSize,
   encode: writeFetch,
 });
 
@@ -104,6 +123,7 @@ const highresFetchEntry = entry<HighresFetchPdu>({
   directions: ["C>D"],
   kinds: ["highres-fetch"],
   decode: (from, body) => ({ kind: "highres-fetch", from, ...readFetch("HIGHRES_FETCH", body) }),
+  size: fetchSize,
   encode: writeFetch,
 });
 
@@ -151,9 +171,7 @@ export function encodeProfile(
   state: number,
   rules: readonly ProfileRule[],
 ): Uint8Array {
-  let length = PROFILE_HEAD;
-  for (const rule of rules) length += RULE_BYTES + 4 * rule.instances.length;
-  const { bytes, view } = startPdu(length, PDU_TYPE.PROFILE, from);
+  const { bytes, view } = startPdu(profileBytes(rules), PDU_TYPE.PROFILE, from);
   view.setInt32(HEADER_BYTES, context);
   view.setInt32(16, state);
   view.setInt32(20, rules.length);
@@ -194,4 +212,4 @@ export function encodeNamesRequest(from: number, names: readonly string[]): Uint
 }
 
 /** Bytes that `name` takes in PMNS_NAMES without status words, for splitting long look-ups. */
-export const nameRequestBytes = (name: string): number => 4 + pad4(Buffer.byteLength(name));
+export const nameRequestBytes = textSize;

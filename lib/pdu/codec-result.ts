@@ -13,6 +13,7 @@ import {
 } from "../pcp/mod.ts";
 import { type Reader, viewOf, type Writer } from "../base/mod.ts";
 import { entry, malformed, pad4, type PduEntry } from "./codec-entry.ts";
+import { HEADER_BYTES } from "./frame.ts";
 import { type HighresResultPdu, PDU_TYPE, type ResultPdu } from "./types.ts";
 
 const RESULT_SETS_AT = 24;
@@ -92,24 +93,41 @@ const writeTimeWord = (value: number, out: Writer): void => {
   out.i32(Math.floor(value / TWO_TO_32)).u32(value);
 };
 
-/** Copies sets and blocks of a view to byte `setsAt` of `out`, moving the block indexes along. */
-function copySets(result: ResultView, setsAt: number, out: Writer): void {
-  const { bytes } = result;
-  const view = viewOf(bytes);
+/** Where the sets and the blocks of a view lie in its bytes; without blocks both block ends are 0. */
+interface Extent {
+  readonly setsEnd: number;
+  readonly blocksAt: number;
+  readonly end: number;
+}
+
+function extentOf(result: ResultView): Extent {
+  const view = viewOf(result.bytes);
   const sets = result.sets();
   let setsEnd = result.setsAt;
-  let blocksAt = -1;
-  let end = -1;
+  let blocksAt = 0;
+  let end = 0;
   while (sets.next()) {
     setsEnd = sets.offset + (sets.numval > 0 ? 12 + 8 * sets.numval : 8);
     if (sets.numval <= 0 || sets.valfmt === PM_VAL.INSITU) continue;
-    if (blocksAt < 0) blocksAt = sets.block(0);
+    if (blocksAt === 0) blocksAt = sets.block(0);
     const last = sets.block(sets.numval - 1);
     end = last + pad4(view.getUint32(last) & 0xffffff);
   }
+  return { setsEnd, blocksAt, end };
+}
+
+function extentSize(result: ResultView): number {
+  const { setsEnd, blocksAt, end } = extentOf(result);
+  return setsEnd - result.setsAt + end - blocksAt;
+}
+
+/** Copies sets and blocks of a view to byte `setsAt` of `out`, moving the block indexes along. */
+function copySets(result: ResultView, setsAt: number, out: Writer): void {
+  const { bytes } = result;
+  const { setsEnd, blocksAt, end } = extentOf(result);
   const start = out.length;
   out.put(bytes.subarray(result.setsAt, setsEnd));
-  if (blocksAt < 0) return;
+  if (end === 0) return;
   out.put(bytes.subarray(blocksAt, end));
   // Byte B of `bytes` is now byte B + shift of the PDU, and its index counts from byte 0.
   const shift = setsAt + (setsEnd - result.setsAt) - blocksAt;
@@ -132,6 +150,7 @@ const resultEntry = entry<ResultPdu>({
     const numpmid = body.i32();
     return { kind: "result", from, result: readSets("RESULT", body, sec, nsec, numpmid) };
   },
+  size: ({ result }) => RESULT_SETS_AT - HEADER_BYTES + extentSize(result),
   encode({ result }, out) {
     const { sec, nsec } = result.timestamp;
     out
@@ -157,6 +176,7 @@ const highresResultEntry = entry<HighresResultPdu>({
       result: readSets("HIGHRES_RESULT", body, sec, nsec, numpmid),
     };
   },
+  size: ({ result }) => HIGHRES_SETS_AT - HEADER_BYTES + extentSize(result),
   encode({ result }, out) {
     out.i32(result.numpmid);
     writeTimeWord(result.timestamp.sec, out);

@@ -56,6 +56,7 @@ const errorEntry = entry<ErrorPdu | ChallengePdu>({
       features: datum & 0xffff,
     };
   },
+  size: (pdu) => (pdu.kind === "error" ? ERROR_BODY : CHALLENGE_BODY),
   encode(pdu, out) {
     if (pdu.kind === "error") {
       out.i32(pdu.code);
@@ -84,6 +85,7 @@ const credsEntry = entry<CredsPdu>({
     expectEnd("CREDS", body);
     return { kind: "creds", from, credentials };
   },
+  size: (pdu) => 4 + 4 * pdu.credentials.length,
   encode(pdu, out) {
     const count = pdu.credentials.length;
     if (count < 1 || count > CREDENTIALS_LIMIT)
@@ -104,6 +106,7 @@ const attrEntry = entry<AttrPdu>({
       throw malformed("ATTR", 16, `value of ${body.remaining} bytes, ${ATTRIBUTE_LIMIT} or more`);
     return { kind: "attr", from, attribute, value: body.slice(body.remaining) };
   },
+  size: (pdu) => 4 + pdu.value.length,
   encode(pdu, out) {
     if (pdu.value.length >= ATTRIBUTE_LIMIT)
       throw unsendable("ATTR", `value of ${pdu.value.length} bytes, ${ATTRIBUTE_LIMIT} or more`);
@@ -117,6 +120,7 @@ const controlEntry = entry<ControlPdu>({
   directions: [],
   kinds: ["control-req"],
   decode: (from) => ({ kind: "control-req", from }),
+  size: () => 0,
   encode() {
     // The header is the whole PDU.
   },

@@ -55,29 +55,20 @@ export function decodePdu(bytes: Uint8Array): Pdu {
   }
 }
 
-/** First buffer of encodePdu; most PDUs fit. */
-const FIRST_BYTES = 256;
-
-function writePdu(pdu: Pdu, room: number): Writer {
-  const out = new Writer(room);
-  if (pdu.kind === "unknown") {
-    out.i32(0).i32(pdu.type).i32(pdu.from).put(pdu.body);
-  } else {
-    const row = byKind.get(pdu.kind);
-    if (row === undefined) throw new PcpError(PM_ERR.ARG, `no PDU of kind ${pdu.kind}`);
-    out.i32(0).i32(row.type).i32(pdu.from);
-    row.encode(pdu, out);
-  }
-  return out.patchI32(0, out.length);
-}
-
 /**
- * Encodes one PDU, header included.
+ * Encodes one PDU, header included, into one buffer of its size.
  * Throws PcpError PM_ERR_ARG when a count or length is outside what the layout can carry.
  */
 export function encodePdu(pdu: Pdu): Uint8Array {
-  let out = writePdu(pdu, FIRST_BYTES);
-  // A longer PDU is written again into a buffer of its exact size, so that no writer has to grow.
-  if (out.length > FIRST_BYTES) out = writePdu(pdu, out.length);
+  if (pdu.kind === "unknown") {
+    const length = HEADER_BYTES + pdu.body.length;
+    const out = new Writer(length, length).i32(length).i32(pdu.type).i32(pdu.from);
+    return out.put(pdu.body).finish();
+  }
+  const row = byKind.get(pdu.kind);
+  if (row === undefined) throw new PcpError(PM_ERR.ARG, `no PDU of kind ${pdu.kind}`);
+  const length = HEADER_BYTES + row.size(pdu);
+  const out = new Writer(length, length).i32(length).i32(row.type).i32(pdu.from);
+  row.encode(pdu, out);
   return out.finish();
 }
