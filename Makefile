@@ -46,7 +46,7 @@ test: $(modules) $(binary) ## everything: sets up what is missing, runs all test
 
 check: $(modules) ## format, lint, types, layering, duplicates
 	$(BUN) fmt --check
-	node_modules/.bin/oxlint --deny-warnings
+	$(BUN) node_modules/.bin/oxlint --deny-warnings
 	$(BUN) check
 	$(BUN) test tests/tidy.test.ts tests/duplicates.test.ts
 
