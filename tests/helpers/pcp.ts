@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -23,8 +24,10 @@ export interface PcpTree {
   readonly root: string;
   /** The command that runs `argv` inside the tree, standing in the temporary folder. */
   readonly command: (argv: readonly string[]) => string[];
-  /** The programs of the key server: redis-server or valkey-server. */
+  /** The program of the key server: redis-server or valkey-server. */
   readonly keyServer: string;
+  /** The Python that has the tree's modules. */
+  readonly python: string;
 }
 
 /** The agents a private pmcd can have. `pmcd` is always there. */
@@ -44,6 +47,8 @@ export interface PmcdOptions {
   readonly requireCredentials?: boolean;
   /** TCP port; a free one by default. */
   readonly port?: number;
+  /** Addresses it listens on; both loopback addresses by default. */
+  readonly interfaces?: readonly string[];
   /** Text of the [access] section of pmcd.conf; everything is allowed by default. */
   readonly access?: string;
   /** More arguments of pmcd, and more variables. */
@@ -252,10 +257,12 @@ export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promi
   const port = options.port ?? (await freePort());
   const socket = join(folder, "run", "pmcd.socket");
   const logFile = join(folder, "log", "pmcd.log");
+  const loopback = (await hasIpv6Loopback()) ? ["127.0.0.1", "::1"] : ["127.0.0.1"];
+  const interfaces = options.interfaces ?? loopback;
   const argv = [
     ["/usr/lib/pcp/bin/pmcd", "-f", "-A", "-l", logFile, "-c", configuration],
-    ["-n", join(folder, "pmns"), "-p", String(port), "-s", socket, "-i", "127.0.0.1"],
-    (await hasIpv6Loopback()) ? ["-i", "::1"] : [],
+    ["-n", join(folder, "pmns"), "-p", String(port), "-s", socket],
+    interfaces.flatMap((address) => ["-i", address]),
     options.requireCertificate === true ? ["-Q"] : [],
     options.requireCredentials === true ? ["-S"] : [],
     options.args ?? [],
@@ -269,6 +276,7 @@ export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promi
   const clientEnv = clientEnvironment(tree, options.tls);
 
   const start = async (): Promise<Daemon> => {
+    rmSync(socket, { force: true }); // a killed pmcd leaves it behind
     const daemon = startDaemon(tree.command(argv), join(folder, "log", "pmcd.out"), { env });
     const probe = agents.includes("simple") ? ["simple.numfetch"] : [];
     if (agents.includes("sample")) probe.push("sample.long.one");
@@ -383,11 +391,21 @@ export function pmproxyConf(tree: PcpTree, options: PmproxyOptions): string {
 }
 
 /** Starts the tree's own pmproxy on the loopback addresses: the reference for differential tests and benchmarks. */
-export async function startRealPmproxy(
+export function startRealPmproxy(tree: PcpTree, options: PmproxyOptions = {}): Promise<Proxy> {
+  const command = (argv: readonly string[]) => tree.command(["/usr/lib/pcp/bin/pmproxy", ...argv]);
+  return startProxyProgram(tree, command, options);
+}
+
+/**
+ * Starts a program that takes pmproxy's options, in the foreground, on the loopback addresses and on a
+ * unix socket, with the pcp.conf of `tree`. `command` makes the whole command of its arguments.
+ */
+export async function startProxyProgram(
   tree: PcpTree,
-  options: PmproxyOptions = {},
+  command: (argv: readonly string[]) => string[],
+  options: PmproxyOptions,
 ): Promise<Proxy> {
-  const folder = privateFolder(`${tree.name}-pmproxy`);
+  const folder = privateFolder(`${tree.name}-proxy`);
   const tlsConf = options.tls === undefined ? "" : serverTlsConf(options.tls);
   const ownEnv = writePcpConf(tree, folder, tlsConf);
   const configuration = join(folder, "pmproxy.conf");
@@ -395,17 +413,19 @@ export async function startRealPmproxy(
   const port = options.port ?? (await freePort());
   const socket = join(folder, "run", "pmproxy.socket");
   const logFile = join(folder, "log", "pmproxy.log");
-  const argv = [
-    ["/usr/lib/pcp/bin/pmproxy", "-f", "-A", "-l", logFile, "-c", configuration],
-    ["-p", String(port), "-s", socket, "-x", join(folder, "log", "fatal")],
-    options.args ?? [],
-  ].flat();
+  const argv = command(
+    [
+      ["-f", "-A", "-l", logFile, "-c", configuration, "-p", String(port), "-s", socket],
+      ["-x", join(folder, "log", "fatal")],
+      options.args ?? [],
+    ].flat(),
+  );
   const env = { ...ownEnv, PMPROXY_LOCAL: "1", ...options.env };
-  const daemon = startDaemon(tree.command(argv), join(folder, "log", "pmproxy.out"), { env });
+  const daemon = startDaemon(argv, join(folder, "log", "pmproxy.out"), { env });
   const ready = () => isListening({ host: "127.0.0.1", port });
   if (!(await waitUntil(ready, readyTimeoutMs, daemon.alive))) {
     await daemon.stop();
-    throw new Error(`pmproxy is not ready:\n${logs(folder, ["pmproxy.out", "pmproxy.log"])}`);
+    throw new Error(`${argv[0]} is not ready:\n${logs(folder, ["pmproxy.out", "pmproxy.log"])}`);
   }
   return { port, socket, logFile, daemon, stop: () => daemon.stop() };
 }

@@ -9,6 +9,7 @@ export const pcp6: PcpTree = {
   root: "",
   command: (argv) => [...argv],
   keyServer: "redis-server",
+  python: "/usr/bin/python3",
 };
 
 let shared: Promise<Pmcd> | undefined;

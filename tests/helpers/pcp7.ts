@@ -30,6 +30,7 @@ export const pcp7: PcpTree = {
       [pcp7Root, tmpdir(), ...argv],
     ].flat(),
   keyServer: "valkey-server",
+  python: "/usr/bin/python3",
 };
 
 let shared: Promise<Pmcd> | undefined;

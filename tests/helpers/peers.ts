@@ -1,6 +1,7 @@
 // Which peers (real programs of other projects) this machine has, and tests that need some of them.
 // A test whose peer is missing is a skip with its reason in its name, which `bun test` counts; under
 // CI=true it is a failure, so that no run there passes by having tested nothing.
+import { Glob } from "bun";
 import { describe, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +9,17 @@ import { pcp7Root } from "./pcp7.ts";
 
 /** The peers tests may ask for. */
 export type Peer =
-  "pcp6" | "pcp6-python" | "pcp7" | "redis" | "valkey" | "openssl" | "avahi" | "ipv6" | "root";
+  | "pcp6"
+  | "pcp6-python"
+  | "pcp6-sasl"
+  | "pcp7"
+  | "pcp7-sasl"
+  | "redis"
+  | "valkey"
+  | "openssl"
+  | "avahi"
+  | "ipv6"
+  | "root";
 
 /** Why a peer cannot be used, or null when it can. */
 type Finding = string | null;
@@ -40,6 +51,19 @@ function installedPcp(root: string, major: string): Finding {
     : `PCP ${major} in ${root === "" ? "/" : root} lacks ${absent[0]}`;
 }
 
+/** The mechanisms and the account data base are plug-ins of their own packages. */
+function saslModules(root: string): Finding {
+  const place = `${root}/usr/lib/*/sasl2`;
+  const found = new Set(
+    new Glob(`${place}/lib*.so`.slice(1)).scanSync({ cwd: "/", onlyFiles: false }),
+  );
+  const names = [...found].map((path) => path.slice(path.lastIndexOf("/") + 1));
+  const absent = ["libplain.so", "libscram.so", "libsasldb.so"].find(
+    (name) => !names.includes(name),
+  );
+  return absent === undefined ? null : `no ${absent} in ${place}`;
+}
+
 function works(argv: readonly string[]): boolean {
   if (Bun.which(argv[0] ?? "") === null) return false;
   return Bun.spawnSync([...argv], { stdout: "ignore", stderr: "ignore" }).exitCode === 0;
@@ -57,6 +81,10 @@ function look(peer: Peer): Finding {
         installedPcp(pcp7Root, "7") ??
         (works(["unshare", "-m", "true"]) ? null : "no mount name spaces")
       );
+    case "pcp6-sasl":
+      return look("pcp6") ?? saslModules("");
+    case "pcp7-sasl":
+      return look("pcp7") ?? saslModules(pcp7Root);
     case "redis":
       return Bun.which("redis-server") === null ? "no redis-server" : null;
     case "valkey":
@@ -104,7 +132,7 @@ function registerMissing(name: string, problem: string): void {
       throw new Error(`missing peer: ${problem}`);
     });
   } else {
-    test.skip(`${name} (skipped: ${problem})`, () => undefined);
+    skipAloud(name, problem);
   }
 }
 
@@ -130,6 +158,11 @@ export function concurrentTestWith(
   const problem = firstProblem(typeof peers === "string" ? [peers] : peers);
   if (problem === null) test.concurrent(name, body, timeoutMs);
   else registerMissing(name, problem);
+}
+
+/** A skip for a reason other than a missing peer, with the reason in its name; counted as the others. */
+export function skipAloud(name: string, reason: string): void {
+  test.skip(`${name} (skipped: ${reason})`, () => undefined);
 }
 
 /** `describe` for tests that all need these peers; one counted skip (or failure) when one is missing. */
