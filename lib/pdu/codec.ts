@@ -33,7 +33,9 @@ export const pduTypeName = (type: number): string =>
 
 /**
  * Decodes one whole PDU, as a framer hands it out. Byte arrays in the result share its memory.
- * Throws PcpError: PM_ERR_IPC for a malformed PDU or one whose length differs from its header's.
+ * Throws PcpError: PM_ERR_IPC for a malformed PDU or one whose length differs from its header's,
+ * PM_ERR_TOOBIG for a header length next to 2^31, and for PMNS_NAMES with a negative count that
+ * count, which is the sender's error code.
  */
 export function decodePdu(bytes: Uint8Array): Pdu {
   const { length, type, from } = readHeader(bytes);

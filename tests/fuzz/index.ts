@@ -1,0 +1,16 @@
+// The registry of fuzzers: what `make fuzz` runs for long and smoke.test.ts for a moment. A fuzzer
+// makes its inputs from a seed alone, so that a finding can be repeated; it throws FuzzFinding for
+// the first input that breaks its promise.
+import { fuzzCanary } from "./canary.ts";
+import { fuzzFrames } from "./frame.fuzz.ts";
+import { fuzzPdus } from "./pdu.fuzz.ts";
+import type { Fuzzer } from "./random.ts";
+
+/** Fuzzers of product code by name; each must run without a finding. */
+export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
+  pdu: fuzzPdus,
+  frame: fuzzFrames,
+};
+
+/** Fuzzers that must report a finding: they show that the harness would notice one. */
+export const CANARIES: Readonly<Record<string, Fuzzer>> = { canary: fuzzCanary };
