@@ -1,5 +1,5 @@
 // Configuration text to entries with their places: pmproxy.conf in PCP's dialect (spec proxy.md 7.1)
-// through the `ini` package, and pcpbox.toml. `ini` reads another dialect (quotes, escapes, `#` in a
+// through the `ini` package (typed in "./ini.d.ts"), and pcpbox.toml. `ini` reads another dialect (quotes, escapes, `#` in a
 // line, booleans, nested sections), so a pre-pass splits each line by PCP's rules and hands every
 // part over as a JSON string, with its place in front: what comes back is exact text. Unparsable
 // lines are problems with line and column. What a section or option means is not known here.
