@@ -53,7 +53,7 @@ check: $(modules) ## format, lint, types, layering, duplicates
 bench: $(modules) $(binary) ## measure against the real programs, alternating (minutes)
 	$(BUN) tests/bench/run.ts $(ARGS)
 
-fuzz: $(modules) ## random input against every decoder, for as long as asked (ARGS)
+fuzz: $(modules) ## random input against every decoder, 60 s each (ARGS="--seconds 600")
 	$(BUN) tests/fuzz/run.ts $(ARGS)
 
 build: $(binary) ## dist/pcpbox for this platform
