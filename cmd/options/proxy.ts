@@ -389,9 +389,6 @@ export const proxyVerb = defineVerb({
     },
   ],
   mistakeStatus: 1,
-  check: (options) =>
-    options.some((each) => each.option === "foreground") &&
-    options.some((each) => each.option === "managed")
-      ? ["at most one of -f and -F allowed"]
-      : [],
+  check: (given) =>
+    given.has("foreground") && given.has("managed") ? ["at most one of -f and -F allowed"] : [],
 });

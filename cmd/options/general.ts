@@ -1,0 +1,39 @@
+// Options that every verb of our own has.
+
+import { defineOptions } from "../../lib/cli/mod.ts";
+
+/** `-h`, `-?`, `--help` and `--no-color`. */
+export const generalOptions = defineOptions({
+  questionMark: {
+    short: "?",
+    hidden: true,
+    help: "show this help and exit",
+    group: "General",
+    knownTo: "pcpbox",
+    asks: "help",
+  },
+  help: {
+    short: "h",
+    long: "help",
+    help: "show this help and exit",
+    group: "General",
+    knownTo: "pcpbox",
+    asks: "help",
+  },
+  noColor: {
+    long: "no-color",
+    help: "no colour on a terminal, as with NO_COLOR",
+    group: "General",
+    knownTo: "pcpbox",
+  },
+});
+
+/** Exit statuses of the verbs of our own. */
+export const ownExitStatus = {
+  title: "Exit status",
+  entries: [
+    { term: "0", text: "success" },
+    { term: "1", text: "the output could not be written" },
+    { term: "2", text: "a mistake on the command line" },
+  ],
+} as const;
