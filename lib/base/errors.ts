@@ -1,5 +1,6 @@
-// Errors as data: the PM_ERR codes with PCP's names and texts (spec pdu.md 14), and the one error
-// class of the program. Texts are those of PCP 7.2; 6.0.3 wrote "archive log" in eight of them.
+// Errors as data: the PM_ERR codes with PCP's names and texts (spec pdu.md 14), negated errno and
+// SASL codes among them, and the one error class of the program. Every number has a text.
+import { ERRNO } from "./errno.ts";
 
 /** PM_ERR numbers by PCP's names without the PM_ERR_ prefix. */
 export const PM_ERR = {
@@ -142,6 +143,67 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [PM_ERR.NYI, "Functionality not yet implemented"],
 ]);
 
+// Codes whose text in 6.0.3 has the word "log" after "archive".
+const ARCHIVE_LOG: ReadonlySet<number> = new Set([
+  PM_ERR.NODATA,
+  PM_ERR.EOL,
+  PM_ERR.LABEL,
+  PM_ERR.LOGREC,
+  PM_ERR.LOGFILE,
+  PM_ERR.PMID_LOG,
+  PM_ERR.INDOM_LOG,
+  PM_ERR.INST_LOG,
+]);
+
+// A SASL result of -N is the code NYI - N; texts of Cyrus SASL by N.
+const SASL_TEXTS: ReadonlyMap<number, string> = new Map([
+  [1, "generic failure"],
+  [2, "no memory available"],
+  [3, "overflowed buffer"],
+  [4, "no mechanism available"],
+  [5, "bad protocol / cancel"],
+  [6, "can't request information until later in exchange"],
+  [7, "invalid parameter supplied"],
+  [8, "transient failure (e.g., weak key)"],
+  [9, "integrity check failed"],
+  [10, "server failed mutual authentication step"],
+  [11, "mechanism doesn't support requested feature"],
+  [12, "SASL library is not initialized"],
+  [13, "authentication failure"],
+  [14, "authorization failure"],
+  [15, "mechanism too weak for this user"],
+  [16, "encryption needed to use mechanism"],
+  [17, "One time use of a plaintext password will enable requested mechanism for user"],
+  [18, "passphrase expired, has to be reset"],
+  [19, "account disabled"],
+  [20, "user not found"],
+  [21, "passphrase locked"],
+  [22, "requested change was not needed"],
+  [23, "version mismatch with plug-in"],
+  [24, "remote authentication server unavailable"],
+  [26, "user exists, but no verifier for user"],
+  [27, "passphrase is too weak for security policy"],
+  [28, "user supplied passwords are not permitted"],
+  [29, "sasl_setpass needs old password in order to perform password change"],
+  [30, "sasl_setpass can't store a property because of a constraint violation"],
+  [32, "channel binding failure"],
+  [100, "error when parsing configuration file"],
+]);
+const LAST_SASL_CODE = -22344;
+
+const ERRNO_TEXTS: ReadonlyMap<number, string> = new Map(
+  ERRNO.map(([number, , text]) => [-number, text]),
+);
+const ERRNO_CODES: ReadonlyMap<string, number> = new Map([
+  ...ERRNO.map(([number, name]): [string, number] => [name, -number]),
+  ["EWOULDBLOCK", -11],
+  ["ENOTSUP", -95],
+]);
+const SYMBOLS: ReadonlyMap<number, string> = new Map([
+  ...ERRNO.map(([number, name]): [number, string] => [-number, name]),
+  ...Object.entries(PM_ERR).map(([name, code]): [number, string] => [code, `PM_ERR_${name}`]),
+]);
+
 /** A PM_ERR code (≤ -12345) or a negated errno. */
 export type PmErrCode = number;
 
@@ -157,8 +219,49 @@ export class PcpError extends Error {
   }
 }
 
-/** PCP's text for a code, as pmErrStr(3). */
-export function pmErrStr(code: PmErrCode): string {
+/**
+ * PCP's text for a code, as pmErrStr(3) of PCP 7.2; `release` 6 gives that of 6.0.3. A negated
+ * errno has the text of Linux on every system.
+ */
+export function pmErrStr(code: PmErrCode, release: 6 | 7 = 7): string {
   if (code === 0) return "No error";
-  return TEXTS.get(code) ?? `No such PMAPI error code (${code})`;
+  const none = `No such PMAPI error code (${code})`;
+  if (code > 0) return none;
+  if (code > PM_ERR.GENERIC) return ERRNO_TEXTS.get(code) ?? `Unknown error ${-code}`;
+  if (code < PM_ERR.NYI) {
+    const number = PM_ERR.NYI - code;
+    return code < LAST_SASL_CODE
+      ? `Unknown secure sockets error ${code} (${-number})`
+      : `Authentication - ${SASL_TEXTS.get(number) ?? "undefined error!"}`;
+  }
+  const text = TEXTS.get(code);
+  if (text === undefined) return none;
+  if (release === 7) return text;
+  if (code === PM_ERR.ARG) return none;
+  return ARCHIVE_LOG.has(code) ? text.replace("archive", "archive log") : text;
+}
+
+/** The symbol of a code, `PM_ERR_IPC` or `ENOENT`; undefined for a code without one. */
+export const pmErrSymbol = (code: PmErrCode): string | undefined => SYMBOLS.get(code);
+
+/**
+ * The code of a symbol: `PM_ERR_IPC` and `ENOENT` (as in the `code` of a system error) give their
+ * negative numbers; undefined for other texts.
+ */
+export function pmErrCode(symbol: string): PmErrCode | undefined {
+  if (!symbol.startsWith("PM_ERR_")) return ERRNO_CODES.get(symbol);
+  const name = symbol.slice("PM_ERR_".length);
+  return Object.hasOwn(PM_ERR, name) ? PM_ERR[name as keyof typeof PM_ERR] : undefined;
+}
+
+/**
+ * Anything thrown as a PcpError: itself, a system error by its errno name with its own message,
+ * else PM_ERR_GENERIC. The original is the `cause`.
+ */
+export function asPcpError(thrown: unknown): PcpError {
+  if (thrown instanceof PcpError) return thrown;
+  const symbol = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+  const code = typeof symbol === "string" ? pmErrCode(symbol) : undefined;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new PcpError(code ?? PM_ERR.GENERIC, message, { cause: thrown });
 }

@@ -17,6 +17,7 @@ export {
   openFileLimit,
   raiseOpenFileLimit,
   sendUnixDatagram,
+  setBacklog,
   setProcessName,
   type SocketName,
   socketName,

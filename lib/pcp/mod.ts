@@ -3,5 +3,7 @@
 export * from "./hostspec.ts";
 export * from "./ids.ts";
 export * from "./result.ts";
+export * from "./scale.ts";
 export * from "./types.ts";
 export * from "./units.ts";
+export * from "./units-parse.ts";
