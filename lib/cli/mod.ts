@@ -1,6 +1,7 @@
 // cli: command lines, configuration and the life of a daemon; imported by cmd alone.
 export {
   defineOptions,
+  isGiven,
   lastGiven,
   longNames,
   readOptions,
@@ -25,3 +26,8 @@ export {
   wholeNumber,
 } from "./values.ts";
 export { defineVerb, readVerb, type Operand, type Section, type Term, type Verb } from "./verb.ts";
+export { leftSide, optionGroups, usageText, type OptionLine } from "./usage.ts";
+export { pageOf, pageText, wrap, type Block, type Page, type TextStyle } from "./page.ts";
+export { manSource, roffText } from "./man.ts";
+export { nearestName } from "./config.ts";
+export { completionScript, SHELLS, type Shell } from "./completion.ts";

@@ -46,6 +46,8 @@ export interface OptionSpec {
   /** Heading of the usage text without the word "options". */
   readonly group: string;
   readonly knownTo: KnownTo;
+  /** Read, but not shown: another way to write an option that is shown. */
+  readonly hidden?: boolean;
   /** Given at all, it decides what the whole command line is: a question. */
   readonly asks?: Question;
 }
@@ -277,6 +279,12 @@ export function lastGiven<T extends OptionTable, K extends keyof T & string>(
   }
   return undefined;
 }
+
+/** Whether an option was given at all. */
+export const isGiven = <T extends OptionTable>(
+  options: readonly Given<T>[],
+  key: keyof T & string,
+): boolean => options.some((each) => each.option === key);
 
 /** The values of a repeatable option, in the order given. */
 export function valuesGiven<T extends OptionTable, K extends keyof T & string>(

@@ -3,7 +3,7 @@
 // what the option table refuses, operands that the verb does not take, and options that exclude
 // each other.
 
-import { readOptions, type Given, type OptionResult, type OptionTable } from "./options.ts";
+import { readOptions, type OptionResult, type OptionTable } from "./options.ts";
 
 /** A term and what it means: a file, a variable, an exit status. */
 export interface Term {
@@ -22,6 +22,8 @@ export interface Operand {
   readonly name: string;
   readonly text: string;
   readonly choices?: readonly Term[];
+  /** The operand is the name of a verb; only completion needs to know. */
+  readonly namesVerb?: boolean;
 }
 
 /** The description of a verb. */
@@ -44,8 +46,8 @@ export interface Verb<T extends OptionTable = OptionTable> {
   readonly sections: readonly Section[];
   /** Exit status of a mistake on the command line. */
   readonly mistakeStatus: number;
-  /** Mistakes that no single option shows; PCP's sentences. */
-  readonly check?: (options: readonly Given<T>[]) => readonly string[];
+  /** PCP's sentences for mistakes that no single option shows, from the keys of those given. */
+  readonly check?: (given: ReadonlySet<string>) => readonly string[];
 }
 
 /** Keeps the literal types of a description. */
@@ -58,7 +60,7 @@ export function readVerb<T extends OptionTable>(
 ): OptionResult<T> {
   const result = readOptions(verb.options, args);
   if (result.kind !== "ok") return result;
-  const errors = [...(verb.check?.(result.options) ?? [])];
+  const errors = [...(verb.check?.(new Set(result.options.map((each) => each.option))) ?? [])];
   for (const [index, text] of result.operands.entries()) {
     const operand = verb.operands[index];
     const words = operand?.choices?.map((each) => each.term);
