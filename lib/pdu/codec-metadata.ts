@@ -1,6 +1,6 @@
 // Layouts of the metadata PDUs: descriptors, instances and help text (spec pdu.md 3.7 to 3.11).
-// Refuses counts and name lengths outside the PDU. Bytes after the end of a request are ignored
-// where 6.0.3 or 7.2.1 ignores them; replies, and DESC_REQ, must have their exact length.
+// Refuses counts and name lengths outside the PDU. Bytes after the end are ignored where 6.0.3 or
+// 7.2.1 ignores them; DESC_REQ, DESC and DESCS must have their exact length.
 import { asIndom, asInstance, asPmid, type Desc } from "../pcp/mod.ts";
 import type { Reader, Writer } from "../base/mod.ts";
 import {
@@ -150,7 +150,6 @@ const instanceEntry = entry<InstancePdu>({
         instance: asInstance(body.i32()),
         name: textOf(readName("INSTANCE", body)),
       });
-    expectEnd("INSTANCE", body);
     return { kind: "instance", from, indom, instances };
   },
   size: (pdu) => pdu.instances.reduce((sum, { name }) => sum + 4 + textSize(name), 8),
@@ -186,7 +185,6 @@ const textEntry = entry<TextPdu>({
   decode(from, body) {
     const ident = swapped(body.u32());
     const text = textOf(readName("TEXT", body));
-    expectEnd("TEXT", body);
     return { kind: "text", from, ident, text };
   },
   size: (pdu) => 4 + textSize(pdu.text),

@@ -72,8 +72,8 @@ const words = (...values: readonly number[]): string =>
 const body = (type: number, text: string): Uint8Array =>
   unhex(words(12 + text.length / 2, type, 0) + text);
 
-// Asked of pmcd 6.0.3 and 7.2; both answered PM_ERR_IPC to the first list, and at least one of them
-// took what is in the second.
+// Asked of pmcd 6.0.3 and 7.2, and for replies of pminfo: both called the first list PM_ERR_IPC, and
+// at least one of them took what is in the second.
 const REFUSED: readonly (readonly [string, number, string])[] = [
   ["DESC_IDS of nothing", 0x7016, words(-1, 0)],
   ["DESC_IDS with too few ids", 0x7016, words(-1, 2, 1)],
@@ -104,6 +104,8 @@ const REFUSED: readonly (readonly [string, number, string])[] = [
     words(0, 0, 2, 1, 1, 1, -1, 16, 1, 1, 1, -1, 16, 0x0500000c, 0, 0),
   ],
   ["RESULT with a gap", 0x7001, words(0, 0, 1, 1, 1, 1, -1, 12, 0, 0x0500000c, 0, 0)],
+  ["DESC with a word too much", 0x7005, words(1, 1, 1, 1, 0, 0)],
+  ["ERROR of 24 bytes", 0x7000, words(-12357, 0, 0)],
   // 7.2 alone: 6.0.3 does not survive this one.
   ["RESULT with a bad event array", 0x7001, words(0, 0, 1, 1, 1, 2, -1, 11, 0x0900000c, 7, 0)],
 ];
@@ -122,6 +124,10 @@ const TAKEN: readonly (readonly [string, number, string])[] = [
   ["PMNS_NAMES with a word too much", 0x700e, words(5, 0, 1, 4, 0x706d6364, 0)],
   ["PMNS_NAMES request with status words", 0x700e, words(5, 1, 1, 0, 4, 0x706d6364)],
   ["INSTANCE_REQ with a word too much", 0x7006, words(1, 0, 0, -1, 0, 0)],
+  ["INSTANCE with a word too much", 0x7007, words(1, 1, 0, 1, 0x787e7e7e, 0)],
+  ["TEXT with a word too much", 0x7009, words(1, 1, 0x787e7e7e, 0)],
+  ["TEXT that is not padded", 0x7009, `${words(1, 5)}68656c6c6f`],
+  ["LABEL with padding after its text", 0x7013, words(1, 2, 0, 1, -1, 0, 44, 2, 0x7b7d7e7e)],
   ["PROFILE with unknown states", 0x7002, words(0, 7, 1, 0, 1, 7, 0, 0)],
   ["RESULT of nothing", 0x7001, words(0, 0, 0)],
   ["CONTROL_REQ with a body", 0x700a, words(1)],
