@@ -25,6 +25,7 @@ binary := dist/pcpbox
 
 # What the executable is built with. The autoload switches are a matter of safety: without them a
 # bunfig.toml or .env in the working directory runs code in, or sets variables of, the program.
+# The source map is inside the executable; the copy that is written beside it is removed.
 compile = $(BUN) build --compile --bytecode --format=esm --minify-whitespace --minify-syntax \
   --sourcemap --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
   --compile-autoload-package-json --define 'PCPBOX_VERSION="$(version)"' \
@@ -67,6 +68,7 @@ install: $(binary) ## copy to $(DESTDIR)$(PREFIX)/bin, with links named pmproxy 
 dist: $(modules) ## executables for all platforms in dist/, with SHA256SUMS
 	@rm -f dist/pcpbox-*
 	$(foreach t,$(targets),$(call compile,$(t),dist/pcpbox-$(version)-$(t))$(newline))
+	@rm -f dist/*.map
 	cd dist && $$(command -v sha256sum || echo shasum -a 256) pcpbox-$(version)-* > SHA256SUMS
 
 man: $(binary) ## manual pages in dist/man
@@ -89,6 +91,7 @@ endef
 
 $(binary): $(modules) $(sources)
 	$(call compile,$(target),$@)
+	@rm -f $@.map
 
 $(modules): package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
