@@ -433,6 +433,7 @@ export function connectBus(path: string, events: BusEvents): Promise<Bus> {
 
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {
+      clearTimeout(greeting);
       reject(new PcpError(-EPROTO, `D-Bus at ${oneLine(path)}: ${oneLine(reason)}`));
       finish(oneLine(reason), ready);
     };
