@@ -29,5 +29,57 @@ export { defineVerb, readVerb, type Operand, type Section, type Term, type Verb 
 export { leftSide, optionGroups, usageText, type OptionLine } from "./usage.ts";
 export { pageOf, pageText, wrap, type Block, type Page, type TextStyle } from "./page.ts";
 export { manSource, roffText } from "./man.ts";
-export { nearestName } from "./config.ts";
+export {
+  configPaths,
+  environmentEntries,
+  nearestName,
+  overrideName,
+  problemText,
+  readConfigFile,
+  type ConfigEntry,
+  type ConfigFile,
+  type ConfigProblem,
+} from "./config.ts";
+export { chooseRunDirectory, readPcpConf, type PcpConf, type RunDirectory } from "./pcpconf.ts";
+export { certificateFiles, type CertificateFiles } from "./certificates.ts";
+export {
+  becomeUser,
+  daemonRole,
+  logFooter,
+  logHeader,
+  logNameWithPid,
+  lookUpUser,
+  openLogFile,
+  pidLine,
+  portTable,
+  removePidFile,
+  reportFailure,
+  selfAs,
+  startInBackground,
+  writePidFile,
+  type DaemonRole,
+  type OpenLog,
+  type Self,
+  type SystemUser,
+} from "./daemon.ts";
+export {
+  isPmproxy,
+  LSB_NOT_RUNNING,
+  LSB_STATUS,
+  optionalText,
+  parseEnvironmentFile,
+  parseOptionsFile,
+  serviceState,
+  stopProcess,
+  type ServiceState,
+} from "./service.ts";
 export { completionScript, SHELLS, type Shell } from "./completion.ts";
+export {
+  listenFds,
+  readyState,
+  reloadingState,
+  sdNotify,
+  startWatchdog,
+  statusState,
+  stoppingState,
+} from "./systemd.ts";

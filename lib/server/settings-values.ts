@@ -330,6 +330,17 @@ export function buildSettings(values: SettingValues, given: ProxyArguments): Pro
   };
 }
 
+/** What a reload puts in force: live options as `next` has them, the others as they are. */
+export function reloadedValues(running: SettingValues, next: SettingValues): SettingValues {
+  const merged = new Map<string, SettingValue>();
+  for (const setting of SETTINGS) {
+    const name = settingName(setting);
+    const value = (setting.live ? next : running).get(name);
+    if (value !== undefined) merged.set(name, value);
+  }
+  return merged;
+}
+
 /** One difference of two settings; `from` and `to` are texts as a file would have them. */
 export interface SettingChange {
   readonly name: string;

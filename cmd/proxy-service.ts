@@ -1,0 +1,148 @@
+// `pcpbox proxy start|stop|restart|status|reload`: what the service script of pmproxy does (spec
+// proxy.md 8), on the pid file of this configuration alone. `start` reads pmproxy.options and the
+// environment file; without them it starts with no options and says so.
+
+import { spawn } from "node:child_process";
+import { accessSync, constants, rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  chooseRunDirectory,
+  isGiven,
+  LSB_NOT_RUNNING,
+  LSB_STATUS,
+  optionalText,
+  parseEnvironmentFile,
+  parseOptionsFile,
+  type PcpConf,
+  readPcpConf,
+  selfAs,
+  serviceState,
+  type ServiceState,
+  stopProcess,
+} from "../lib/cli/mod.ts";
+import { complain, say } from "./output.ts";
+import type { ProxyGiven } from "./proxy-settings.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process that acts. */
+export interface ServiceProcess {
+  readonly options: ProxyGiven;
+  /** Options of the command line as they were written, without the action. */
+  readonly args: readonly string[];
+  readonly environment: Environment;
+  readonly execPath: string;
+  readonly argv0: string;
+  readonly script: string | undefined;
+  readonly uid: number;
+  readonly workingDirectory: string;
+}
+
+interface Service {
+  readonly process: ServiceProcess;
+  readonly conf: PcpConf;
+  readonly pidFile: string;
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** Ends the service if it runs; removes a pid file that is left over. True when none runs. */
+async function end(service: Service, state: ServiceState, quiet: boolean): Promise<boolean> {
+  if (state.state === "stopped") return true;
+  let gone = true;
+  if (state.state === "running") {
+    if (!quiet) say("Waiting for pmproxy to terminate ...");
+    gone = await stopProcess(state.pid, (text) => (quiet ? undefined : say(text)));
+    if (!quiet) say("\n");
+  }
+  // Only what still names the process that has ended: another may have started meanwhile.
+  if (gone && serviceState(service.pidFile, service.process.execPath).state === "dead") {
+    rmSync(service.pidFile, { force: true });
+  }
+  return gone;
+}
+
+/** Where the service runs: its log directory, as with the script, else here. */
+function serviceDirectory(service: Service): string {
+  const directory = join(service.conf.get("PCP_LOG_DIR") ?? "/var/log/pcp", "pmproxy");
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    return directory;
+  } catch {
+    // No such directory, or not ours to write to: the log then goes to the working directory.
+    return service.process.workingDirectory;
+  }
+}
+
+async function begin(service: Service, state: ServiceState): Promise<number> {
+  const { process: self, conf } = service;
+  if (!(await end(service, state, true))) {
+    complain("pmproxy: the running one does not end, nothing started\n");
+    return 1;
+  }
+  const optionsPath = conf.get("PCP_PMPROXYOPTIONS_PATH") ?? "";
+  const options = optionalText(optionsPath);
+  if (options === undefined) complain(`pmproxy: no options file "${optionsPath}", none used\n`);
+  const variables = parseEnvironmentFile(
+    optionalText(join(conf.get("PCP_SYSCONFIG_DIR") ?? "/etc/default", "pmproxy")) ?? "",
+  );
+  const { file, argv0, prefix } = selfAs(self.execPath, self.argv0, self.script, self.environment);
+  say("Starting pmproxy ... ");
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const child = spawn(file, [...prefix, ...self.args, ...parseOptionsFile(options ?? "")], {
+    argv0,
+    cwd: serviceDirectory(service),
+    env: { ...self.environment, ...variables },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  child.on("error", (error) => {
+    complain(`pmproxy: ${error.message}\n`);
+    resolve(1);
+  });
+  child.on("exit", (status) => resolve(status ?? 1));
+  const status = await promise;
+  say(status === 0 ? "\n" : `failed (status=${status})\n`);
+  return status === 0 ? 0 : 1;
+}
+
+function tell(service: Service, state: ServiceState): number {
+  if (isGiven(service.process.options, "json")) say(`${JSON.stringify(state)}\n`);
+  else say(`Checking for pmproxy: ${state.state === "running" ? "running" : "stopped"}\n`);
+  return LSB_STATUS[state.state];
+}
+
+function reload(state: ServiceState): number {
+  if (state.state !== "running") {
+    complain("pmproxy: not running\n");
+    return LSB_NOT_RUNNING;
+  }
+  say("Reloading pmproxy ...\n");
+  process.kill(state.pid, "SIGHUP");
+  return 0;
+}
+
+/** Does one action and gives LSB's exit status. */
+export async function actOnService(action: string, self: ServiceProcess): Promise<number> {
+  const conf = readPcpConf(self.environment);
+  const run = chooseRunDirectory(conf, self.environment, self.uid);
+  const pidFile = join(run.path ?? conf.get("PCP_RUN_DIR") ?? "/run/pcp", "pmproxy.pid");
+  const service: Service = { process: self, conf, pidFile };
+  try {
+    const state = serviceState(pidFile, self.execPath);
+    switch (action) {
+      case "start":
+      case "restart":
+        return await begin(service, state);
+      case "stop":
+        return (await end(service, state, false)) ? 0 : 1;
+      case "reload":
+        return reload(state);
+      default:
+        return tell(service, state);
+    }
+  } catch (error) {
+    complain(`pmproxy: ${messageOf(error)}\n`);
+    return action === "status" ? LSB_STATUS.unknown : 1;
+  }
+}
