@@ -50,20 +50,24 @@ const indented = (lines: readonly string[], by: string): string =>
 
 // bash ---------------------------------------------------------------------------------------------
 
-/** A compgen call for an option's argument; undefined: nothing to offer. */
-function bashAction(spec: OptionSpec): string | undefined {
-  if (spec.choices !== undefined) return `-W ${quote(spec.choices.join("\n"))}`;
+/** A call that offers these words. */
+const bashWords = (words: readonly string[]): string =>
+  `_pcpbox_words ${words.map(quote).join(" ")}`;
+
+/** A call that offers an option's argument; empty: nothing to offer. */
+function bashAction(spec: OptionSpec): string {
+  if (spec.choices !== undefined) return `${bashWords(spec.choices)}; `;
   switch (spec.completes) {
     case "file":
-      return "-f";
+      return "_pcpbox_found -f; ";
     case "directory":
-      return "-d";
+      return "_pcpbox_found -d; ";
     case "user":
-      return "-u";
+      return "_pcpbox_found -u; ";
     case "host":
-      return "-A hostname";
+      return "_pcpbox_found -A hostname; ";
     default:
-      return undefined;
+      return "";
   }
 }
 
@@ -71,20 +75,15 @@ function bashVerb(verb: Verb, verbs: readonly Verb[]): string {
   const choices = choicesOf(verb);
   const cases = choices
     .filter((each) => each.spec.argument !== undefined)
-    .map(({ names, spec }) => {
-      const action = bashAction(spec);
-      const files = spec.completes === "file" || spec.completes === "directory";
-      const words = action === undefined ? "" : `_pcpbox_reply ${files ? 1 : 0} ${action}; `;
-      return `${names.map(quote).join("|")}) ${words}return ;;`;
-    });
+    .map(({ names, spec }) => `${names.map(quote).join("|")}) ${bashAction(spec)}return ;;`);
   const options = choices.flatMap((each) => each.names);
   const operands = operandTerms(verb, verbs).map((each) => each.term);
   return [
     `_pcpbox_${verb.name}() {\n`,
     cases.length === 0 ? "" : `  case $prev in\n${indented(cases, "    ")}  esac\n`,
     "  case $cur in\n",
-    `    -*) _pcpbox_reply 0 -W ${quote(options.join("\n"))} ;;\n`,
-    operands.length === 0 ? "" : `    *) _pcpbox_reply 0 -W ${quote(operands.join("\n"))} ;;\n`,
+    `    -*) ${bashWords(options)} ;;\n`,
+    operands.length === 0 ? "" : `    *) ${bashWords(operands)} ;;\n`,
     "  esac\n}\n\n",
   ].join("");
 }
@@ -98,12 +97,19 @@ function bashScript(verbs: readonly Verb[]): string {
   const names = ["pcpbox", ...programsOf(verbs).map((each) => each.program)];
   return `# bash completion for pcpbox; made by: pcpbox completion bash
 
-# _pcpbox_reply FILES COMPGEN-ARGUMENT...: offers what compgen finds for $cur
-_pcpbox_reply() {
-  local IFS=$'\\n' files=$1
-  shift
-  COMPREPLY=($(compgen "$@" -- "$cur"))
-  if [[ $files == 1 ]]; then compopt -o filenames 2>/dev/null; fi
+# _pcpbox_words WORD...: offers those that begin with $cur, without expanding anything
+_pcpbox_words() {
+  local word
+  for word in "$@"; do
+    if [[ $word == "$cur"* ]]; then COMPREPLY+=("$word"); fi
+  done
+}
+
+# _pcpbox_found COMPGEN-ARGUMENT...: offers the names that compgen finds for $cur
+_pcpbox_found() {
+  local word
+  while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen "$@" -- "$cur")
+  if [[ $1 == -[df] ]]; then compopt -o filenames 2>/dev/null; fi
 }
 
 ${verbs.map((each) => bashVerb(each, verbs)).join("")}_pcpbox() {
@@ -126,7 +132,7 @@ ${indented(programs, "    ")}  esac
     fi
   done
   case $verb in
-    '') _pcpbox_reply 0 -W ${quote(top.join("\n"))} ;;
+    '') ${bashWords(top)} ;;
 ${indented(calls, "    ")}  esac
 }
 

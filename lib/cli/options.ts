@@ -122,7 +122,8 @@ type Found =
 function findLong(names: readonly LongName[], text: string): Found {
   const exact = names.find((each) => each.name === text);
   if (exact !== undefined) return { kind: "found", name: exact };
-  const fits = names.filter((each) => each.name.startsWith(text));
+  // `--=x` names nothing, though every name begins with nothing.
+  const fits = text === "" ? [] : names.filter((each) => each.name.startsWith(text));
   for (const rank of [0, 1]) {
     const [first, ...more] = fits.filter((each) => each.rank === rank);
     if (first === undefined) continue;

@@ -124,5 +124,5 @@ export function pageText(page: Page, style: TextStyle): string {
     ({ title, blocks }) =>
       `\n${strong(title.toUpperCase())}\n${blocks.map(block).join("").trimEnd()}\n`,
   );
-  return `${page.name.replace("-", " ")} - ${page.summary}\n${sections.join("")}`;
+  return `${wrap(`${page.name.replace("-", " ")} - ${page.summary}`, width, "")}${sections.join("")}`;
 }
