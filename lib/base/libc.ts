@@ -39,6 +39,7 @@ const SYMBOLS = {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
   close: { args: ["i32"], returns: "i32" },
+  listen: { args: ["i32", "i32"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
@@ -102,13 +103,14 @@ function libc(): Libc {
 function failed(library: Libc, call: string): PcpError {
   const at = library.errnoAt();
   const errno = at === null ? 0 : library.ffi.read.i32(at, 0);
-  const name = process.getBuiltinModule("node:util").getSystemErrorName(-errno);
-  return new PcpError(-errno, `${call}: ${name}`);
+  const { getSystemErrorName } = process.getBuiltinModule("node:util");
+  return new PcpError(-errno, `${call}: ${errno > 0 ? getSystemErrorName(-errno) : "no errno"}`);
 }
 
 /**
- * Gives this process the name that `ps -e`, `top` and `pidof` show: at most 15 bytes of UTF-8,
- * longer ones are cut as the kernel does. Linux only: elsewhere PcpError with ENOSYS.
+ * Gives this process the name that `ps -e`, `ps -C`, `top` and `pgrep` know: at most 15 bytes of
+ * UTF-8, longer ones are cut as the kernel does. `pidof` goes by argv[0] instead, which whoever
+ * starts the process chooses. Linux only: elsewhere PcpError with ENOSYS.
  */
 export function setProcessName(name: string): void {
   const library = libc();
@@ -243,6 +245,15 @@ export function socketName(fd: number): SocketName {
   if (family === AF_INET6)
     return { family: "tcp6", address: ipv6Text(address.subarray(8, 24)), port, listening };
   throw new PcpError(-ENOSYS, `descriptor ${fd} has address family ${family}`);
+}
+
+/**
+ * Sets how many connections may wait on a listening socket: listen(2) once more, since Bun has no
+ * option for it. Errors: PcpError with the negated errno.
+ */
+export function setBacklog(fd: number, pending: number): void {
+  const library = libc();
+  if (library.listen(fd, pending) !== 0) throw failed(library, "listen");
 }
 
 /**

@@ -4,11 +4,10 @@
 // that a record goes out by multicast at most once a second on a link. Refuses to answer faster.
 
 import type { RemoteInfo } from "node:dgram";
-import { networkInterfaces } from "node:os";
 import { isIPv4 } from "node:net";
 import { type Answer, decode, encode, type Packet, type SrvData } from "dns-packet";
 import { type Log, oneLine } from "../base/mod.ts";
-import { bare, createBucket, createLinks, type Link, MDNS_PORT } from "./mdnslinks.ts";
+import { bare, createBucket, createLinks, type Link, type Links, MDNS_PORT } from "./mdnslinks.ts";
 import { alternative, instanceName, label, SERVICE_TYPE } from "./servicename.ts";
 
 const DOMAIN = "local";
@@ -134,15 +133,10 @@ function contradicts(record: Answer, names: Names, service: Names["services"][nu
   return !ours && record.ttl !== 0;
 }
 
-/** Whether an address is one of this host, on whatever interface. */
-function isLocal(address: string): boolean {
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return all.some((entry) => bare(entry.address) === address);
-}
-
-function contradictsHost(record: Answer, names: Names): boolean {
+/** Whether a response's record says that our host's name is another host's. */
+function contradictsHost(record: Answer, names: Names, links: Links): boolean {
   if ((record.type !== "A" && record.type !== "AAAA") || record.ttl === 0) return false;
-  return isName(record, hostName(names)) && !isLocal(record.data);
+  return isName(record, hostName(names)) && !links.isLocal(record.data);
 }
 
 /** Gives a service the next name that no other service of ours has. */
@@ -203,6 +197,8 @@ function createAnswering(link: Link, names: Names) {
     multicast(records, REPEAT_MS);
   };
   const unicast = (answers: Answer[], to: RemoteInfo, query: Packet): void => {
+    // A plain resolver asks one question, which goes back with the answer.
+    if (to.port !== MDNS_PORT && query.questions?.length !== 1) return;
     if (!mayUnicast()) return;
     const additionals = additionalTo(answers, ownRecords(names, link.addresses));
     const packet: Packet = { type: "response", flags: AUTHORITATIVE, answers, additionals };
@@ -311,7 +307,7 @@ export function publishByMdns(options: MdnsOptions): MdnsPublisher {
   const onResponse = (packet: Packet): void => {
     for (const record of [...(packet.answers ?? []), ...(packet.additionals ?? [])]) {
       const service = names.services.find((one) => contradicts(record, names, one));
-      const host = contradictsHost(record, names);
+      const host = contradictsHost(record, names, links);
       if (service === undefined && !host) continue;
       const taken = service?.name ?? names.host;
       // Announced names are probed again first: who has them then keeps them.
@@ -332,7 +328,7 @@ export function publishByMdns(options: MdnsOptions): MdnsPublisher {
       // Our own probe comes back, also from another interface on the same network.
       const strange = theirs.some((record) =>
         record.type === "A" || record.type === "AAAA"
-          ? !isLocal(record.data)
+          ? !links.isLocal(record.data)
           : !keys.has(keyOf(record)),
       );
       if (!strange) continue;

@@ -179,8 +179,23 @@ function openLink(place: Place, options: LinkOptions, onClosed: () => void): Ope
   return link;
 }
 
+/** Addresses of this host, looked up again for an unknown one, but not more than once a second. */
+function createLocal(): (address: string) => boolean {
+  let known = new Set<string>();
+  const mayLook = createBucket(1, 1);
+  return (address) => {
+    if (!known.has(address) && mayLook()) {
+      const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+      known = new Set(all.map((entry) => bare(entry.address)));
+    }
+    return known.has(address);
+  };
+}
+
 /** The sockets of all interfaces. */
 export interface Links {
+  /** Whether an address is one of this host, on whatever interface. */
+  isLocal(address: string): boolean;
   all(): readonly Link[];
   /** Opens and closes what the interfaces ask for. */
   refresh(): void;
@@ -191,6 +206,7 @@ export interface Links {
 export function createLinks(options: LinkOptions): Links {
   const links = new Map<string, OpenLink>();
   return {
+    isLocal: createLocal(),
     all: () => [...links.values()],
     refresh() {
       const wanted = new Map(places(options.loopback).map((place) => [place.key, place]));

@@ -2,9 +2,10 @@
 // collisions, a restart of Avahi, and the end of the advertisement are handled; the D-Bus client
 // speaks with a real bus.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { advertise, type AdvertiseOptions } from "../../lib/server/advertise.ts";
 import { type Bus, BusError, connectBus, DBUS } from "../../lib/server/dbus.ts";
-import type { Daemon } from "../helpers/process.ts";
+import { type Daemon, must } from "../helpers/process.ts";
 import {
   avahiProblem,
   browse,
@@ -113,6 +114,18 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await Promise.all([advertisement.stop(), advertisement.stop()]);
     expect(advertisement.state()).toEqual({ via: "none", names: [] });
     await until(async () => (await browse(bus)).length === 0, "the end of the services");
+  }, 60_000);
+
+  test("a process ends although it advertises", async () => {
+    const path = join(import.meta.dir, "../../lib/server/advertise.ts");
+    const script = `
+      import { advertise } from ${JSON.stringify(path)};
+      const log = { info: console.log, debug: () => undefined };
+      const one = advertise({ hostname: "brief", ports: [1], log });
+      for (let left = 200; left > 0 && one.state().names.length === 0; left--) await Bun.sleep(50);
+      console.log(JSON.stringify(one.state()));`;
+    const output = await must([process.execPath, "-e", script], { env: bus.env });
+    expect(JSON.parse(output)).toEqual({ via: "avahi", names: ["PCP pmproxy on brief"] });
   }, 60_000);
 
   test("a name in use gets a number", async () => {
