@@ -6,7 +6,7 @@ import { dirname, join, normalize, relative } from "node:path";
 /** The folder of package.json. */
 export const root: string = join(import.meta.dir, "..", "..");
 
-const outside = /^(node_modules|dist|\.git|\.cache)(\/|$)/;
+const outside = /^(node_modules|dist|\.git|\.cache)(\/|$)|\.bun-build$/;
 const data = /^tests\/(fixtures|golden)\//;
 
 /** Files of the repository that match a glob, as sorted paths from its root; no data, nothing built. */
