@@ -30,6 +30,8 @@ const UNSPECIFIED = -1;
 const RENAMES = 64;
 /** Between two looks for a bus that is not there. */
 const RETRY_MS = 30_000;
+/** For an orderly withdrawal. */
+const STOP_MS = 1000;
 
 /** What is to be published. */
 export interface AvahiOptions {
@@ -45,7 +47,7 @@ export interface AvahiOptions {
 export interface AvahiPublisher {
   /** Names that Avahi has established. */
   names(): readonly string[];
-  /** Withdraws everything. Never rejects. */
+  /** Withdraws everything, within a second. Never rejects. */
   stop(): Promise<void>;
 }
 
@@ -203,7 +205,11 @@ function createSession(bus: Bus, options: AvahiOptions) {
     start,
     onSignal,
     names: () => entries.filter(({ established }) => established).map(({ name }) => name),
-    stop: () => (owner === "" ? Promise.resolve() : queue(withdrawAll)),
+    stop() {
+      // What fails on the way out is nobody's business any more.
+      complained = true;
+      return owner === "" ? Promise.resolve() : queue(withdrawAll);
+    },
   };
 }
 
@@ -251,7 +257,13 @@ export function publishThroughAvahi(options: AvahiOptions): AvahiPublisher {
     async stop() {
       stopped = true;
       clearTimeout(retry);
-      await session?.stop();
+      // The end of the connection withdraws everything, too; Avahi may be stuck.
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, STOP_MS);
+      });
+      await Promise.race([session?.stop(), late]);
+      clearTimeout(timer);
       bus?.close();
       bus = null;
       session = null;

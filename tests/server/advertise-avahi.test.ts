@@ -148,6 +148,15 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await advertisement.stop();
   }, 60_000);
 
+  test("an Avahi that is stuck does not hold up the end", async () => {
+    const advertisement = start("stuck", [44322]);
+    await established(advertisement, 1);
+    avahi.signal("SIGSTOP");
+    await advertisement.stop();
+    avahi.signal("SIGCONT");
+    await until(async () => (await browse(bus)).length === 0, "the end of the service");
+  }, 60_000);
+
   test("without Avahi mDNS takes over until Avahi is there", async () => {
     await avahi.stop();
     const advertisement = start(`over${process.pid}`, [44322]);
