@@ -1,0 +1,123 @@
+// The one way in: a new connection, whatever socket it came from, waits for its first bytes under a
+// deadline, and these say who serves it. Inside TLS the same question is asked once more, and not a
+// third time.
+
+import { utf8 } from "../base/mod.ts";
+import { Bridge } from "./bridge.ts";
+import type { Timed } from "./deadlines.ts";
+import { connectRelay, GreetingSink } from "./relay.ts";
+import type { Server } from "./server.ts";
+import { type Protocol, protocolOf } from "./sniff.ts";
+import { acceptTls } from "./tls.ts";
+import { NativeWire, StreamWire, type WireSink } from "./wire.ts";
+
+/** Takes a new connection of a listening socket. */
+export function accept(server: Server, wire: NativeWire): void {
+  const { counters, settings } = server;
+  if (server.draining || counters.active >= settings.limits.connections) {
+    counters.refused += 1;
+    wire.destroy();
+    return;
+  }
+  counters.accepted += 1;
+  counters.active += 1;
+  server.clients.add(wire);
+  wire.sink = new FirstByteSink(server, wire);
+}
+
+/** A connection that has said nothing yet. */
+class FirstByteSink implements WireSink, Timed {
+  deadline = 0;
+
+  constructor(
+    private readonly server: Server,
+    private readonly wire: NativeWire | StreamWire,
+  ) {
+    server.deadlines.set(this, server.settings.limits.firstByteTimeoutMs);
+  }
+
+  data(first: Uint8Array): void {
+    const { server, wire } = this;
+    server.deadlines.clear(this);
+    const protocol = protocolOf(first[0] ?? 0);
+    if (protocol !== undefined && SERVE[protocol](server, wire, first)) {
+      server.counters.connections[protocol] += 1;
+      return;
+    }
+    server.counters.unknown += 1;
+    wire.destroy();
+  }
+  drain(): void {}
+  end(): void {
+    this.wire.destroy();
+  }
+  close(): void {
+    this.server.deadlines.clear(this);
+    this.server.gone(this.wire);
+  }
+  expired(): void {
+    this.server.counters.tooSlow += 1;
+    this.wire.destroy();
+  }
+}
+
+type Serve = (server: Server, wire: NativeWire | StreamWire, first: Uint8Array) => boolean;
+
+/** Who serves a protocol; false: it is switched off, and the connection is closed. */
+const SERVE: Readonly<Record<Protocol, Serve>> = {
+  pcp(server, wire, first) {
+    if (!server.settings.pcp.enabled) return false;
+    const sink = new GreetingSink(server, wire);
+    wire.sink = sink;
+    sink.data(first);
+    return true;
+  },
+  http(server, wire, first) {
+    if (!server.settings.http.enabled || server.settings.deprecated) return false;
+    if (wire instanceof StreamWire) {
+      const stream = wire.release(first);
+      server.http.adopt(stream, wire.certified);
+      stream.resume();
+      return true;
+    }
+    const bridge = new Bridge(wire, () => server.gone(wire));
+    server.http.adopt(bridge, false);
+    bridge.start(first);
+    return true;
+  },
+  resp(server, wire, first) {
+    const { resp, keyServer, deprecated } = server.settings;
+    const target = keyServer.servers[0];
+    // A request is an array; anything else is not a client of a key server.
+    const request = first[0] === 0x2a && (first.length === 1 || isDigit(first[1] ?? 0));
+    if (!resp.enabled || !keyServer.enabled || deprecated || target === undefined) return false;
+    if (!request) {
+      server.log.warning("failed to parse RESP protocol request");
+      return false;
+    }
+    connectRelay(server, wire, target, {
+      gate: undefined,
+      pending: first,
+      prelude: authentication(keyServer.username, keyServer.password),
+    });
+    return true;
+  },
+  tls(server, wire, first) {
+    const { tls, settings } = server;
+    if (tls === undefined || settings.deprecated || wire instanceof StreamWire) return false;
+    acceptTls(server, tls, wire, first, (within) => {
+      within.sink = new FirstByteSink(server, within);
+    });
+    return true;
+  },
+};
+
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+
+/** The AUTH request for the key server; undefined without a password. */
+function authentication(username: string, password: string): Uint8Array | undefined {
+  if (password === "") return undefined;
+  const words = username === "" ? ["AUTH", password] : ["AUTH", username, password];
+  const bulk = words.map((word) => `$${utf8(word).length}\r\n${word}\r\n`).join("");
+  return utf8(`*${words.length}\r\n${bulk}`);
+}

@@ -1,0 +1,111 @@
+// The table of HTTP requests: path, methods, handler. Semantics only: a request-like in, a reply-like
+// out; sockets and node:http are the server's business. Paths that are in no table get pmproxy's error
+// page (spec webapi.md 2.6).
+
+/** A request after its head has been read. */
+export interface WebRequest {
+  readonly method: string;
+  /** Decoded, without the query. */
+  readonly path: string;
+  /** Value of a header, by its name in lower case. */
+  header(name: string): string | undefined;
+}
+
+/** A whole reply. */
+export interface WebReply {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  /** More header lines. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What the server tells about itself. */
+export interface ServerView {
+  /** Sockets are bound and no stop is under way. */
+  ready(): boolean;
+  /** JSON values only. */
+  status(): unknown;
+  /** OpenMetrics text. */
+  metrics(): string;
+}
+
+interface Route {
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly reply: (view: ServerView, request: WebRequest) => WebReply;
+}
+
+const READ = ["GET", "HEAD"] as const;
+
+const text = (status: number, body: string): WebReply => ({ status, type: "text/plain", body });
+const json = (status: number, value: unknown): WebReply => ({
+  status,
+  type: "application/json",
+  body: `${JSON.stringify(value)}\r\n`,
+});
+
+/** The server's own endpoints; none of them asks a pmcd or a key server. */
+const ROUTES: readonly Route[] = [
+  { path: "/-/healthy", methods: READ, reply: () => text(200, "OK\n") },
+  {
+    path: "/-/ready",
+    methods: READ,
+    reply: (view) => (view.ready() ? text(200, "OK\n") : text(503, "stopping\n")),
+  },
+  { path: "/-/status", methods: READ, reply: (view) => json(200, view.status()) },
+  {
+    path: "/-/metrics",
+    methods: READ,
+    reply: (view) => ({
+      status: 200,
+      type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+      body: view.metrics(),
+    }),
+  },
+];
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  403: "Forbidden",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  413: "Payload Too Large",
+  414: "URI Too Long",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+};
+
+/** PCP release whose error pages these are. */
+const PAGE_VERSION = "7.2.1";
+
+/** An error page as pmproxy writes it; `servlet` is the bold text. */
+export function errorPage(status: number, message: string, servlet = "unknown servlet"): WebReply {
+  const title = `${status} ${REASONS[status] ?? "Error"}`;
+  const lines = [
+    "<html>",
+    `<head><title>${title}</title></head>`,
+    "<body>",
+    `<h1>${title}</h1>`,
+    `<p><b>${servlet}</b>: ${message}</p><hr>`,
+    `<p><small><i>pmproxy/${PAGE_VERSION}</i></small></p>`,
+    "</body>",
+    "</html>",
+  ];
+  return { status, type: "text/html", body: lines.map((line) => `${line}\r\n`).join("") };
+}
+
+/** Answers a request. */
+export function answer(view: ServerView, request: WebRequest): WebReply {
+  const route = ROUTES.find(({ path }) => path === request.path);
+  if (route === undefined) return errorPage(400, "no handler for URL");
+  if (!route.methods.includes(request.method)) {
+    const allow = { Allow: route.methods.join(", ") };
+    return { ...errorPage(405, `no handler for ${escaped(request.method)}`), headers: allow };
+  }
+  return route.reply(view, request);
+}
+
+const escaped = (value: string): string =>
+  value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

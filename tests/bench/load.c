@@ -1,0 +1,382 @@
+/*
+ * Load driver and stand-in pmcd for `make bench`: what a relay is measured with has to be faster than
+ * the relay, so this one piece is C with epoll. Plain figures on stdout, one JSON object a run.
+ *
+ *   load serve PORT                           stand-in pmcd on 127.0.0.1 (challenge, CREDS, FETCH -> RESULT)
+ *   load rt PORT PMCDPORT CLIENTS METRICS S   fetch round trips for S seconds over CLIENTS connections
+ *   load bulk PORT PMCDPORT CLIENTS BYTES S   the same with answers of BYTES
+ *   load connect PORT PMCDPORT CLIENTS S      connections opened, greeted and closed again
+ *   load hold PORT PMCDPORT CLIENTS           opens CLIENTS relayed connections, prints "ready", waits for stdin
+ *   load http PORT PATH CLIENTS S             GET requests on kept-alive connections
+ *
+ * PMCDPORT 0 means: PORT is the pmcd itself, no proxy greeting.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONNS_MAX = 65536, BUFFER = 1 << 18 };
+
+struct conn {
+  int fd;
+  int state;           /* client: 0 greeting, 1 challenge, 2 answering; server: 0 */
+  uint64_t sent_at;    /* ns */
+  uint32_t need, have; /* bytes of the answer awaited / got (client); of a request got (server) */
+  unsigned char in[8192];
+  uint32_t out_left; /* server: bytes of the answer still to write */
+  uint32_t out_size;
+};
+
+static struct conn *conns[CONNS_MAX];
+static int ep;
+
+static void fail(const char *what) {
+  perror(what);
+  exit(1);
+}
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
+}
+static void put32(unsigned char *p, uint32_t v) {
+  v = htonl(v);
+  memcpy(p, &v, 4);
+}
+static uint32_t get32(const unsigned char *p) {
+  uint32_t v;
+  memcpy(&v, p, 4);
+  return ntohl(v);
+}
+static struct conn *add(int fd, uint32_t events) {
+  if (fd < 0 || fd >= CONNS_MAX) {
+    fprintf(stderr, "too many descriptors\n");
+    exit(1);
+  }
+  struct conn *c = conns[fd];
+  if (!c) c = conns[fd] = malloc(sizeof *c);
+  c->fd = fd;
+  c->state = 0;
+  c->need = c->have = c->out_left = c->out_size = 0;
+  struct epoll_event e = {.events = events, .data.fd = fd};
+  if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) < 0) fail("epoll_ctl");
+  int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return c;
+}
+static void watch(int fd, uint32_t events) {
+  struct epoll_event e = {.events = events, .data.fd = fd};
+  epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e);
+}
+
+/* ---- stand-in pmcd: an answer is a RESULT of the size that the request asks for ---- */
+static unsigned char *answer;
+static const uint32_t answer_max = 64u << 20;
+
+static void answer_out(struct conn *c) {
+  while (c->out_left) {
+    uint32_t at = c->out_size - c->out_left;
+    ssize_t n = send(c->fd, answer + at, c->out_left, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) {
+      if (errno == EAGAIN) watch(c->fd, EPOLLIN | EPOLLOUT);
+      return;
+    }
+    c->out_left -= n;
+  }
+}
+static void serve(int port) {
+  static const unsigned char challenge[20] = {0, 0, 0, 20, 0, 0, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0x0e, 0x44};
+  answer = calloc(1, answer_max);
+  int ls = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  setsockopt(ls, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind(ls, (void *)&a, sizeof a) < 0 || listen(ls, 4096) < 0) fail("listen");
+  ep = epoll_create1(0);
+  struct epoll_event e = {.events = EPOLLIN, .data.fd = ls}, ev[256];
+  epoll_ctl(ep, EPOLL_CTL_ADD, ls, &e);
+  printf("ready\n");
+  fflush(stdout);
+  for (;;) {
+    int n = epoll_wait(ep, ev, 256, -1);
+    for (int i = 0; i < n; i++) {
+      if (ev[i].data.fd == ls) {
+        int fd = accept4(ls, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) continue;
+        add(fd, EPOLLIN);
+        if (send(fd, challenge, 20, MSG_NOSIGNAL) != 20) continue;
+        continue;
+      }
+      struct conn *c = conns[ev[i].data.fd];
+      if (ev[i].events & EPOLLOUT) {
+        watch(c->fd, EPOLLIN);
+        answer_out(c);
+      }
+      if (!(ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;
+      ssize_t got = recv(c->fd, c->in + c->have, sizeof c->in - c->have, 0);
+      if (got <= 0) {
+        close(c->fd);
+        continue;
+      }
+      c->have += got;
+      uint32_t at = 0;
+      while (c->have - at >= 12) {
+        uint32_t len = get32(c->in + at), type = get32(c->in + at + 4);
+        if (len < 12 || len > sizeof c->in) {
+          close(c->fd);
+          goto next;
+        }
+        if (c->have - at < len) break;
+        if (type == 0x7003 || type == 0x7014) {
+          /* ctxid field 0: as many in situ value sets as metrics; else the answer's size in bytes */
+          uint32_t size = get32(c->in + at + 16), metrics = get32(c->in + at + 24);
+          uint32_t total = size ? size : 24 + 20 * metrics;
+          put32(answer, total);
+          put32(answer + 4, 0x7001);
+          put32(answer + 20, metrics);
+          c->out_size = c->out_left = total;
+          answer_out(c);
+        }
+        at += len;
+      }
+      memmove(c->in, c->in + at, c->have - at);
+      c->have -= at;
+    next:;
+    }
+  }
+}
+
+/* ---- clients ---- */
+static int proxy_port, pmcd_port;
+static unsigned char *request;
+static uint32_t request_size, answer_size;
+static char greeting[64];
+
+static int dial(int port) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (connect(fd, (void *)&a, sizeof a) < 0) fail("connect");
+  return fd;
+}
+static void all_out(int fd, const void *p, size_t n) {
+  while (n) {
+    ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+    if (k < 0) fail("send");
+    p = (const char *)p + k;
+    n -= k;
+  }
+}
+static void all_in(int fd, void *p, size_t n) {
+  while (n) {
+    ssize_t k = recv(fd, p, n, 0);
+    if (k <= 0) {
+      fprintf(stderr, "connection lost: %s\n", k ? strerror(errno) : "end of file");
+      exit(1);
+    }
+    p = (char *)p + k;
+    n -= k;
+  }
+}
+static void handshake(int fd) {
+  unsigned char b[32];
+  if (pmcd_port) {
+    all_out(fd, "pmproxy-client 1\n", 17);
+    all_in(fd, b, 17);
+    all_out(fd, greeting, strlen(greeting));
+  }
+  all_in(fd, b, 20);
+}
+static int open_session(void) {
+  static const unsigned char creds[20] = {0, 0, 0, 20, 0, 0, 0x70, 0x0c, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 0, 0};
+  int fd = dial(proxy_port);
+  handshake(fd);
+  all_out(fd, creds, 20);
+  return fd;
+}
+static int by_value(const void *a, const void *b) {
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return x < y ? -1 : x > y;
+}
+static void make_request(uint32_t metrics, uint32_t bytes) {
+  request_size = 28 + 4 * metrics;
+  request = calloc(1, request_size);
+  put32(request, request_size);
+  put32(request + 4, 0x7003);
+  put32(request + 16, bytes);
+  put32(request + 24, metrics);
+  answer_size = bytes ? bytes : 24 + 20 * metrics;
+}
+static void rounds(int clients, double seconds) {
+  uint32_t cap = 8u << 20, count = 0, *times = malloc(4ull * cap);
+  unsigned char *buffer = malloc(BUFFER);
+  struct epoll_event ev[256];
+  ep = epoll_create1(0);
+  int *fds = malloc(sizeof(int) * clients);
+  for (int i = 0; i < clients; i++) {
+    fds[i] = open_session();
+    fcntl(fds[i], F_SETFL, O_NONBLOCK);
+    add(fds[i], EPOLLIN);
+  }
+  uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9), t;
+  for (int i = 0; i < clients; i++) {
+    conns[fds[i]]->sent_at = now();
+    all_out(fds[i], request, request_size);
+  }
+  uint64_t done = 0;
+  while ((t = now()) < end) {
+    int n = epoll_wait(ep, ev, 256, 100);
+    for (int i = 0; i < n; i++) {
+      struct conn *c = conns[ev[i].data.fd];
+      ssize_t got = recv(c->fd, buffer, BUFFER, MSG_DONTWAIT);
+      if (got < 0 && errno == EAGAIN) continue;
+      if (got <= 0) {
+        fprintf(stderr, "connection lost\n");
+        exit(1);
+      }
+      c->have += got;
+      if (c->have >= answer_size) {
+        c->have -= answer_size;
+        t = now();
+        if (count < cap) times[count++] = t - c->sent_at > 0xffffffffu ? 0xffffffffu : (uint32_t)(t - c->sent_at);
+        done++;
+        c->sent_at = t;
+        ssize_t w = send(c->fd, request, request_size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (w != (ssize_t)request_size) {
+          fprintf(stderr, "short send\n");
+          exit(1);
+        }
+      }
+    }
+  }
+  double took = (now() - start) / 1e9;
+  qsort(times, count, 4, by_value);
+  printf("{\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"mb_s\":%.0f}\n", done / took, count ? times[count / 2] / 1e3 : 0,
+         count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0, done * (double)answer_size / took / 1e6);
+}
+static void churn(int clients, double seconds) {
+  /* as many sessions under way at once as CLIENTS, each: connect, greeting, host line, challenge, close */
+  struct epoll_event ev[256];
+  struct linger hard = {1, 0};
+  unsigned char b[64];
+  ep = epoll_create1(0);
+  uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9), done = 0;
+  for (int i = 0; i < clients; i++) {
+    int fd = dial(proxy_port);
+    add(fd, EPOLLIN);
+    if (pmcd_port) all_out(fd, "pmproxy-client 1\n", 17);
+  }
+  while (now() < end) {
+    int n = epoll_wait(ep, ev, 256, 100);
+    for (int i = 0; i < n; i++) {
+      struct conn *c = conns[ev[i].data.fd];
+      uint32_t want = c->state == 0 && pmcd_port ? 17 : 20;
+      ssize_t got = recv(c->fd, b, want - c->have, MSG_DONTWAIT);
+      if (got < 0 && errno == EAGAIN) continue;
+      if (got <= 0) {
+        fprintf(stderr, "connection lost in state %d\n", c->state);
+        exit(1);
+      }
+      c->have += got;
+      if (c->have < want) continue;
+      c->have = 0;
+      if (want == 17) {
+        c->state = 1;
+        all_out(c->fd, greeting, strlen(greeting));
+        continue;
+      }
+      done++;
+      setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+      close(c->fd);
+      int fd = dial(proxy_port);
+      add(fd, EPOLLIN);
+      if (pmcd_port) all_out(fd, "pmproxy-client 1\n", 17);
+    }
+  }
+  printf("{\"rate\":%.0f}\n", done / ((now() - start) / 1e9));
+}
+static void http(const char *path, int clients, double seconds) {
+  char req[1024];
+  int len = snprintf(req, sizeof req, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+  uint32_t cap = 8u << 20, count = 0, *times = malloc(4ull * cap);
+  struct epoll_event ev[256];
+  char *buffer = malloc(BUFFER);
+  ep = epoll_create1(0);
+  uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9), done = 0;
+  for (int i = 0; i < clients; i++) {
+    int fd = dial(proxy_port);
+    add(fd, EPOLLIN)->sent_at = now();
+    all_out(fd, req, len);
+  }
+  while (now() < end) {
+    int n = epoll_wait(ep, ev, 256, 100);
+    for (int i = 0; i < n; i++) {
+      struct conn *c = conns[ev[i].data.fd];
+      ssize_t got = recv(c->fd, buffer, BUFFER - 1, MSG_DONTWAIT);
+      if (got < 0 && errno == EAGAIN) continue;
+      if (got <= 0) {
+        fprintf(stderr, "connection lost\n");
+        exit(1);
+      }
+      if (!c->need) { /* the first answer tells the size of all */
+        buffer[got] = 0;
+        char *body = strstr(buffer, "\r\n\r\n"), *cl = strcasestr(buffer, "content-length:");
+        if (body && cl) c->need = (uint32_t)(body + 4 - buffer) + atoi(cl + 15);
+        else if (body) c->need = (uint32_t)got;
+        else continue;
+      }
+      c->have += got;
+      if (c->have < c->need) continue;
+      c->have = 0;
+      uint64_t t = now();
+      if (count < cap) times[count++] = (uint32_t)(t - c->sent_at);
+      done++;
+      c->sent_at = t;
+      all_out(c->fd, req, len);
+    }
+  }
+  qsort(times, count, 4, by_value);
+  printf("{\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n", done / ((now() - start) / 1e9), count ? times[count / 2] / 1e3 : 0,
+         count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0);
+}
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "serve")) serve(atoi(argv[2]));
+  if (argc < 5) {
+    fprintf(stderr, "usage: see the head of load.c\n");
+    return 2;
+  }
+  proxy_port = atoi(argv[2]);
+  if (!strcmp(argv[1], "http")) {
+    http(argv[3], atoi(argv[4]), atof(argv[5]));
+    return 0;
+  }
+  pmcd_port = atoi(argv[3]);
+  snprintf(greeting, sizeof greeting, "127.0.0.1 %d\n", pmcd_port);
+  if (!strcmp(argv[1], "rt")) {
+    make_request(atoi(argv[5]), 0);
+    rounds(atoi(argv[4]), atof(argv[6]));
+  } else if (!strcmp(argv[1], "bulk")) {
+    make_request(1, atoi(argv[5]));
+    rounds(atoi(argv[4]), atof(argv[6]));
+  } else if (!strcmp(argv[1], "connect")) {
+    churn(atoi(argv[4]), atof(argv[5]));
+  } else if (!strcmp(argv[1], "hold")) {
+    int n = atoi(argv[4]);
+    for (int i = 0; i < n; i++) open_session();
+    printf("ready\n");
+    fflush(stdout);
+    getchar();
+  }
+  return 0;
+}
