@@ -19,14 +19,15 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, delimiter, join, resolve } from "node:path";
-import { ctime, PcpError, PM_ERR } from "../base/mod.ts";
+import { ctime, PcpError, PM_ERR, pmErrStr } from "../base/mod.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The system's words for an error of the system, as strerror(3) has them. */
 const messageOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
-  // Node's messages say "EACCES: permission denied, open '/x'"; the system's words are enough.
-  return /^[A-Z0-9]+: ([^,]+)/.exec(error.message)?.[1] ?? error.message;
+  const errno = "errno" in error && typeof error.errno === "number" ? error.errno : 0;
+  return errno < 0 && errno > -4096 ? pmErrStr(errno) : error.message;
 };
 
 // --- log file ---
