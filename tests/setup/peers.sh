@@ -13,7 +13,7 @@ set -euo pipefail
 packages=(pcp pcp-conf pcp-testsuite python3-pcp redis-server openssl procps util-linux
   libsasl2-modules sasl2-bin dbus avahi-daemon avahi-utils debootstrap)
 current=${PCP_CURRENT_ROOT:-/var/cache/pcp-current/root}
-current_packages=pcp,pcp-testsuite,python3-pcp,valkey-server
+current_packages="pcp pcp-testsuite python3-pcp valkey-server libsasl2-modules sasl2-bin"
 export DEBIAN_FRONTEND=noninteractive
 
 say() { echo "peers: $*" >&2; }
@@ -34,7 +34,9 @@ machine_ready() {
 
 current_ready() {
   [ -x "$current/usr/bin/pminfo" ] && [ -x "$current/usr/lib/pcp/bin/pmproxy" ] &&
-    [ -x "$current/usr/bin/valkey-server" ] && [ -s "$current/var/lib/pcp/pmns/root" ]
+    [ -x "$current/usr/bin/valkey-server" ] && [ -s "$current/var/lib/pcp/pmns/root" ] &&
+    [ -x "$current/usr/sbin/saslpasswd2" ] &&
+    [ -n "$(compgen -G "$current/usr/lib/*/sasl2/libplain.so")" ]
 }
 
 # Runs a command with daemons kept from starting. PCP's post-installation script calls systemctl with
@@ -92,23 +94,38 @@ inside() {
     exit $status' inside "$@"
 }
 
-# Builds the root beside its place and moves it there when it is whole, one builder at a time
+# Installs what belongs into the root $1 and builds its name space. A mirror may lag behind: the
+# expiry of its lists does not matter here.
+fill_current() {
+  local get="apt-get install -y -q --no-install-recommends $current_packages"
+  {
+    inside "$1" $get ||
+      { inside "$1" apt-get update -q -o Acquire::Check-Valid-Until=false && inside "$1" $get; }
+  } &&
+    inside "$1" sh -c 'rm -rf /var/cache/apt/archives/*.deb
+      mkdir -p /run/pcp && chown pcp:pcp /run/pcp && chmod 775 /run/pcp && cd /var/lib/pcp/pmns &&
+      { [ -s stdpmid ] || ./Make.stdpmid; } && { [ -s root ] || ./Rebuild -s; }'
+}
+
+# Builds the root beside its place and moves it there when it is whole, or adds to the one that is
+# there what it lacks; one builder at a time
 install_current() {
   local new=$current.new
   mkdir -p "$(dirname "$current")"
   exec 9>"$current.lock"
   flock 9
   ! current_ready || return 0
+  if [ -x "$current/usr/bin/pminfo" ]; then
+    say "adding to the current PCP in $current"
+    fill_current "$current" >"$current.log" 2>&1 || { tail -n 20 "$current.log" >&2; return 1; }
+    return 0
+  fi
   say "installing the current PCP and Valkey in $current (about 1 GB, some minutes)"
   rm -rf --one-file-system "$new"
   {
     debootstrap --variant=minbase --include=ca-certificates sid "$new" &&
       printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" &&
-      chmod 755 "$new/usr/sbin/policy-rc.d" &&
-      inside "$new" apt-get install -y -q --no-install-recommends ${current_packages//,/ } &&
-      inside "$new" sh -c 'rm -rf /run/pcp && install -d -o pcp -g pcp -m 775 /run/pcp &&
-        cd /var/lib/pcp/pmns && { [ -s stdpmid ] || ./Make.stdpmid; } && ./Rebuild -s &&
-        rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*'
+      chmod 755 "$new/usr/sbin/policy-rc.d" && fill_current "$new" && rm -rf "$new"/run/pcp/*
   } >"$current.log" 2>&1 || { tail -n 20 "$current.log" >&2; return 1; }
   rm -rf --one-file-system "$current"
   mv "$new" "$current"
