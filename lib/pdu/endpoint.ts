@@ -38,6 +38,16 @@ function systemError(error: unknown, detail: string): PcpError {
   return errnoError("EHOSTUNREACH", `${detail} (${String(error)})`, error);
 }
 
+/**
+ * The PcpError of a failed connect. A pmcd that refuses a host says so and resets the connection; a
+ * close peer can do both before this side has looked, and what it said is lost. PCP's clients report
+ * that as refused, too.
+ */
+const connectError = (error: unknown, detail: string): PcpError =>
+  error instanceof Error && "code" in error && error.code === "ECONNRESET"
+    ? errnoError("ECONNREFUSED", `${detail} (accepted and reset at once)`, error)
+    : systemError(error, detail);
+
 // ---------------------------------------------------------------- settings from the environment
 
 /** What the environment says about connections to pmcd (spec pdu.md 7.6). */
@@ -287,8 +297,7 @@ function raceConnect(places: readonly Where[], detail: string, deadline: number)
     };
     const lost = (error: unknown): void => {
       if (race.kind === "over") return;
-      const failure = systemError(error, detail);
-      race.failure ??= failure;
+      race.failure ??= connectError(error, detail);
       race.left -= 1;
       if (race.left === 0) settle(undefined, race.failure);
     };

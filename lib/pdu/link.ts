@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { PcpError, PM_ERR, pmErrStr, viewOf } from "../base/mod.ts";
 import { errnoError } from "./endpoint.ts";
-import { createFramer } from "./frame.ts";
+import { createFramer, readHeader } from "./frame.ts";
 import { PDU_TYPE } from "./types.ts";
 
 /** Exchanges that may wait behind the one that is outstanding, unless told otherwise. */
@@ -108,7 +108,7 @@ export interface LinkOptions {
 /** A stream of PDUs over one socket. */
 export interface Link {
   /**
-   * Sends `bytes`, if any, when its turn comes, and hands PDUs to `judge` until one is the last,
+   * Sends `bytes`, whole PDUs if any, when its turn comes, and hands PDUs to `judge` until one is the last,
    * which is returned. Rejects with PcpError: PM_ERR_IPC when the connection ends or a PDU is wrong,
    * PM_ERR_TIMEOUT, PM_ERR_TOOBIG for a full queue or a reply above the ceiling, or pmcd's refusal.
    */
@@ -117,7 +117,7 @@ export interface Link {
     judge: (pdu: Uint8Array) => Verdict,
     limit?: number,
   ): Promise<Uint8Array>;
-  /** Sends bytes that have no reply; only while nothing is outstanding. */
+  /** Sends whole PDUs that have no reply; only while nothing is outstanding. */
   post(bytes: Uint8Array): void;
   /** Goes on in TLS. Throws PcpError PM_ERR_TLS, -ENOTCONN or PM_ERR_TIMEOUT. */
   startTls(options: ConnectionOptions, limit: number): Promise<void>;
@@ -191,6 +191,8 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     announceEnd = resolve;
   });
 
+  const isOver = (): boolean => state.kind === "ended";
+
   // One timer for all replies: it is set again only when it fires too early, so a quick exchange
   // costs no timer. Infinity: nothing is waited for without limit.
   let deadline = Number.POSITIVE_INFINITY;
@@ -236,10 +238,35 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     announceEnd(end);
   }
 
+  // Inside TLS each PDU needs a record of its own: pmcd waits for its socket to become readable and
+  // does not see a PDU that came in the record of the one before (6.0.3). Writes of one turn share
+  // a record, so the next one waits until the last has gone.
+  const outbox: Uint8Array[] = [];
+  const sendNext = (): void => {
+    outbox.shift();
+    if (isOver()) outbox.length = 0;
+    const [pdu] = outbox;
+    if (pdu !== undefined) stream.write(pdu, sendNext);
+  };
+  const send = (bytes: Uint8Array): void => {
+    if (stream === socket) {
+      stream.write(bytes);
+      return;
+    }
+    const quiet = outbox.length === 0;
+    for (let at = 0; at < bytes.length;) {
+      const { length } = readHeader(bytes, at);
+      outbox.push(bytes.subarray(at, at + length));
+      at += length;
+    }
+    const [pdu] = outbox;
+    if (quiet && pdu !== undefined) stream.write(pdu, sendNext);
+  };
+
   const begin = (exchange: Exchange, idle: IdleState): void => {
     exchange.idle = idle;
     state = exchange;
-    if (exchange.bytes !== undefined) stream.write(exchange.bytes);
+    if (exchange.bytes !== undefined) send(exchange.bytes);
     startClock(exchange.limit);
   };
 
@@ -291,8 +318,6 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     if (next !== undefined) begin(next, state);
     exchange.resolve(pdu);
   }
-
-  const isOver = (): boolean => state.kind === "ended";
 
   function onData(chunk: Uint8Array): void {
     if (isOver()) return;
@@ -381,7 +406,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     },
 
     post(bytes) {
-      if (state.kind !== "ended") stream.write(bytes);
+      if (state.kind !== "ended") send(bytes);
     },
 
     async startTls(tlsOptions, limit) {
