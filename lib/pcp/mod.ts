@@ -1,9 +1,13 @@
 // pcp: the vocabulary of PCP, without any input or output: identifiers, types, units, values,
 // results, labels, names and host specifications.
+export * from "./events.ts";
+export * from "./format.ts";
 export * from "./hostspec.ts";
 export * from "./ids.ts";
+export * from "./print.ts";
 export * from "./result.ts";
 export * from "./scale.ts";
 export * from "./types.ts";
 export * from "./units.ts";
 export * from "./units-parse.ts";
+export * from "./values.ts";

@@ -37,6 +37,14 @@ function apply(ratio: Ratio, from: bigint, to: bigint, dim: number): void {
   ratio.den *= (dim > 0 ? to : from) ** power;
 }
 
+/** Brings a ratio to lowest terms, so that half a unit is half of what is divided by. */
+function reduce(ratio: Ratio): void {
+  let [a, b] = [ratio.num, ratio.den];
+  while (b !== 0n) [a, b] = [b, a % b];
+  ratio.num /= a;
+  ratio.den /= a;
+}
+
 function refuseUnits(from: number, to: number): never {
   throw new PcpError(
     PM_ERR.UNIT,
@@ -129,6 +137,7 @@ export function pmConvScale(
     if (upper === 0n || lower === 0n) refuseUnits(from, to);
     apply(ratio, upper, lower, 1);
   }
+  reduce(ratio);
   if (integer) {
     // Half a unit is added before the division, but not where an extra dimension is scaled.
     const half = extra === 0 ? ratio.den / 2n : 0n;
