@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { isGiven, manSource, type Page, pageOf, pageText } from "../lib/cli/mod.ts";
 import { buildInfo } from "./build-info.ts";
 import { helpVerb } from "./options/help.ts";
-import { complain, say, wantsColour } from "./output.ts";
+import { complain, outputStyle, say } from "./output.ts";
 import { command, helpText, refuse, unknownVerb, type VerbEntry } from "./verb.ts";
 
 /** The page about pcpbox itself; it loads every description. */
@@ -80,16 +80,6 @@ export async function overview(verbs: readonly VerbEntry[]): Promise<Page> {
   };
 }
 
-/** The overview as text for standard output. */
-export async function overviewText(
-  verbs: readonly VerbEntry[],
-  noColour: boolean,
-): Promise<string> {
-  const { isTTY, columns } = process.stdout;
-  const colour = !noColour && wantsColour(isTTY === true, process.env);
-  return pageText(await overview(verbs), { width: isTTY === true ? columns : 80, colour });
-}
-
 /** Writes pcpbox.1 and a page for each verb; returns the exit status. */
 async function writeManuals(directory: string, verbs: readonly VerbEntry[]): Promise<number> {
   const described = await Promise.all(verbs.map((each) => each.describe()));
@@ -114,7 +104,7 @@ export default command(helpVerb, async ({ options, operands, invocation }) => {
     say(
       man
         ? manSource(await overview(verbs), buildInfo.version)
-        : await overviewText(verbs, isGiven(options, "noColor")),
+        : await pageText(await overview(verbs), outputStyle(isGiven(options, "noColor"))),
     );
     return 0;
   }

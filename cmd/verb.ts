@@ -16,7 +16,7 @@ import {
   type Verb,
 } from "../lib/cli/mod.ts";
 import { versionJson, versionLine } from "./build-info.ts";
-import { complain, say, wantsColour } from "./output.ts";
+import { complain, outputStyle, say } from "./output.ts";
 
 /** A verb as main.ts knows it; nothing of it is loaded before it is asked for. */
 export interface VerbEntry {
@@ -51,11 +51,8 @@ export function unknownVerb(name: string, verbs: readonly VerbEntry[]): string {
 }
 
 /** Help as text in the width and colour of the terminal, or plain in 80 columns. */
-export function helpText(verb: Verb, noColour: boolean): string {
-  const { isTTY, columns } = process.stdout;
-  const colour = !noColour && wantsColour(isTTY === true, process.env);
-  return pageText(pageOf(verb), { width: isTTY === true ? columns : 80, colour });
-}
+export const helpText = (verb: Verb, noColour: boolean): string =>
+  pageText(pageOf(verb), outputStyle(noColour));
 
 /**
  * Prints PCP's answer to mistakes on standard error: the sentences, then the usage text; a verb of

@@ -267,32 +267,30 @@ export function readOptions<T extends OptionTable>(
   return asked === undefined ? { kind: "ok", options, operands } : { kind: asked, options };
 }
 
-/** The option given last among `keys`, or undefined: how options that undo each other are read. */
-export function lastGiven<T extends OptionTable, K extends keyof T & string>(
-  options: readonly Given<T>[],
-  ...keys: readonly K[]
-): Extract<Given<T>, { readonly option: K }> | undefined {
-  for (let at = options.length - 1; at >= 0; at -= 1) {
-    const each = options[at];
-    if (each !== undefined && (keys as readonly string[]).includes(each.option)) {
-      return each as Extract<Given<T>, { readonly option: K }>;
-    }
-  }
-  return undefined;
+/** Any option as given, for the functions below: they infer the table from the list. */
+interface AnyGiven {
+  readonly option: string;
+  readonly value: unknown;
 }
+
+/** The option given last among `keys`, or undefined: how options that undo each other are read. */
+export const lastGiven = <G extends AnyGiven, K extends G["option"]>(
+  options: readonly G[],
+  ...keys: readonly K[]
+): Extract<G, { readonly option: K }> | undefined =>
+  options.findLast((each): each is Extract<G, { readonly option: K }> =>
+    (keys as readonly string[]).includes(each.option),
+  );
 
 /** Whether an option was given at all. */
-export const isGiven = <T extends OptionTable>(
-  options: readonly Given<T>[],
-  key: keyof T & string,
-): boolean => options.some((each) => each.option === key);
+export const isGiven = <G extends AnyGiven>(options: readonly G[], key: G["option"]): boolean =>
+  options.some((each) => each.option === key);
 
 /** The values of a repeatable option, in the order given. */
-export function valuesGiven<T extends OptionTable, K extends keyof T & string>(
-  options: readonly Given<T>[],
+export const valuesGiven = <G extends AnyGiven, K extends G["option"]>(
+  options: readonly G[],
   key: K,
-): readonly ValueOf<T[K]>[] {
-  return options
-    .filter((each) => each.option === key)
-    .map((each) => each.value as unknown as ValueOf<T[K]>);
-}
+): readonly Extract<G, { readonly option: K }>["value"][] =>
+  options
+    .filter((each): each is Extract<G, { readonly option: K }> => each.option === key)
+    .map((each) => each.value);
