@@ -308,6 +308,23 @@ test("dependencies are pinned exactly", () => {
   expect(Object.entries(all).filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
 });
 
+test("the lock file names every package that one of its packages may need", () => {
+  // npm ci refuses a lock file without the packages of other platforms.
+  const { packages } = JSON.parse(textOf("package-lock.json")) as {
+    readonly packages: Readonly<Record<string, Readonly<Record<string, Record<string, string>>>>>;
+  };
+  const paths = Object.keys(packages);
+  const offences: string[] = [];
+  for (const [path, { dependencies, optionalDependencies }] of Object.entries(packages)) {
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      if (!paths.some((each) => each.endsWith(`node_modules/${name}`))) {
+        offences.push(`${path} needs ${name}`);
+      }
+    }
+  }
+  expect(offences).toEqual([]);
+});
+
 test("make help explains every verb", () => {
   const makefile = textOf("Makefile");
   const verbs = (/^\.PHONY: (.*)$/m.exec(makefile)?.[1] ?? "").split(" ");
