@@ -54,7 +54,10 @@ const connectError = (error: unknown, detail: string): PcpError =>
 export interface ConnectionSettings {
   /** Milliseconds for connecting to one place; 0: no limit. */
   readonly connectTimeout: number;
-  /** Milliseconds for the header of a reply, and again for its body; 0: no limit. */
+  /**
+   * Milliseconds for the header of a reply, and again for its body; 0: no limit. Fractions of a
+   * second count, also for the first challenge; PCP's clients cut them off and wait 10 s for that.
+   */
   readonly requestTimeout: number;
   /** Seconds between attempts to reconnect; the last one repeats. */
   readonly reconnectDelays: readonly number[];
@@ -275,15 +278,24 @@ async function addressesOf(host: string): Promise<string[]> {
   throw errnoError("EHOSTUNREACH", `${host}: the name has no address`);
 }
 
-type Where = { readonly path: string } | { readonly host: string; readonly port: number };
+/** What a socket connects to. */
+export type Where = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /** What a race has come to; `abandon` ends every attempt but the winner's. */
 type Race =
   | { readonly kind: "running"; left: number; failure: PcpError | undefined }
   | { readonly kind: "over" };
 
-/** Connects to all of `places` at once; the first socket that is connected wins. */
-function raceConnect(places: readonly Where[], detail: string, deadline: number): Promise<Socket> {
+/**
+ * Connects to all of `places` at once; the first socket that is connected wins, the others are
+ * closed. Throws PcpError: that of the first failure when all fail, -ETIMEDOUT at `deadline`
+ * (performance.now() milliseconds, Infinity: none). `detail` names the target in messages.
+ */
+export function raceConnect(
+  places: readonly Where[],
+  detail: string,
+  deadline: number,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const sockets: Socket[] = [];
     let race: Race = { kind: "running", left: places.length, failure: undefined };

@@ -425,7 +425,7 @@ export function requestsOver(
         await (type === LABEL_TYPE.INSTANCES ? withProfile(bytes, send) : send(bytes)),
       );
       if (pdu.kind === "error") throw new PcpError(pdu.code);
-      if (pdu.kind !== "label" || pdu.type !== type || pdu.ident !== ident)
+      if (pdu.kind !== "label" || pdu.type !== type || pdu.ident !== ident >>> 0)
         throw wrongReply("labels of something else");
       return pdu.sets;
     },

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { PM_ERR } from "../../lib/base/mod.ts";
 import { decodePdu } from "../../lib/pdu/codec.ts";
+import { raceConnect } from "../../lib/pdu/endpoint.ts";
 import { FEATURE, type Pdu } from "../../lib/pdu/types.ts";
 import { testWith } from "../helpers/peers.ts";
 import {
@@ -287,6 +288,26 @@ describe("finding pmcd", () => {
       await child.stdin.end();
       await child.exited;
     }
+  });
+
+  test("all addresses at once: the first that answers wins, the others are closed", async () => {
+    const hung: Promise<void>[] = [];
+    const wait = (talk: Talk): void => {
+      hung.push(new Promise((resolve) => talk.socket.once("close", () => resolve())));
+    };
+    const peers = await Promise.all([serve(wait), serve(wait), serve(wait)]);
+    const closed = await closedPort();
+    const places = [closed, ...peers.map(({ port }) => port)].map((port) => ({
+      host: "127.0.0.1",
+      port,
+    }));
+    const none = Number.POSITIVE_INFINITY;
+    const socket = await raceConnect(places, "test", none);
+    expect(places.slice(1).map(({ port }) => port)).toContain(socket.remotePort ?? 0);
+    socket.destroy();
+    await Promise.all(hung);
+    const dead = [closed, await closedPort()].map((port) => ({ host: "127.0.0.1", port }));
+    expect(await codeOf(raceConnect(dead, "test", none))).toBe(-111);
   });
 
   testWith("ipv6", "IPv6", async () => {
