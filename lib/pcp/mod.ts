@@ -4,6 +4,7 @@ export * from "./events.ts";
 export * from "./format.ts";
 export * from "./hostspec.ts";
 export * from "./ids.ts";
+export * from "./labels.ts";
 export * from "./print.ts";
 export * from "./result.ts";
 export * from "./scale.ts";
