@@ -39,7 +39,9 @@ target := $(subst aarch64,arm64,$(platform))
 .PHONY: run test check bench fuzz build install dist man clean help
 
 run: $(binary) ## build and start the proxy in the foreground, with no configuration
-	@exec $(binary) proxy -f $(ARGS)
+	@echo 'The proxy listens on port 44322 until Ctrl-C. To open: http://localhost:44322/-/status'
+	@echo 'or, where a pmcd runs: pminfo -h localhost@localhost kernel.all.load'
+	@exec $(binary) proxy -f -l - $(ARGS)
 
 test: $(modules) $(binary) ## everything: sets up what is missing, runs all tests (ARGS="tests/pdu")
 	@tests/setup/peers.sh

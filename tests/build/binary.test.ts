@@ -126,6 +126,21 @@ test("--version is one line, and with --json says what the executable was built 
   });
 });
 
+test("make run starts the proxy in the foreground and says what to open", async () => {
+  const [folder, port] = [privateFolder("run"), await freePort()];
+  const output = join(folder, "out");
+  const options = `-A -i 127.0.0.1 -p ${port} -s ${join(folder, "socket")}`;
+  const make = startDaemon(["make", "run", `ARGS=${options}`], output, {
+    cwd: root,
+    env: { MAKEFLAGS: "", MAKELEVEL: "" },
+  });
+  expect(await waitUntil(() => listens(port), 30_000, make.alive)).toBe(true);
+  const text = await Bun.file(output).text();
+  await make.stop();
+  expect(text).toContain("http://localhost:44322/-/status");
+  expect(await waitUntil(async () => !(await listens(port)), 10_000)).toBe(true);
+}, 60_000);
+
 test("an unknown verb is an error on standard error, with status 2", async () => {
   const result = await run([binary, "no-such-verb"]);
   expect(result.stdout).toBe("");
