@@ -80,6 +80,8 @@ class Scanner {
   at = 0;
   out = "";
   readonly found: Found[] = [];
+  /** Full names of nested objects that hold labels; none may be a label too. */
+  readonly objects = new Set<string>();
 
   constructor(
     private readonly text: string,
@@ -166,7 +168,10 @@ class Scanner {
       const nested = this.peek() === "{";
       if (nested) this.object(full, depth + 1);
       else this.opaque(depth + 1);
-      if (nested && this.found.length > labels) return;
+      if (nested && this.found.length > labels) {
+        this.objects.add(full);
+        return;
+      }
       const compound = nested || prefix !== "" ? PM_LABEL.COMPOUND : 0;
       this.found.push({
         full,
@@ -209,7 +214,7 @@ export function parseLabels(
   const scanner = scan(typeof text === "string" ? Buffer.from(text) : text, flags);
   const { found, out } = scanner;
   found.forEach(({ full }, index) => {
-    if (found[index - 1]?.full === full) {
+    if (found[index - 1]?.full === full || scanner.objects.has(full)) {
       throw new PcpError(EINVAL, `labels: name "${full}" given twice`);
     }
   });

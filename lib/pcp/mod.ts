@@ -5,6 +5,8 @@ export * from "./format.ts";
 export * from "./hostspec.ts";
 export * from "./ids.ts";
 export * from "./labels.ts";
+export * from "./names.ts";
+export * from "./names-text.ts";
 export * from "./print.ts";
 export * from "./result.ts";
 export * from "./scale.ts";
