@@ -4,7 +4,15 @@
 // Needs dist/pcpbox (`make build`; `make test` builds it first).
 import { dlopen } from "bun:ffi";
 import { beforeAll, expect, test } from "bun:test";
-import { closeSync, copyFileSync, existsSync, readSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 import packageJson from "../../package.json";
@@ -31,12 +39,55 @@ function hostileFolder(port: number): { folder: string; marker: string } {
   for (const name of [".env", ".env.local", ".env.production", ".env.development"]) {
     writeFileSync(join(folder, name), `PMPROXY_PORT=${port}\n`);
   }
+  // Files at the paths of the program's own entries, which it must find in itself.
+  for (const path of [join("lib", "server"), "cmd"]) {
+    mkdirSync(join(folder, path), { recursive: true });
+  }
+  for (const path of ["lib/server/pump-thread.ts", "cmd/main.ts"]) {
+    copyFileSync(join(folder, "preload.ts"), join(folder, path));
+  }
   writeFileSync(join(folder, "tsconfig.json"), '{"compilerOptions": {"paths": {"*": ["./evil"]}}}');
   writeFileSync(
     join(folder, "package.json"),
     '{"name": "hostile", "imports": {"#*": "./evil.ts"}}',
   );
   return { folder, marker };
+}
+
+/** Sends a PDU through the proxy to a server that sends everything back; answers what came back. */
+async function relayed(proxyPort: number, pdu: Uint8Array): Promise<Uint8Array> {
+  const echo = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket, bytes) => void socket.write(bytes) },
+  });
+  const greeting = "pmproxy-server 1\n";
+  const got: Uint8Array[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const client = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: proxyPort,
+    socket: {
+      open: (socket) => void socket.write("pmproxy-client 1\n"),
+      close: () => reject(new Error("the proxy hung up")),
+      data: (socket, bytes) => {
+        const before = Buffer.concat(got).length;
+        got.push(Uint8Array.from(bytes));
+        const all = Buffer.concat(got);
+        if (before < greeting.length && all.length >= greeting.length) {
+          socket.write(`127.0.0.1 ${echo.port}\n`);
+          socket.write(pdu);
+        }
+        if (all.length >= greeting.length + pdu.length) resolve(all.subarray(greeting.length));
+      },
+    },
+  });
+  try {
+    return await promise;
+  } finally {
+    client.end();
+    echo.stop(true);
+  }
 }
 
 const listens = (port: number): Promise<boolean> => isListening({ host: "127.0.0.1", port });
@@ -77,6 +128,8 @@ test("bunfig.toml and .env of the working directory do nothing to the proxy", as
   const tricked = start({});
   expect(await waitUntil(() => listens(port), 10_000, tricked.alive)).toBe(true);
   expect(await listens(bait)).toBe(false);
+  const errorPdu = Uint8Array.of(0, 0, 0, 16, 0, 0, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  expect(Buffer.from(await relayed(port, errorPdu))).toEqual(Buffer.from(errorPdu));
   await tricked.stop();
   expect(existsSync(marker)).toBe(false);
 
