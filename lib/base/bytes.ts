@@ -27,6 +27,9 @@ export const utf8Text = (bytes: Uint8Array): string => textDecoder.decode(bytes)
 export const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** The next multiple of four: where PCP's formats put what follows a text or a block. */
+export const pad4 = (size: number): number => (size + 3) & ~3;
+
 /** Cursor over `bytes[position, end)`. Subarrays that it returns share memory with `bytes`. */
 export class Reader {
   private readonly view: DataView;

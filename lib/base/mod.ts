@@ -1,5 +1,5 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
-export { BoundsError, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
+export { BoundsError, pad4, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
 export {
   asPcpError,
   PM_ERR,
@@ -11,9 +11,13 @@ export {
 } from "./errors.ts";
 export * from "./limits.ts";
 export {
+  closeDescriptor,
   closeOnExec,
+  duplicate,
+  type EventFd,
   type FileLimit,
   monotonicNanoseconds,
+  openEventFd,
   openFileLimit,
   raiseOpenFileLimit,
   sendUnixDatagram,

@@ -1,7 +1,7 @@
 // Event arrays: records of an EVENT or HIGHRES_EVENT value block, read where they lie (spec pdu.md
 // 4.5). checkEvents refuses blocks whose records or parameters leave the block, with PM_ERR_IPC; it
 // must have passed before the cursor is used.
-import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
+import { pad4, PM_ERR, PcpError, viewOf } from "../base/mod.ts";
 import type { Pmid } from "./ids.ts";
 import { PM_TYPE, type PmType } from "./types.ts";
 import { blockLength, blockType } from "./values.ts";
@@ -23,8 +23,6 @@ export function pmEventFlagsStr(flags: number): string {
   if ((flags & PM_EVENT.MISSED) !== 0) return "missed";
   return FLAG_NAMES.filter((_, bit) => (flags & (1 << bit)) !== 0).join(",");
 }
-
-const pad4 = (size: number): number => (size + 3) & ~3;
 
 /** Walks over the records of one checked block, and over the parameters of the present record. */
 export class EventCursor {

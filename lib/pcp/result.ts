@@ -2,7 +2,7 @@
 // archive record, without an object per value; a ResultInit is the plain form that is encoded into
 // bytes (spec pdu.md 4.1 to 4.3). Bytes that break the placement rules are refused with PM_ERR_IPC
 // by checkValueSets, which must have passed before a view is read.
-import { PM_ERR, PcpError, utf8, viewOf } from "../base/mod.ts";
+import { pad4, PM_ERR, PcpError, utf8, viewOf } from "../base/mod.ts";
 import type { InstanceId, Pmid } from "./ids.ts";
 import { PM_TYPE, PM_VAL, type PmType, pmValfmt } from "./types.ts";
 
@@ -23,8 +23,9 @@ export const MAX_VLEN = 0xffffff;
  * accessors then speak of it. Accessors do not check `i`: it must be in 0 … numval-1.
  */
 export interface ValueSet {
-  /** The bytes that `block` offsets point into. */
+  /** The bytes that `block` offsets point into, and the same as a view. */
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly pmid: Pmid;
   /** Number of values, 0 for none, below 0 an error code of this metric. */
   readonly numval: number;
@@ -51,7 +52,7 @@ export class ValueSetCursor implements ValueSet {
 
   constructor(
     readonly bytes: Uint8Array,
-    private readonly view: DataView,
+    readonly view: DataView,
     at: number,
     numpmid: number,
     private readonly wordBase: number,
@@ -126,8 +127,6 @@ export class ResultView {
 
 const broken = (at: number, reason: string): PcpError =>
   new PcpError(PM_ERR.IPC, `value sets broken at offset ${at}: ${reason}`);
-
-const pad4 = (size: number): number => (size + 3) & ~3;
 
 /**
  * Checks `numpmid` value sets in `bytes[setsAt, end)` against every placement rule of spec pdu.md
@@ -262,13 +261,17 @@ export function measureValueSets(sets: readonly ValueSetInit[]): ValueSetsSize {
   return { sets: setBytes, blocks: blockBytes };
 }
 
-const writeBlock = (
+/**
+ * Writes one value block with its padding at `at`; `view` is over `out`, which must have the room.
+ * Bytes are the payload as it stands. Returns the offset after the padding.
+ */
+export function writeBlock(
   out: Uint8Array,
   view: DataView,
   at: number,
   type: PmType,
   value: Atom,
-): number => {
+): number {
   let size: number;
   if (typeof value === "object") {
     out.set(value, at + 4);
@@ -295,7 +298,7 @@ const writeBlock = (
   const end = at + pad4(4 + size);
   out.fill(0x7e, at + 4 + size, end);
   return end;
-};
+}
 
 /**
  * Writes value sets at `at` and their blocks right after them into `out`, which must have the room

@@ -17,7 +17,8 @@ export function blockLength(bytes: Uint8Array, at: number): number {
   if (at < 0 || at + 4 > bytes.length) {
     throw new PcpError(PM_ERR.IPC, `value block at offset ${at}, ${bytes.length} bytes in all`);
   }
-  const vlen = viewOf(bytes).getUint32(at) & MAX_VLEN;
+  const high = (bytes[at + 1] ?? 0) * 0x10000;
+  const vlen = high + (bytes[at + 2] ?? 0) * 0x100 + (bytes[at + 3] ?? 0);
   if (vlen < 4 || at + vlen > bytes.length) {
     throw new PcpError(PM_ERR.IPC, `value block at offset ${at} has length ${vlen}`);
   }
@@ -48,7 +49,8 @@ function insituNumber(word: number, itype: PmType): number | undefined {
   scratch.setUint32(0, word);
   return scratch.getFloat32(0);
 }
-const scratch = new DataView(new ArrayBuffer(8));
+const scratchBytes = new Uint8Array(8);
+const scratch = viewOf(scratchBytes);
 
 function blockNumber(view: DataView, at: number, itype: PmType): number | bigint {
   switch (itype) {
@@ -156,7 +158,9 @@ export function extractBlock(
   if (itype <= PM_TYPE.U32 || !isNumeric(itype) || vlen !== BLOCK_LENGTHS[itype]) {
     throw conv(itype, otype);
   }
-  return convertNumber(blockNumber(viewOf(bytes), at + 4, itype), itype, otype, release);
+  // Through a scratch area, so that no view is made per value.
+  for (let i = 0; i < vlen - 4; i++) scratchBytes[i] = bytes[at + 4 + i] ?? 0;
+  return convertNumber(blockNumber(scratch, 0, itype), itype, otype, release);
 }
 
 /** The value of an in-situ word as `otype`, for a metric whose descriptor says `itype`. */
@@ -193,11 +197,12 @@ export function pmExtractValue(
  * an error per value would cost more than the values. 64-bit integers lose what a double cannot
  * hold. Takes the type of a block from its own head, `itype` only for in-situ words.
  */
-export function numberAt(set: ValueSet, i: number, view: DataView, itype: PmType): number {
+export function numberAt(set: ValueSet, i: number, itype: PmType): number {
   if (set.valfmt === PM_VAL.INSITU) {
     if (itype === PM_TYPE.I32) return set.word(i) | 0;
     return itype === PM_TYPE.U32 ? set.word(i) : (insituNumber(set.word(i), itype) ?? Number.NaN);
   }
+  const { view } = set;
   const at = set.block(i);
   if (at < 0 || at + 8 > view.byteLength) return Number.NaN;
   const head = view.getUint32(at);

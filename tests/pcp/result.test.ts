@@ -107,7 +107,7 @@ describe("recorded results", () => {
         }
         seen.push(params);
       }
-      expect(flags[0]).toBe(PM_EVENT.END ^ 0x1e);
+      expect(flags[0]).toBe(PM_EVENT.START | PM_EVENT.ID | PM_EVENT.PARENT);
       expect(flags[3]).toBe(PM_EVENT.MISSED);
       expect(lost).toBe(missed);
       expect(seen[0]).toEqual(["29.0.127/1/4", "29.0.131/3/8", "6"]);
