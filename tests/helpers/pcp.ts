@@ -103,7 +103,9 @@ function writePcpConf(tree: PcpTree, folder: string, tlsConf: string): Record<st
     PCP_SASLCONF_DIR: join(folder, "sasl"),
     PCP_TLSCONF_PATH: join(folder, "tls.conf"),
   };
-  const lines = readFileSync(inTree(tree, "/etc/pcp.conf"), "utf8").split("\n");
+  // Absent where only a proxy of ours is tested.
+  const installed = inTree(tree, "/etc/pcp.conf");
+  const lines = existsSync(installed) ? readFileSync(installed, "utf8").split("\n") : [];
   const kept = lines.filter((line) => !Object.hasOwn(places, line.split("=", 1)[0] ?? ""));
   const own = Object.entries(places).map(([key, value]) => `${key}=${value}`);
   for (const name of ["run", "tmp", "log", "etc", "etc/labels", "pmdas", "sasl", "home"]) {

@@ -2,7 +2,7 @@
 // Everything started or made here is ended or removed when the test process is gone, however it went:
 // `bun test` calls no exit handler, so a small shell waits for the end of its standard input, which
 // only the test process holds open, and then cleans up.
-import { chmodSync, mkdtempSync } from "node:fs";
+import { chmodSync, closeSync, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -132,7 +132,7 @@ export function startDaemon(
   logFile: string,
   options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
 ): Daemon {
-  const log = Bun.file(logFile);
+  const log = openSync(logFile, "a"); // one descriptor, or the two outputs would overwrite each other
   const child = Bun.spawn([...argv], {
     env: { ...baseEnvironment(), ...options.env },
     cwd: options.cwd ?? tmpdir(),
@@ -140,6 +140,7 @@ export function startDaemon(
     stdout: log,
     stderr: log,
   });
+  closeSync(log);
   child.unref();
   tellJanitor(`pid ${child.pid}`);
   let gone = false;
