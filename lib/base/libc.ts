@@ -27,6 +27,9 @@ const PR_SET_NAME = 15;
 const CLOCK_MONOTONIC = LINUX ? 1 : 6;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const F_DUPFD_CLOEXEC = 1030;
+/** EFD_CLOEXEC | EFD_NONBLOCK, Linux. */
+const EVENTFD_FLAGS = 0x80800;
 /** Bytes of sun_path: longer socket paths are refused. */
 const SUN_PATH = LINUX ? 108 : 104;
 /** Bytes of a thread name of Linux without its final NUL. */
@@ -49,6 +52,8 @@ const SYMBOLS = {
 const LINUX_SYMBOLS = {
   prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+  eventfd: { args: ["u32", "i32"], returns: "i32" },
+  write: { args: ["i32", "ptr", "u64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
 } as const;
 const DARWIN_SYMBOLS = { __error: { args: [], returns: "ptr" } } as const;
@@ -70,7 +75,15 @@ function bind() {
     try {
       if (!LINUX) {
         const { symbols } = ffi.dlopen(name, { ...SYMBOLS, ...DARWIN_SYMBOLS });
-        return { ...symbols, prctl: null, fcntl: null, errnoAt: symbols.__error, ffi };
+        return {
+          ...symbols,
+          prctl: null,
+          fcntl: null,
+          eventfd: null,
+          write: null,
+          errnoAt: symbols.__error,
+          ffi,
+        };
       }
       const { symbols } = ffi.dlopen(name, { ...SYMBOLS, ...LINUX_SYMBOLS });
       return { ...symbols, errnoAt: symbols.__errno_location, ffi };
@@ -264,4 +277,45 @@ export function closeOnExec(fd: number): void {
   const library = libc();
   if (library.fcntl === null) throw new PcpError(-ENOSYS, "fcntl: Linux only");
   if (library.fcntl(fd, F_SETFD, FD_CLOEXEC) !== 0) throw failed(library, "fcntl");
+}
+
+/**
+ * Another descriptor of the same open file, closed in programs started from here. Linux only
+ * (elsewhere ENOSYS, as `closeOnExec`). Errors: PcpError with the negated errno.
+ */
+export function duplicate(fd: number): number {
+  const library = libc();
+  if (library.fcntl === null) throw new PcpError(-ENOSYS, "fcntl: Linux only");
+  const copy = library.fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) throw failed(library, "fcntl");
+  return copy;
+}
+
+/** Closes a descriptor. Errors: PcpError with the negated errno. */
+export function closeDescriptor(fd: number): void {
+  const library = libc();
+  if (library.close(fd) !== 0) throw failed(library, "close");
+}
+
+/** A descriptor that becomes readable when it is signalled, for a thread that waits in epoll. */
+export interface EventFd {
+  readonly fd: number;
+  signal(): void;
+  close(): void;
+}
+
+/** An eventfd(2), not blocking. Linux only (elsewhere ENOSYS). */
+export function openEventFd(): EventFd {
+  const library = libc();
+  if (library.eventfd === null) throw new PcpError(-ENOSYS, "eventfd: Linux only");
+  const fd = library.eventfd(0, EVENTFD_FLAGS);
+  if (fd < 0) throw failed(library, "eventfd");
+  const one = new BigUint64Array([1n]);
+  return {
+    fd,
+    signal() {
+      if (library.write(fd, one, 8) < 0) throw failed(library, "write");
+    },
+    close: () => void library.close(fd),
+  };
 }
