@@ -1,0 +1,218 @@
+// `make bench`: the compiled pcpbox beside the real pmproxy, the same load on both in turn, so that
+// what the machine is doing meanwhile meets both. Prints a line per figure with the ratio; asserts
+// nothing. The load and the stand-in pmcd are C (load.c), because what measures must not be the limit.
+//
+//   bun tests/bench/run.ts [--rounds N] [--seconds S] [--only TEXT] [--json FILE]
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
+import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
+
+const { values: args } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "1" },
+    only: { type: "string", default: "" },
+    json: { type: "string" },
+  },
+});
+const rounds = Number(args.rounds);
+const seconds = args.seconds;
+
+const root = join(import.meta.dir, "../..");
+const cache = join(root, ".cache");
+const load = join(cache, "load");
+const REAL = "/usr/lib/pcp/bin/pmproxy";
+const CONFIG = `[pmproxy]
+pcp.enabled = true
+http.enabled = true
+redis.enabled = false
+secure.enabled = false
+[redis]
+enabled = false
+[discover]
+enabled = false
+[pmseries]
+enabled = false
+[pmsearch]
+enabled = false
+`;
+
+/** One of the two programs under load, with a stand-in pmcd of its own. */
+interface Subject {
+  readonly name: string;
+  readonly argv: (port: number, folder: string) => readonly string[];
+}
+const SUBJECTS: readonly Subject[] = [
+  {
+    name: "pcpbox",
+    argv: (port, folder) => [
+      join(root, "dist/pcpbox"),
+      ...["proxy", "-f", "-A", "-l", join(folder, "log"), "-c", join(folder, "conf")],
+      ...["-p", String(port), "-i", "127.0.0.1", "-s", join(folder, "socket")],
+    ],
+  },
+  {
+    name: "pmproxy",
+    argv: (port, folder) => [
+      REAL,
+      ...["-f", "-A", "-l", join(folder, "log"), "-c", join(folder, "conf")],
+      ...["-p", String(port), "-i", "127.0.0.1", "-s", join(folder, "socket")],
+    ],
+  },
+];
+
+interface Running {
+  readonly subject: string;
+  readonly port: number;
+  readonly pmcdPort: number;
+  readonly proxy: Daemon;
+  stop(): Promise<void>;
+}
+
+/** A fresh proxy and stand-in: the real one keeps every upstream connection, and they add up. */
+async function start(subject: Subject): Promise<Running> {
+  const folder = privateFolder("bench");
+  writeFileSync(join(folder, "conf"), CONFIG);
+  const port = await freePort();
+  const pmcdPort = await freePort();
+  const standIn = startDaemon([load, "serve", String(pmcdPort)], join(folder, "pmcd.log"));
+  const proxy = startDaemon(subject.argv(port, folder), join(folder, "proxy.out"));
+  const up = (at: number) => waitUntil(() => isListening({ host: "127.0.0.1", port: at }), 10_000);
+  if (!(await up(pmcdPort)) || !(await up(port))) throw new Error(`${subject.name} did not start`);
+  return {
+    subject: subject.name,
+    port,
+    pmcdPort,
+    proxy,
+    async stop() {
+      await proxy.stop();
+      await standIn.stop();
+    },
+  };
+}
+
+type Figures = Readonly<Record<string, number>>;
+
+const figures = async (argv: readonly string[]): Promise<Figures> =>
+  JSON.parse(await must([load, ...argv], { timeoutMs: 60_000 })) as Figures;
+
+/** Resident bytes of a process. */
+async function resident(pid: number): Promise<number> {
+  const status = await Bun.file(`/proc/${pid}/status`).text();
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** What one figure is: a run that gives numbers, and which of them matter. */
+interface Case {
+  readonly name: string;
+  readonly run: (subject: Running) => Promise<Figures>;
+  /** Figures of the run that are reported: higher or lower is better. */
+  readonly report: readonly { key: string; better: "higher" | "lower"; unit: string }[];
+}
+
+const RATE = { key: "rate", better: "higher", unit: "/s" } as const;
+const P50 = { key: "p50_us", better: "lower", unit: "us" } as const;
+const P99 = { key: "p99_us", better: "lower", unit: "us" } as const;
+
+const CASES: readonly Case[] = [
+  ...[1, 16, 64, 256].flatMap((clients) =>
+    [1, 100, 1000].map((metrics) => ({
+      name: `fetch, ${clients} clients, ${metrics} metrics`,
+      run: ({ port, pmcdPort }: Running) =>
+        figures(["rt", `${port}`, `${pmcdPort}`, `${clients}`, `${metrics}`, seconds]),
+      report: [RATE, P50, P99],
+    })),
+  ),
+  {
+    name: "bulk, 4 clients, 1 MB answers",
+    run: ({ port, pmcdPort }) =>
+      figures(["bulk", `${port}`, `${pmcdPort}`, "4", "1048576", seconds]),
+    report: [{ key: "mb_s", better: "higher", unit: "MB/s" }, P99],
+  },
+  {
+    name: "connections, 16 at a time",
+    run: ({ port, pmcdPort }) => figures(["connect", `${port}`, `${pmcdPort}`, "16", seconds]),
+    report: [RATE],
+  },
+  {
+    name: "HTTP, 16 clients, cheap reply",
+    run: async (running) => {
+      const path = running.subject === "pmproxy" ? "/series/ping" : "/-/healthy";
+      return figures(["http", `${running.port}`, path, "16", seconds]);
+    },
+    report: [RATE, P99],
+  },
+  {
+    name: "memory",
+    run: async ({ port, pmcdPort, proxy }) => {
+      const idle = await resident(proxy.pid);
+      const held = Bun.spawn([load, "hold", `${port}`, `${pmcdPort}`, "1000"], {
+        stdin: "pipe",
+        stdout: "pipe",
+        stderr: "inherit",
+      });
+      const reader = held.stdout.getReader();
+      await reader.read();
+      await Bun.sleep(500);
+      const full = await resident(proxy.pid);
+      held.kill();
+      await held.exited;
+      return { idle_mb: idle / 1e6, per_connection_kb: (full - idle) / 1000 / 1000 };
+    },
+    report: [
+      { key: "idle_mb", better: "lower", unit: "MB" },
+      { key: "per_connection_kb", better: "lower", unit: "KB" },
+    ],
+  },
+];
+
+const median = (numbers: readonly number[]): number => {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const high = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? high) + high) / 2;
+};
+
+const shown = (value: number): string =>
+  value >= 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
+
+async function main(): Promise<void> {
+  mkdirSync(cache, { recursive: true });
+  await must(["cc", "-O2", "-o", load, join(import.meta.dir, "load.c")]);
+  if (!(await Bun.file(REAL).exists()))
+    throw new Error(`${REAL} is not installed: nothing to compare with`);
+  const rows: object[] = [];
+  console.log(
+    `${rounds} rounds of ${seconds} s each, alternating; medians; ratio > 1: pcpbox is better`,
+  );
+  for (const each of CASES.filter(({ name }) => name.includes(args.only))) {
+    const samples = new Map<string, Figures[]>(SUBJECTS.map(({ name }) => [name, []]));
+    for (let round = 0; round < rounds; round++) {
+      // Who goes first changes, so that neither always meets what the other left behind.
+      for (const subject of round % 2 === 0 ? SUBJECTS : SUBJECTS.toReversed()) {
+        const running = await start(subject);
+        try {
+          samples.get(subject.name)?.push(await each.run(running));
+        } finally {
+          await running.stop();
+        }
+      }
+    }
+    for (const { key, better, unit } of each.report) {
+      const of = (name: string) => median((samples.get(name) ?? []).map((one) => one[key] ?? 0));
+      const [ours, real] = [of("pcpbox"), of("pmproxy")];
+      const ratio = better === "higher" ? ours / real : real / ours;
+      rows.push({ case: each.name, key, unit, pcpbox: ours, pmproxy: real, ratio });
+      console.log(
+        `${each.name.padEnd(34)} ${key.padEnd(18)} ${shown(ours).padStart(10)} ${shown(real).padStart(10)} ` +
+          `${unit.padEnd(5)} ${ratio.toFixed(2).padStart(6)}`,
+      );
+    }
+  }
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(rows, null, 2)}\n`);
+}
+
+await main();
