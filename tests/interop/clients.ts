@@ -63,10 +63,10 @@ function program(name: string, argv: readonly string[], options: ProgramOptions 
     peers6: options.peers6 ?? [],
     status: options.status ?? 0,
     says: options.says ?? "sample.",
-    observe: async ({ pmcd, spec, env }) => {
+    observe: async ({ tree, spec, env }) => {
       const words = argv.map((word) => (word === "HOST" ? spec : word));
       const run = { env, ...(options.stdin === undefined ? {} : { stdin: options.stdin }) };
-      const result = await runIn(pmcd.tree, words, run);
+      const result = await runIn(tree, words, run);
       const clean = (text: string) => (options.settle ?? ((same) => same))(settle(text, spec));
       return { ...result, stdout: clean(result.stdout), stderr: clean(result.stderr) };
     },
@@ -95,12 +95,12 @@ const pmlogger: ClientCase = {
   peers6: [],
   status: 0,
   says: "sample.string.hullo",
-  observe: async ({ pmcd, spec, env }) => {
+  observe: async ({ tree, spec, env }) => {
     const folder = privateFolder("archive");
     const archive = join(folder, "recording");
     await Bun.write(join(folder, "config"), loggerConfiguration);
     const log = join(folder, "pmlogger.log");
-    const run = (argv: readonly string[]) => runIn(pmcd.tree, argv, { env });
+    const run = (argv: readonly string[]) => runIn(tree, argv, { env });
     const logger = ["pmlogger", "-h", spec, "-c", join(folder, "config"), "-s", "3", "-y"];
     const results = [
       await run([...logger, "-l", log, archive]),

@@ -9,14 +9,15 @@ import { turnstile } from "../helpers/process.ts";
 import { clients } from "./clients.ts";
 import type { ClientCase, Observation } from "./clients.ts";
 import { routes, startBench } from "./routes.ts";
-import type { Bench, Way } from "./routes.ts";
+import type { Bench, Route, Way } from "./routes.ts";
 
 /** Programs running at a time. */
 const turn = turnstile(3);
 
-function matrixOf(tree: PcpTree): void {
+/** All cases with clients of `tree` and pmcds of `servers`, over these routes. */
+function matrixOf(tree: PcpTree, servers: PcpTree, ways: readonly Route[]): void {
   let started: Promise<Bench> | undefined;
-  const bench = () => (started ??= startBench(tree));
+  const bench = () => (started ??= startBench(tree, servers));
   afterAll(async () => (await started)?.stop());
 
   const expected = new Map<string, Promise<Observation>>();
@@ -27,7 +28,7 @@ function matrixOf(tree: PcpTree): void {
     return known;
   };
 
-  for (const route of routes) {
+  for (const route of ways) {
     describe(route.name, () => {
       for (const client of clients) {
         const own = tree === pcp6 ? client.peers6 : [];
@@ -39,11 +40,17 @@ function matrixOf(tree: PcpTree): void {
           const through = await turn(() => client.observe(route.through(ready)));
           expect(through).toEqual(direct);
         };
-        concurrentTestWith([tree.name, ...route.peers, ...own], client.name, body, 90_000);
+        const peers = [tree.name, servers.name, "openssl", ...route.peers, ...own] as const;
+        concurrentTestWith(peers, client.name, body, 90_000);
       }
     });
   }
 }
 
-describe("PCP 6", () => matrixOf(pcp6));
-describe("PCP 7", () => matrixOf(pcp7));
+/** What a client of one release says to a pmcd of the other does not depend on the way in. */
+const few = routes.filter(({ name }) => ["host@proxy", "TLS to pmcd"].includes(name));
+
+describe("PCP 6", () => matrixOf(pcp6, pcp6, routes));
+describe("PCP 7", () => matrixOf(pcp7, pcp7, routes));
+describe("clients of PCP 6, pmcd of PCP 7", () => matrixOf(pcp6, pcp7, few));
+describe("clients of PCP 7, pmcd of PCP 6", () => matrixOf(pcp7, pcp6, few));

@@ -1,8 +1,8 @@
 // The ways from a client program through the proxy under test to a private pmcd, and the servers they need.
 // A route answers with the host specification (and variables) a client is given; the direct way to the same
 // pmcd is what its output is compared with.
-import { startPmcd } from "../helpers/pcp.ts";
-import type { PcpTree, Pmcd, PmcdOptions, Proxy } from "../helpers/pcp.ts";
+import { clientEnvironment, startPmcd } from "../helpers/pcp.ts";
+import type { PcpTree, Pmcd, Proxy } from "../helpers/pcp.ts";
 import type { Peer } from "../helpers/peers.ts";
 import { startProxyUnderTest } from "../helpers/proxy.ts";
 import { startRelay } from "../helpers/relay.ts";
@@ -11,6 +11,7 @@ import { tlsFiles } from "../helpers/tls.ts";
 
 /** A tree's pmcds, the proxy under test, and relays for what PCP's clients cannot name themselves. */
 export interface Bench {
+  /** Whose clients are run. */
   readonly tree: PcpTree;
   readonly plain: Pmcd;
   /** A pmcd that has certificates and whose clients verify them. */
@@ -20,15 +21,17 @@ export interface Bench {
   readonly unixRelay: Relay;
   /** TCP to TLS on the proxy's TCP port. */
   readonly tlsRelay: Relay;
+  /** Variables of every client: places of its own, the authority of `secure`. */
+  readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
-/** Starts everything the routes of a tree need. */
-export async function startBench(tree: PcpTree, options: PmcdOptions = {}): Promise<Bench> {
+/** Starts everything the routes need for clients of `tree` and pmcds of `servers`. */
+export async function startBench(tree: PcpTree, servers: PcpTree = tree): Promise<Bench> {
   const tls = await tlsFiles();
   const [plain, secure, proxy] = await Promise.all([
-    startPmcd(tree, options),
-    startPmcd(tree, { ...options, tls }),
+    startPmcd(servers),
+    startPmcd(servers, { tls }),
     startProxyUnderTest({ tls }),
   ]);
   const [unixRelay, tlsRelay] = await Promise.all([
@@ -39,12 +42,14 @@ export async function startBench(tree: PcpTree, options: PmcdOptions = {}): Prom
     await Promise.all([unixRelay.stop(), tlsRelay.stop()]);
     await Promise.all([plain.stop(), secure.stop(), proxy.stop()]);
   };
-  return { tree, plain, secure, proxy, unixRelay, tlsRelay, stop };
+  const env = clientEnvironment(tree, tls);
+  return { tree, plain, secure, proxy, unixRelay, tlsRelay, env, stop };
 }
 
 /** What a client is given to reach a pmcd. */
 export interface Way {
-  readonly pmcd: Pmcd;
+  /** Whose client is given it. */
+  readonly tree: PcpTree;
   readonly spec: string;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -57,79 +62,75 @@ export interface Route {
   readonly direct: (bench: Bench) => Way;
 }
 
-function way(pmcd: Pmcd, spec: string, env: Record<string, string> = {}): Way {
-  return { pmcd, spec, env: { ...pmcd.clientEnv, ...env } };
+function way({ tree, env }: Bench, spec: string, more: Record<string, string> = {}): Way {
+  return { tree, spec, env: { ...env, ...more } };
 }
 
-const plainDirect = ({ plain }: Bench): Way => way(plain, `127.0.0.1:${plain.port}`);
-const secureDirect = ({ secure }: Bench): Way => way(secure, `pcps://localhost:${secure.port}`);
+const plainDirect = (bench: Bench): Way => way(bench, `127.0.0.1:${bench.plain.port}`);
+const secureDirect = (bench: Bench): Way => way(bench, `pcps://localhost:${bench.secure.port}`);
 
 /** Every route. */
 export const routes: readonly Route[] = [
   {
     name: "host@proxy",
     peers: [],
-    through: ({ plain, proxy }) => way(plain, `127.0.0.1:${plain.port}@127.0.0.1:${proxy.port}`),
+    through: (b) => way(b, `127.0.0.1:${b.plain.port}@127.0.0.1:${b.proxy.port}`),
     direct: plainDirect,
   },
   {
     name: "PMPROXY_HOST",
     peers: [],
-    through: ({ plain, proxy }) =>
-      way(plain, `127.0.0.1:${plain.port}`, {
+    through: (b) =>
+      way(b, `127.0.0.1:${b.plain.port}`, {
         PMPROXY_HOST: "127.0.0.1",
-        PMPROXY_PORT: String(proxy.port),
+        PMPROXY_PORT: String(b.proxy.port),
       }),
     direct: plainDirect,
   },
   {
     name: "host names",
     peers: [],
-    through: ({ plain, proxy }) => way(plain, `localhost:${plain.port}@localhost:${proxy.port}`),
+    through: (b) => way(b, `localhost:${b.plain.port}@localhost:${b.proxy.port}`),
     direct: plainDirect,
   },
   {
     name: "IPv6",
     peers: ["ipv6"],
-    through: ({ plain, proxy }) => way(plain, `[::1]:${plain.port}@[::1]:${proxy.port}`),
+    through: (b) => way(b, `[::1]:${b.plain.port}@[::1]:${b.proxy.port}`),
     direct: plainDirect,
   },
   {
     name: "unix socket of the proxy",
     peers: [],
-    through: ({ plain, unixRelay }) =>
-      way(plain, `127.0.0.1:${plain.port}@127.0.0.1:${unixRelay.port}`),
+    through: (b) => way(b, `127.0.0.1:${b.plain.port}@127.0.0.1:${b.unixRelay.port}`),
     direct: plainDirect,
   },
   {
     name: "TLS to the proxy",
-    peers: ["openssl"],
-    through: ({ plain, tlsRelay }) =>
-      way(plain, `127.0.0.1:${plain.port}@127.0.0.1:${tlsRelay.port}`),
+    peers: [],
+    through: (b) => way(b, `127.0.0.1:${b.plain.port}@127.0.0.1:${b.tlsRelay.port}`),
     direct: plainDirect,
   },
   {
     name: "TLS to pmcd",
-    peers: ["openssl"],
-    through: ({ secure, proxy }) =>
-      way(secure, `pcps://localhost:${secure.port}@127.0.0.1:${proxy.port}`),
+    peers: [],
+    through: (b) => way(b, `pcps://localhost:${b.secure.port}@127.0.0.1:${b.proxy.port}`),
     direct: secureDirect,
   },
   {
     name: "TLS to pmcd, PMPROXY_HOST",
-    peers: ["openssl"],
-    through: ({ secure, proxy }) =>
-      way(secure, `pcps://localhost:${secure.port}`, {
+    peers: [],
+    through: (b) =>
+      way(b, `pcps://localhost:${b.secure.port}`, {
         PMPROXY_HOST: "localhost",
-        PMPROXY_PORT: String(proxy.port),
+        PMPROXY_PORT: String(b.proxy.port),
       }),
     direct: secureDirect,
   },
   {
     name: "TLS to pmcd inside TLS to the proxy",
-    peers: ["openssl"],
-    through: ({ secure, tlsRelay }) =>
-      way(secure, `pcps://localhost:${secure.port}@127.0.0.1:${tlsRelay.port}`),
+    peers: [],
+    through: (b) => way(b, `pcps://localhost:${b.secure.port}@127.0.0.1:${b.tlsRelay.port}`),
     direct: secureDirect,
   },
 ];

@@ -53,7 +53,7 @@ function storesOf(tree: PcpTree): void {
   const bench = () => (started ??= startBench(tree));
   afterAll(async () => (await started)?.stop());
   for (const route of routes) {
-    testWith([tree.name, ...route.peers], `pmstore: ${route.name}`, async () => {
+    testWith([tree.name, "openssl", ...route.peers], `pmstore: ${route.name}`, async () => {
       const ready = await bench();
       const direct = route.direct(ready);
       const expected = await storeAll(ready, direct, direct);
