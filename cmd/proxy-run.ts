@@ -52,8 +52,8 @@ const PROGRAM = "pmproxy";
 const NOT_STARTED = `${PROGRAM} not started due to errors!`;
 /** Longest timer; a longer -T takes several. */
 const TIMER_MS = 2 ** 31 - 1;
-/** After the end: handles that somebody forgot do not keep the process. */
-const LINGER_MS = 1_000;
+/** After the end all is closed and written; what still keeps the event loop has this long. */
+const LINGER_MS = 50;
 
 /** The process around the proxy. */
 export interface ProxyProcess {
@@ -246,13 +246,13 @@ function announce(serving: Serving, loaded: LoadedProxy, proxy: Proxy): void {
 
 async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
   const { log, role, pidFile } = serving;
+  // Until the sockets are open these mean nothing, above all not death.
+  const early = (): void => log.debug("signal before the start was complete");
+  const earlySignals = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
+  for (const signal of earlySignals) process.on(signal, early);
   const opened = await open(serving, first);
   if (typeof opened === "number") return opened;
   const proxy = opened;
-  announce(serving, first, proxy);
-  const watched = watch(serving, proxy);
-  sdNotify(readyState());
-  role?.verdict(undefined);
 
   const { promise, resolve } = Promise.withResolvers<number>();
   let running = first;
@@ -299,6 +299,11 @@ async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
     unhandledRejection: (error) => void crash(error),
   };
   for (const [name, handler] of Object.entries(handlers)) process.on(name, handler);
+  for (const signal of earlySignals) process.off(signal, early);
+  announce(serving, first, proxy);
+  const watched = watch(serving, proxy);
+  sdNotify(readyState());
+  role?.verdict(undefined);
   const { runForSeconds, deprecated } = first.settings;
   const cancel =
     runForSeconds === undefined || deprecated
