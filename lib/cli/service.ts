@@ -43,14 +43,19 @@ export function optionalText(path: string): string | undefined {
   }
 }
 
-/** Whether a process lives; one that is not ours to signal lives too. */
+/**
+ * Whether a process lives; one that is not ours to signal lives too. One that has ended and only waits
+ * for its parent is gone: the first process of a container may take long to look after it.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
+  if (process.platform !== "linux") return true;
+  const state = /\) ([A-Z])/.exec(optionalText(`/proc/${pid}/stat`) ?? "")?.[1];
+  return state !== "Z" && state !== "X";
 }
 
 /** A look at a process; "unknown" where the system does not tell. */
