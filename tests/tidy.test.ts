@@ -31,6 +31,7 @@ const floors: Readonly<Record<string, number>> = {
   series: 3,
   collector: 4,
   context: 5,
+  advertise: 6,
   web: 6,
   server: 7,
   cmd: 8,

@@ -4,11 +4,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type Answer, encode, type Packet } from "dns-packet";
-import { type Advertisement, advertise } from "../../lib/server/advertise.ts";
-import { admissible, createBucket } from "../../lib/server/mdnslinks.ts";
-import { alternative, instanceName, label } from "../../lib/server/servicename.ts";
+import { type Advertisement, advertise } from "../../lib/advertise/advertise.ts";
+import { admissible, createBucket } from "../../lib/advertise/mdnslinks.ts";
+import { alternative, instanceName, label } from "../../lib/advertise/servicename.ts";
 import { must, privateFolder } from "../helpers/process.ts";
-import { mdnsPeer, until } from "./advertise.ts";
+import { mdnsPeer, until } from "./support.ts";
 
 setDefaultTimeout(30_000);
 
@@ -255,7 +255,7 @@ test.skipIf(process.platform !== "linux")(
   async () => {
     const folder = privateFolder("advertise");
     const source = join(folder, "main.ts");
-    const path = join(import.meta.dir, "../../lib/server/advertise.ts");
+    const path = join(import.meta.dir, "../../lib/advertise/advertise.ts");
     await Bun.write(
       source,
       `import { advertise } from ${JSON.stringify(path)};

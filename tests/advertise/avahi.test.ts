@@ -3,8 +3,8 @@
 // speaks with a real bus.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { advertise, type AdvertiseOptions } from "../../lib/server/advertise.ts";
-import { type Bus, BusError, connectBus, DBUS } from "../../lib/server/dbus.ts";
+import { advertise, type AdvertiseOptions } from "../../lib/advertise/advertise.ts";
+import { type Bus, BusError, connectBus, DBUS } from "../../lib/advertise/dbus.ts";
 import { type Daemon, must } from "../helpers/process.ts";
 import {
   avahiProblem,
@@ -14,7 +14,7 @@ import {
   startAvahi,
   startBus,
   until,
-} from "./advertise.ts";
+} from "./support.ts";
 
 const silent = { onSignal: () => undefined, onClose: () => undefined };
 const skipped = (problem: string | null): string =>
@@ -117,7 +117,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
   }, 60_000);
 
   test("a process ends although it advertises", async () => {
-    const path = join(import.meta.dir, "../../lib/server/advertise.ts");
+    const path = join(import.meta.dir, "../../lib/advertise/advertise.ts");
     const script = `
       import { advertise } from ${JSON.stringify(path)};
       const log = { info: console.log, debug: () => undefined };

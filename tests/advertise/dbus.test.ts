@@ -3,7 +3,12 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { busPaths, type BusSignal, connectBus, systemBusAddress } from "../../lib/server/dbus.ts";
+import {
+  busPaths,
+  type BusSignal,
+  connectBus,
+  systemBusAddress,
+} from "../../lib/advertise/dbus.ts";
 import { PcpError } from "../../lib/base/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
 
