@@ -46,7 +46,7 @@ export interface ProxySources {
   readonly environment: Environment;
   readonly workingDirectory: string;
   readonly uid: number;
-  readonly inherited: readonly InheritedSocket[];
+  readonly inherited: readonly (InheritedSocket & { readonly family: string })[];
 }
 
 /** Settings, and all that an operator should know about where they come from. */
@@ -114,6 +114,8 @@ function socketPath(sources: ProxySources, run: RunDirectory): string | undefine
   const named =
     lastGiven(sources.options, "socket")?.value ?? sources.environment["PMPROXY_SOCKET"];
   if (named !== undefined) return named === "" ? undefined : named;
+  // A unix socket that a service manager opened stands at the usual place already.
+  if (sources.inherited.some(({ family }) => family === "unix")) return undefined;
   return run.path === undefined ? undefined : join(run.path, "pmproxy.socket");
 }
 
@@ -147,7 +149,7 @@ function gather(sources: ProxySources, conf: PcpConf, run: RunDirectory): Gather
     localOnly: leadingNumber(environment["PMPROXY_LOCAL"] ?? "0") !== 0,
     socketPath: socketPath(sources, run),
     maxPending: pending < 1 ? undefined : Math.min(pending, 65_535),
-    inherited: sources.inherited,
+    inherited: sources.inherited.map(({ fd, name }) => ({ fd, name })),
     pduCeiling: lastGiven(options, "pduCeiling")?.value,
     connectTimeoutMs: timeout.ms,
     keyHost: lastGiven(options, "keyHost")?.value,

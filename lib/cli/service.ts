@@ -38,7 +38,7 @@ export function optionalText(path: string): string | undefined {
     return readFileSync(path, "utf8");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ESRCH") return undefined;
     throw error;
   }
 }
@@ -55,7 +55,7 @@ export function isAlive(pid: number): boolean {
   }
   if (process.platform !== "linux") return true;
   const state = /\) ([A-Z])/.exec(optionalText(`/proc/${pid}/stat`) ?? "")?.[1];
-  return state !== "Z" && state !== "X";
+  return state !== undefined && state !== "Z" && state !== "X";
 }
 
 /** A look at a process; "unknown" where the system does not tell. */
@@ -126,11 +126,14 @@ export async function stopProcess(pid: number, say: (text: string) => void): Pro
     }
     return !isAlive(pid);
   };
-  process.kill(pid, "SIGTERM");
+  const signal = (name: "SIGTERM" | "SIGKILL"): void => {
+    if (isAlive(pid)) process.kill(pid, name);
+  };
+  signal("SIGTERM");
   if (await gone(STOP_MS)) return true;
   say(`\nProcess ...\n${pid} ${describeProcess(pid).command.join(" ").trim()}\n`);
   say("pmproxy: Warning: Forcing pmproxy to terminate!\n");
-  process.kill(pid, "SIGKILL");
+  signal("SIGKILL");
   if (await gone(FORCED_MS)) return true;
   say("pmproxy: Warning: pmproxy won't die!\n");
   return false;
