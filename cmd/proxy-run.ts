@@ -145,6 +145,7 @@ function notStarted(serving: Serving, reasons: readonly string[]): number {
 /** Runs the proxy; resolves to the exit status when it has ended, or serves in the background. */
 export async function runProxy(whole: ProxyProcess): Promise<number> {
   const { options } = whole.sources;
+  process.umask(0o022);
   const role = daemonRole(whole.environment);
   const mode = modeOf(options);
   const loaded = loadProxy(whole.sources);
@@ -257,7 +258,10 @@ async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let running = first;
   let ending = false;
+  let finished = false;
   const finish = (status: number): void => {
+    if (finished) return;
+    finished = true;
     proxy.close();
     const problem = pidFile === undefined ? undefined : removePidFile(pidFile, process.pid);
     if (problem !== undefined) log.warning(problem);
@@ -280,15 +284,18 @@ async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
   };
   const crash = async (error: unknown): Promise<void> => {
     log.critical(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    if (ending) return;
-    await end(1);
+    if (!ending) await end(1);
     finish(1);
   };
   const handlers: Readonly<Record<string, (value: unknown) => void>> = {
     SIGTERM: () => void stop("SIGTERM"),
     SIGINT: () => void stop("SIGINT"),
     SIGHUP: () => {
-      running = reload(serving, running, proxy);
+      try {
+        running = reload(serving, running, proxy);
+      } catch (error) {
+        log.error(`configuration not reloaded: ${messageOf(error)}`);
+      }
     },
     SIGUSR1: () => reopen(log),
     SIGUSR2: () => {

@@ -3,13 +3,14 @@
 // environment file; without them it starts with no options and says so.
 
 import { spawn } from "node:child_process";
-import { accessSync, constants, rmSync } from "node:fs";
+import { accessSync, chownSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   chooseRunDirectory,
   isGiven,
   LSB_NOT_RUNNING,
   LSB_STATUS,
+  lookUpUser,
   optionalText,
   parseEnvironmentFile,
   parseOptionsFile,
@@ -63,15 +64,21 @@ async function end(service: Service, state: ServiceState, quiet: boolean): Promi
   return gone;
 }
 
-/** Where the service runs: its log directory, as with the script, else here. */
+/** Where the service runs: its log directory (root makes it), as with the script, else here. */
 function serviceDirectory(service: Service): string {
-  const directory = join(service.conf.get("PCP_LOG_DIR") ?? "/var/log/pcp", "pmproxy");
+  const { conf, process: self } = service;
+  const directory = join(conf.get("PCP_LOG_DIR") ?? "/var/log/pcp", "pmproxy");
   try {
+    if (self.uid === 0 && !existsSync(directory)) {
+      mkdirSync(directory, { recursive: true, mode: 0o775 });
+      const user = lookUpUser(conf.get("PCP_USER") ?? "pcp");
+      if (user !== undefined) chownSync(directory, user.uid, user.gid);
+    }
     accessSync(directory, constants.W_OK | constants.X_OK);
     return directory;
   } catch {
     // No such directory, or not ours to write to: the log then goes to the working directory.
-    return service.process.workingDirectory;
+    return self.workingDirectory;
   }
 }
 

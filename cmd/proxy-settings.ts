@@ -81,8 +81,8 @@ interface Ports {
 
 /** The union of PMPROXY_PORT and every -p, in this order (spec proxy.md 6.1). */
 function portsOf(options: ProxyGiven, environment: Environment): Ports {
-  const text = environment["PMPROXY_PORT"];
-  const fromEnvironment = text === undefined ? undefined : ports("PMPROXY_PORT")(text);
+  const text = environment["PMPROXY_PORT"] ?? "";
+  const fromEnvironment = text === "" ? undefined : ports("PMPROXY_PORT")(text);
   const error = fromEnvironment?.ok === false ? fromEnvironment.error : undefined;
   const all = [
     ...(fromEnvironment?.ok === true ? fromEnvironment.value : []),

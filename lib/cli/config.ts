@@ -393,7 +393,26 @@ export function environmentEntries(
       problems.push(wholeFile(`${name}_FILE`, `"${path}" cannot be read: ${code}`));
     }
   }
+  problems.push(...unknownOverrides(environment, options));
   return { entries, problems };
+}
+
+/** Variables that begin like an override but are none: a misspelt one would say nothing otherwise. */
+function unknownOverrides(
+  environment: Readonly<Record<string, string | undefined>>,
+  options: readonly OverridableOption[],
+): ConfigProblem[] {
+  const names = options.map(({ section, key }) => overrideName(section, key));
+  const known = new Set([...names, ...names.map((name) => `${name}_FILE`)]);
+  const sections = new Set(options.map(({ section }) => `${overrideName(section, "")}`));
+  return Object.keys(environment)
+    .filter((name) => !known.has(name) && [...sections].some((start) => name.startsWith(start)))
+    .toSorted()
+    .map((name) => {
+      const meant = nearestName(name, names);
+      const hint = meant === undefined ? "" : `, did you mean ${meant}?`;
+      return { ...wholeFile(name, `overrides no option${hint}`), severity: "warning" };
+    });
 }
 
 /** `file:line:column: error: message`; without a place only the file. */

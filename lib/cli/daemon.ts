@@ -9,7 +9,7 @@ import {
   closeSync,
   constants,
   existsSync,
-  fstatSync,
+  lstatSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -90,21 +90,15 @@ export function openLogFile(program: string, name: string): OpenLog {
   if (name === "-") return { fd: 2, path: undefined, problem: undefined };
   const path = resolve(name);
   try {
-    if (existsSync(path) && fileIsRegular(path)) renameSync(path, `${path}.prev`);
+    // A link, such as /dev/stdout, is written to and never moved, whatever it leads to.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === true) {
+      renameSync(path, `${path}.prev`);
+    }
     return { fd: openSync(path, "a", 0o644), path, problem: undefined };
   } catch (error) {
     const reason = messageOf(error);
     const problem = `${program}: cannot open log "${name}" for writing : ${reason}`;
     return { fd: 2, path: undefined, problem };
-  }
-}
-
-function fileIsRegular(path: string): boolean {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    return fstatSync(fd).isFile();
-  } finally {
-    closeSync(fd);
   }
 }
 

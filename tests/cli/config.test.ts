@@ -188,6 +188,8 @@ describe("overrides from the environment", () => {
       PCP_KEYS_PASSWORD_FILE: "/run/secret",
       PCP_REDIS_PASSWORD: "x",
       PCP_REDIS_PASSWORD_FILE: "/run/secret",
+      PCP_KEYS_SERVER: "x",
+      PCP_LOG_DIR: "/not/an/override",
     };
     const { entries, problems } = environmentEntries(environment, options, () => "s3cret\nmore\n");
     expect(entries.map((entry) => [entry.file, entry.value])).toEqual([
@@ -197,6 +199,7 @@ describe("overrides from the environment", () => {
     ]);
     expect(problems.map(problemText)).toEqual([
       "PCP_REDIS_PASSWORD_FILE: error: PCP_REDIS_PASSWORD is set as well; set one of them",
+      "PCP_KEYS_SERVER: warning: overrides no option, did you mean PCP_KEYS_SERVERS?",
     ]);
   });
 });

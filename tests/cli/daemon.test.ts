@@ -80,6 +80,15 @@ describe("log file", () => {
     ]);
     expect(statSync(path).mode & 0o777).toBe(0o644);
   });
+  test("a link is written to and stays where it is", () => {
+    const folder = privateFolder("log");
+    writeFileSync(join(folder, "target"), "old\n");
+    symlinkSync("target", join(folder, "x.log"));
+    const log = openLogFile("pmproxy", join(folder, "x.log"));
+    writeSync(log.fd, "new\n");
+    expect(readFileSync(join(folder, "target"), "utf8")).toBe("old\nnew\n");
+    expect(existsSync(join(folder, "x.log.prev"))).toBe(false);
+  });
   test("one that cannot be opened: PCP's words, and standard error", () => {
     expect(openLogFile("pmproxy", "/nonexistent/x")).toEqual({
       fd: 2,

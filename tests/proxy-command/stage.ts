@@ -31,7 +31,8 @@ export interface Stage {
   ): Promise<Daemon>;
 }
 
-const program = [process.execPath, join(root, "cmd/main.ts"), "proxy"];
+/** The program and its verb, from source. */
+export const program: readonly string[] = [process.execPath, join(root, "cmd/main.ts"), "proxy"];
 
 /** Text of the log that says that all is open. */
 const SERVING = "pmproxy request port(s):";
