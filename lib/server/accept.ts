@@ -14,7 +14,8 @@ import { NativeWire, StreamWire, type WireSink } from "./wire.ts";
 /** Takes a new connection of a listening socket. */
 export function accept(server: Server, wire: NativeWire): void {
   const { counters, settings } = server;
-  if (server.draining || counters.active >= settings.limits.connections) {
+  const full = counters.active >= settings.limits.connections || !server.hasDescriptors(1);
+  if (server.draining || full) {
     counters.refused += 1;
     wire.destroy();
     return;
@@ -80,7 +81,7 @@ const SERVE: Readonly<Record<Protocol, Serve>> = {
       stream.resume();
       return true;
     }
-    const bridge = new Bridge(wire, () => server.gone(wire));
+    const bridge = new Bridge(server, wire);
     server.http.adopt(bridge, false);
     bridge.start(first);
     return true;
@@ -92,7 +93,7 @@ const SERVE: Readonly<Record<Protocol, Serve>> = {
     const request = first[0] === 0x2a && (first.length === 1 || isDigit(first[1] ?? 0));
     if (!resp.enabled || !keyServer.enabled || deprecated || target === undefined) return false;
     if (!request) {
-      server.log.warning("failed to parse RESP protocol request");
+      server.complaints.warning("failed to parse RESP protocol request");
       return false;
     }
     connectRelay(server, wire, target, {

@@ -16,18 +16,22 @@ export interface Counters {
   /** Closed because they did not say what they want in time. */
   tooSlow: number;
   tlsFailures: number;
-  /** PCP sessions relayed now. */
+  /** PCP and RESP sessions relayed now. */
   relays: number;
   relaysOpened: number;
   greetingFailures: number;
   /** The pmcd asked for was refused, unreachable, unknown or too slow. */
   connectFailures: number;
+  /** Connections to servers under way, those included whose client has gone. */
+  dials: number;
   /** Closed because a PDU's header was bad or over the ceiling. */
   badPdus: number;
   bytesToServers: number;
   bytesToClients: number;
   httpRequests: number;
   httpErrors: number;
+  /** Connections closed because our own code failed on them. */
+  faults: number;
 }
 
 export const createCounters = (): Counters => ({
@@ -42,11 +46,13 @@ export const createCounters = (): Counters => ({
   relaysOpened: 0,
   greetingFailures: 0,
   connectFailures: 0,
+  dials: 0,
   badPdus: 0,
   bytesToServers: 0,
   bytesToClients: 0,
   httpRequests: 0,
   httpErrors: 0,
+  faults: 0,
 });
 
 type Scalar = Exclude<keyof Counters, "connections">;
@@ -58,8 +64,9 @@ const FAMILIES: readonly (readonly [Scalar, "counter" | "gauge", string, string]
   ["unknown", "counter", "connections_unknown_protocol", "Connections closed at their first byte"],
   ["tooSlow", "counter", "connections_too_slow", "Connections closed at a handshake deadline"],
   ["tlsFailures", "counter", "tls_handshake_failures", "TLS handshakes that failed"],
-  ["relays", "gauge", "relays_active", "PCP sessions relayed now"],
-  ["relaysOpened", "counter", "relays_opened", "PCP sessions relayed"],
+  ["relays", "gauge", "relays_active", "PCP and RESP sessions relayed now"],
+  ["relaysOpened", "counter", "relays_opened", "PCP and RESP sessions relayed"],
+  ["dials", "gauge", "relay_connects_active", "Connections to servers under way"],
   ["greetingFailures", "counter", "relay_greeting_failures", "Bad PCP greetings or host lines"],
   ["connectFailures", "counter", "relay_connect_failures", "Servers that could not be reached"],
   ["badPdus", "counter", "relay_bad_pdus", "PCP sessions closed for a bad PDU header"],
@@ -67,6 +74,7 @@ const FAMILIES: readonly (readonly [Scalar, "counter" | "gauge", string, string]
   ["bytesToClients", "counter", "relay_bytes_to_clients", "Bytes relayed to clients"],
   ["httpRequests", "counter", "http_requests", "HTTP requests"],
   ["httpErrors", "counter", "http_errors", "HTTP replies with status 400 and above"],
+  ["faults", "counter", "internal_errors", "Connections closed by a fault of the server"],
 ];
 
 /** All counters as OpenMetrics text, names beginning with `pmproxy_`. */

@@ -15,13 +15,16 @@ export interface Deadlines {
   set(timed: Timed, ms: number): void;
   clear(timed: Timed): void;
   readonly size: number;
+  /** For good: nothing is waited for any more. */
   stop(): void;
 }
 
 /** Milliseconds between two looks; how late an expiry may be. */
 const TICK_MS = 250;
 
-export function createDeadlines(): Deadlines {
+/** `onFault` hears of what `expired` threw; the others are still served. */
+export function createDeadlines(onFault: (error: unknown) => void): Deadlines {
+  let stopped = false;
   const waiting = new Set<Timed>();
   let timer: ReturnType<typeof setInterval> | undefined;
   const now = (): number => performance.now();
@@ -31,18 +34,22 @@ export function createDeadlines(): Deadlines {
     for (const timed of waiting) {
       if (timed.deadline > at) continue;
       waiting.delete(timed);
-      timed.expired();
+      try {
+        timed.expired();
+      } catch (error) {
+        onFault(error);
+      }
     }
-    if (waiting.size === 0) stop();
+    if (waiting.size === 0) pause();
   };
-  const stop = (): void => {
+  const pause = (): void => {
     clearInterval(timer);
     timer = undefined;
   };
   return {
     now,
     set(timed, ms) {
-      if (ms <= 0) {
+      if (ms <= 0 || stopped) {
         waiting.delete(timed);
         return;
       }
@@ -55,8 +62,9 @@ export function createDeadlines(): Deadlines {
       return waiting.size;
     },
     stop() {
+      stopped = true;
       waiting.clear();
-      stop();
+      pause();
     },
   };
 }

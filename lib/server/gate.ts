@@ -33,18 +33,27 @@ export class PduGate {
     private readonly credsFirst: boolean,
   ) {}
 
-  /** Looks at the next bytes of the stream. */
-  pass(bytes: Uint8Array): GateVerdict {
+  /** Whether the next byte begins a PDU, or nothing is looked at any more. */
+  get atBoundary(): boolean {
+    return this.opaque || (this.left === 0 && this.heldLength === 0);
+  }
+  /** What a gate that goes on from here has to look at: the ceiling, 0 when nothing. */
+  get remaining(): number {
+    return this.opaque ? 0 : this.ceiling;
+  }
+
+  /** Looks at the next bytes of the stream, `bytes[0, end)`. */
+  pass(bytes: Uint8Array, end = bytes.length): GateVerdict {
     if (this.opaque) return undefined;
     let at = 0;
-    while (at < bytes.length) {
+    while (at < end) {
       if (this.left > 0) {
-        const step = Math.min(this.left, bytes.length - at);
+        const step = Math.min(this.left, end - at);
         this.left -= step;
         at += step;
         continue;
       }
-      const have = bytes.length - at;
+      const have = end - at;
       if (
         this.heldLength === 0 &&
         (have >= CREDS_LENGTH || (have >= HEADER && int32(bytes, at + 4) !== CREDS_TYPE))

@@ -5,25 +5,22 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { answer, errorPage, type ServerView, type WebReply } from "../web/mod.ts";
-import type { Server } from "./server.ts";
+import type { HttpService, Server } from "./server.ts";
+import type { LimitSettings } from "./settings.ts";
 import type { Timed } from "./deadlines.ts";
 
 /** Longest path and query that is looked at, bytes (spec webapi.md 2.5). */
 const URL_MAX = 8191;
 
-/** What the HTTP side of a server does. */
-export interface HttpService {
-  /** Serves HTTP on a stream; `certified`: the client has shown a good certificate. */
-  adopt(stream: Duplex, certified: boolean): void;
-  /** Closes connections without a request under way; the others close after their reply. */
-  drain(): void;
-  readonly idle: boolean;
-}
+/** How long a client may take to close a connection after our last byte. */
+const LINGER_MS = 2_000;
 
 /** An HTTP connection: waiting for a request, or with one under way. */
 class HttpConnection implements Timed {
   deadline = 0;
   active = 0;
+  /** Part of a request is there. */
+  private reading = false;
   constructor(
     private readonly server: Server,
     readonly stream: Duplex,
@@ -33,6 +30,24 @@ class HttpConnection implements Timed {
   }
   waits(ms: number): void {
     this.server.deadlines.set(this, ms);
+  }
+  /** Bytes came: the first of a request start its time. */
+  readonly heard = (): void => {
+    if (this.reading || this.active > 0) return;
+    this.reading = true;
+    this.waits(this.server.settings.limits.httpRequestTimeoutMs);
+  };
+  /** The head of a request is there. */
+  began(): void {
+    this.reading = false;
+    this.active += 1;
+    this.waits(this.server.settings.limits.httpRequestTimeoutMs);
+  }
+  /** A reply has gone out. */
+  replied(): void {
+    this.active -= 1;
+    if (this.active > 0 || this.stream.writableEnded) return;
+    this.waits(this.server.settings.limits.httpIdleTimeoutMs);
   }
   expired(): void {
     this.server.counters.tooSlow += 1;
@@ -53,8 +68,37 @@ function write(response: ServerResponse, reply: WebReply, head: boolean, close: 
   response.end(head ? undefined : body);
 }
 
-/** The HTTP side of `server()`; `view` is what it tells about itself. */
-export function createHttpService(server: () => Server, view: ServerView): HttpService {
+/** A whole reply on a connection that node:http has given up, or does not answer itself. */
+function writeRaw(stream: Duplex, reply: WebReply): void {
+  const phrase = /<title>\d+ ([^<]*)</.exec(reply.body)?.[1] ?? "";
+  stream.end(
+    `HTTP/1.1 ${reply.status} ${phrase}\r\nConnection: close\r\n` +
+      `Content-Type: ${reply.type}\r\nContent-Length: ${reply.body.length}\r\n\r\n${reply.body}`,
+  );
+  // The rest of what the client sends is read and dropped, so that its end is seen.
+  stream.removeAllListeners("data");
+  stream.resume();
+}
+
+/** Why a request is refused before anybody looks at what it wants; undefined: it is not. */
+function refusal(request: IncomingMessage, limits: LimitSettings): WebReply | undefined {
+  if (request.rawHeaders.length > 2 * limits.headerCount) {
+    return errorPage(431, "too many header lines");
+  }
+  const length = Number(request.headers["content-length"] ?? 0);
+  if (length > limits.bodyBytes) return errorPage(413, "request body too large");
+  return undefined;
+}
+
+/**
+ * The HTTP side of `server()`; `view` is what it tells about itself. `headerBytes`: request line and
+ * headers together.
+ */
+export function createHttpService(
+  server: () => Server,
+  view: ServerView,
+  headerBytes: number,
+): HttpService {
   const connections = new Map<Duplex, HttpConnection>();
 
   const replyTo = (request: IncomingMessage, connection: HttpConnection | undefined): WebReply => {
@@ -83,42 +127,51 @@ export function createHttpService(server: () => Server, view: ServerView): HttpS
     });
   };
 
-  const http = createServer({ maxHeaderSize: 81_920, keepAlive: true }, (request, response) => {
-    const { counters, settings, draining, log } = server();
-    const connection = connections.get(request.socket as Duplex);
-    counters.httpRequests += 1;
-    if (connection !== undefined) connection.active += 1;
-    connection?.waits(settings.limits.httpRequestTimeoutMs);
-    response.once("close", () => {
-      if (connection === undefined) return;
-      connection.active -= 1;
-      connection.waits(server().settings.limits.httpIdleTimeoutMs);
+  /** Reads a body and drops it: no endpoint takes one yet. One that is too long ends the connection. */
+  const dropBody = (request: IncomingMessage): void => {
+    let left = server().settings.limits.bodyBytes;
+    request.on("data", (chunk: Uint8Array) => {
+      left -= chunk.length;
+      if (left < 0) request.socket.destroy();
     });
-    // No endpoint takes a body yet; what a client sends is read and dropped.
-    request.resume();
-    let reply: WebReply;
-    try {
-      reply = replyTo(request, connection);
-    } catch (error) {
-      const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      log.error(`request ${request.method} ${request.url}: ${reason}`);
-      reply = errorPage(500, "internal error");
-    }
-    if (reply.status >= 400) counters.httpErrors += 1;
-    write(response, reply, request.method === "HEAD", draining);
+  };
+  const http = createServer(
+    { maxHeaderSize: headerBytes, keepAlive: true },
+    (request, response) => {
+      const { counters, settings, draining, complaints } = server();
+      const connection = connections.get(request.socket as Duplex);
+      counters.httpRequests += 1;
+      connection?.began();
+      response.once("close", () => connection?.replied());
+      dropBody(request);
+      const refused = refusal(request, settings.limits);
+      let reply: WebReply;
+      try {
+        reply = refused ?? replyTo(request, connection);
+      } catch (error) {
+        const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        complaints.error(`request ${request.method} ${request.url}: ${reason}`);
+        counters.faults += 1;
+        reply = errorPage(500, "internal error");
+      }
+      if (reply.status >= 400) counters.httpErrors += 1;
+      write(response, reply, request.method === "HEAD", draining || refused !== undefined);
+    },
+  );
+  // Any other answer than ours would be a tunnel.
+  http.on("connect", (request, socket) => {
+    server().counters.httpRequests += 1;
+    server().counters.httpErrors += 1;
+    writeRaw(socket, replyTo(request, connections.get(socket)));
   });
   http.on("clientError", (error: Error & { code?: string }, socket) => {
     server().counters.httpErrors += 1;
     const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
-    const page = errorPage(status, "failed to process request");
     if (!socket.writable) {
       socket.destroy();
       return;
     }
-    socket.end(
-      `HTTP/1.1 ${status} ${status === 431 ? "Request Header Fields Too Large" : "Bad Request"}\r\n` +
-        `Connection: close\r\nContent-Type: text/html\r\nContent-Length: ${page.body.length}\r\n\r\n${page.body}`,
-    );
+    writeRaw(socket, errorPage(status, "failed to process request"));
   });
 
   return {
@@ -129,11 +182,13 @@ export function createHttpService(server: () => Server, view: ServerView): HttpS
         server().log.debug(`HTTP connection: ${error.message}`);
         stream.destroy();
       });
+      stream.once("finish", () => connection.waits(LINGER_MS));
       stream.once("close", () => {
         connections.delete(stream);
         server().deadlines.clear(connection);
       });
       http.emit("connection", stream);
+      stream.prependListener("data", connection.heard);
     },
     drain() {
       for (const connection of connections.values()) {

@@ -9,7 +9,7 @@ import type { SocketListener, TCPSocketListenOptions } from "bun";
 import { type Log, PcpError, setBacklog, socketName } from "../base/mod.ts";
 import type { ListenSettings } from "./settings.ts";
 import type { PortRow } from "./types.ts";
-import { acceptHandlers, type NativeWire } from "./wire.ts";
+import { acceptHandlers, descriptorOf, type NativeWire, type OnFault } from "./wire.ts";
 
 export interface Listeners {
   readonly rows: readonly PortRow[];
@@ -82,7 +82,11 @@ function described(error: unknown): { code: string; text: string } {
 /** Nothing that matters is lost when a family is missing from this machine. */
 const HARMLESS: ReadonlySet<string> = new Set(["EADDRNOTAVAIL", "EAFNOSUPPORT"]);
 
-type Accept = (wire: NativeWire) => void;
+/** Who takes the connections. */
+export interface Taker {
+  accept(wire: NativeWire): void;
+  readonly onFault: OnFault;
+}
 
 /** Whether somebody answers on a unix socket. */
 async function isLive(path: string): Promise<boolean> {
@@ -96,30 +100,28 @@ async function isLive(path: string): Promise<boolean> {
   );
 }
 
-/** Bun has it, its types do not. -1 where there is none. */
-const descriptorOf = (listener: object): number =>
-  "fd" in listener && typeof listener.fd === "number" ? listener.fd : -1;
-
 class Opener {
   readonly rows: PortRow[] = [];
   readonly ports = new Set<number>();
   readonly listeners: SocketListener<NativeWire>[] = [];
-  unixPath: string | undefined;
+  private unixSocket:
+    { listener: SocketListener<NativeWire>; path: string; inode: number } | undefined;
   /** Named ports that failed. */
   readonly failures: string[] = [];
 
   constructor(
     private readonly settings: ListenSettings,
     private readonly log: Log,
-    private readonly accept: Accept,
+    private readonly taker: Taker,
   ) {}
 
   private tcpHandlers() {
     const { keepaliveSeconds } = this.settings;
+    const { accept, onFault } = this.taker;
     return acceptHandlers((wire) => {
       wire.setKeepAlive(keepaliveSeconds);
-      this.accept(wire);
-    });
+      accept(wire);
+    }, onFault);
   }
 
   private opened(listener: SocketListener<NativeWire>, row: Omit<PortRow, "ok" | "fd">): void {
@@ -164,11 +166,11 @@ class Opener {
       const listener = Bun.listen<NativeWire>({
         unix: path,
         allowHalfOpen: true,
-        socket: acceptHandlers(this.accept),
+        socket: acceptHandlers(this.taker.accept, this.taker.onFault),
       });
-      chmodSync(path, 0o777);
-      this.unixPath = path;
       this.opened(listener, row);
+      this.unixSocket = { listener, path, inode: lstatSync(path).ino };
+      chmodSync(path, 0o777);
     } catch (error) {
       const { text } = described(error);
       this.log.error(`pmproxy: open_request_local - uv_pipe_bind ${path} failed ${text}`);
@@ -194,26 +196,37 @@ class Opener {
   }
 
   stop(): void {
-    for (const listener of this.listeners) listener.stop(false);
+    const unix = this.unixSocket;
+    this.unixSocket = undefined;
+    const there = unix && lstatSync(unix.path, { throwIfNoEntry: false });
+    const replaced = there !== undefined && there.ino !== unix?.inode;
+    for (const listener of this.listeners) {
+      // Bun removes the path with the socket. When somebody else's socket is there by now, ours,
+      // which nobody can reach any more, stays until the process ends.
+      if (replaced && listener === unix?.listener) listener.unref();
+      else listener.stop(false);
+    }
     this.listeners.length = 0;
-    const path = this.unixPath;
-    this.unixPath = undefined;
-    if (path !== undefined && lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
-      unlinkSync(path);
+    if (unix === undefined || there === undefined || replaced) return;
+    try {
+      if (lstatSync(unix.path, { throwIfNoEntry: false }) !== undefined) unlinkSync(unix.path);
+    } catch (error) {
+      // The user that the process became may not own the directory.
+      this.log.warning(`cannot remove ${unix.path} ${described(error).text}`);
     }
   }
 }
 
 /**
- * Opens what `settings` name; each connection goes to `accept`. Throws a PcpError when nothing could
+ * Opens what `settings` name; each connection goes to `taker`. Throws a PcpError when nothing could
  * be opened for clients, or when a port that was named could not.
  */
 export async function openListeners(
   settings: ListenSettings,
   log: Log,
-  accept: Accept,
+  taker: Taker,
 ): Promise<Listeners> {
-  const opener = new Opener(settings, log, accept);
+  const opener = new Opener(settings, log, taker);
   try {
     for (const { fd, name } of settings.inherited) opener.inherited(fd, name);
     if (settings.socketPath !== undefined) await opener.unix(settings.socketPath);

@@ -5,55 +5,74 @@ import { hostname } from "node:os";
 import { type Log, openFileLimit } from "../base/mod.ts";
 import type { ServerView } from "../web/mod.ts";
 import { accept } from "./accept.ts";
-import { countersText, createCounters } from "./counters.ts";
+import { createComplaints } from "./complaints.ts";
+import { type Counters, countersText, createCounters } from "./counters.ts";
 import { createDeadlines } from "./deadlines.ts";
 import { createHttpService } from "./http.ts";
 import { openListeners } from "./listen.ts";
-import type { Server } from "./server.ts";
+import { DIAL_DESCRIPTORS } from "./relay.ts";
+import { createPump } from "./pump.ts";
+import type { RelaySession, Server } from "./server.ts";
 import type { ProxySettings } from "./settings.ts";
 import { loadTls } from "./tls.ts";
 import type { Proxy, ProxyStatus, StartProxy } from "./types.ts";
 
 /** How often a stopping server looks whether its sessions have become quiet. */
 const DRAIN_LOOK_MS = 50;
-/** Descriptors for everything that is not a connection: log, listeners, libraries. */
+/** Descriptors for everything that is not a connection: log, listeners, libraries, look-ups. */
 const DESCRIPTORS_RESERVED = 64;
 
 /**
- * Connections that the process has descriptors for: a relayed one takes two. Never more than the
- * setting; a system that cannot be asked is taken at the setting's word.
+ * Descriptors that connections and their upstream sides may take together. Bun turns in circles
+ * while an accept fails for want of them, so it must never come to that. No bound on a system that
+ * cannot be asked.
  */
-function connectionLimit(settings: ProxySettings, log: Log): number {
-  const wanted = settings.limits.connections;
+function descriptorBudget(log: Log): number {
   try {
-    const { soft } = openFileLimit();
-    const possible = Math.floor((Number(soft) - DESCRIPTORS_RESERVED) / 2);
-    if (possible >= wanted) return wanted;
-    log.warning(
-      `limits.connections = ${wanted} lowered to ${possible}: only ${soft} open files allowed`,
-    );
-    return Math.max(1, possible);
+    const soft = Number(openFileLimit().soft);
+    return soft - Math.min(DESCRIPTORS_RESERVED, Math.floor(soft / 2));
   } catch (error) {
     log.debug(`limit of open files unknown: ${error instanceof Error ? error.message : error}`);
-    return wanted;
+    return Infinity;
   }
 }
 
-const withLimit = (settings: ProxySettings, log: Log): ProxySettings => ({
-  ...settings,
-  limits: { ...settings.limits, connections: connectionLimit(settings, log) },
-});
+/** The settings with no more connections than there are descriptors: a relayed one takes two. */
+function withLimit(settings: ProxySettings, budget: number, log: Log): ProxySettings {
+  const { connections } = settings.limits;
+  const possible = Math.max(1, Math.floor(budget / 2));
+  if (possible >= connections) return settings;
+  log.warning(
+    `limits.connections = ${connections} lowered to ${possible}: only so many files may be open`,
+  );
+  return { ...settings, limits: { ...settings.limits, connections: possible } };
+}
 
 export const startProxy: StartProxy = async (settings, log) => {
   const started = Date.now();
   const counters = createCounters();
-  const deadlines = createDeadlines();
+  const complaints = createComplaints(log);
+  const onFault = (error: unknown): void => {
+    counters.faults += 1;
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    complaints.error(`internal error, connection closed: ${reason}`);
+  };
+  const deadlines = createDeadlines(onFault);
+  const budget = descriptorBudget(log);
+
+  /** The pump counts its bytes itself. */
+  const currentCounters = (): Counters => ({
+    ...counters,
+    bytesToServers: counters.bytesToServers + server.pump.bytesToServers,
+    bytesToClients: counters.bytesToClients + server.pump.bytesToClients,
+  });
 
   const status = (): ProxyStatus => ({
     name: "pmproxy",
     pid: process.pid,
     uptimeSeconds: Math.floor((Date.now() - started) / 1000),
     ready: !server.draining,
+    ports: listeners.ports,
     listeners: listeners.rows.map(({ ok, port, family, address }) => ({
       ok,
       ...(port === undefined ? {} : { port }),
@@ -64,6 +83,7 @@ export const startProxy: StartProxy = async (settings, log) => {
     pcp: {
       enabled: server.settings.pcp.enabled,
       sessions: counters.relays,
+      inThread: server.pump.sessions,
       ...(server.lastConnectFailure === undefined
         ? {}
         : {
@@ -79,36 +99,46 @@ export const startProxy: StartProxy = async (settings, log) => {
       server: server.settings.keyServer.servers.map(({ host, port }) => `${host}:${port}`)[0] ?? "",
     },
     tls: { enabled: server.tls !== undefined },
-    counters,
+    counters: currentCounters(),
     memory: { residentBytes: process.memoryUsage.rss() },
   });
   const view: ServerView = {
     ready: () => !server.draining,
     status,
-    metrics: () => countersText(counters),
+    metrics: () => countersText(currentCounters()),
   };
 
   const server: Server = {
-    settings: withLimit(settings, log),
+    settings: withLimit(settings, budget, log),
     log,
+    complaints,
+    onFault,
     counters,
     deadlines,
     clients: new Set(),
     relays: new Set(),
     tls: settings.tls === undefined ? undefined : loadTls(settings.tls),
-    http: createHttpService(() => server, view),
+    http: createHttpService(() => server, view, settings.limits.headerBytes),
+    pump: createPump(log),
     lastConnectFailure: undefined,
     draining: false,
+    hasDescriptors(wanted) {
+      const { active, relays, dials } = counters;
+      return active + relays + DIAL_DESCRIPTORS * dials + wanted <= budget;
+    },
     gone(wire) {
       if (server.clients.delete(wire)) counters.active -= 1;
     },
   };
-  const listeners = await openListeners(settings.listen, log, (wire) => accept(server, wire));
+  const listeners = await openListeners(settings.listen, log, {
+    accept: (wire) => accept(server, wire),
+    onFault,
+  });
   for (const note of server.tls?.notes ?? []) log.info(note);
 
   let advertisement: Promise<{ stop(): Promise<void> }> | undefined;
   if (settings.advertise && listeners.ports.length > 0) {
-    advertisement = import("./advertise.ts").then(({ advertise }) =>
+    advertisement = import("../advertise/mod.ts").then(({ advertise }) =>
       advertise({ ports: listeners.ports, hostname: hostname(), log }),
     );
   }
@@ -119,38 +149,44 @@ export const startProxy: StartProxy = async (settings, log) => {
     await (await running)?.stop();
   };
 
+  let closed = false;
   const proxy: Proxy = {
     rows: listeners.rows,
     reload(next) {
-      server.settings = withLimit(next, log);
+      server.settings = withLimit(next, budget, log);
     },
     status,
     async drain(ms) {
       server.draining = true;
       listeners.stop();
-      await withdraw();
+      const withdrawn = withdraw();
       const end = deadlines.now() + ms;
-      const wireIsQuiet = new Set<object>();
-      server.http.drain();
+      const quiet = new Set<RelaySession>();
+      server.pump.drain();
       for (;;) {
-        // A session is quiet when nothing has been asked since the last look but one.
+        // A session ends when it was found quiet twice.
         for (const pair of server.relays) {
-          if (pair.asked) wireIsQuiet.delete(pair);
-          else if (wireIsQuiet.has(pair)) pair.close();
-          else wireIsQuiet.add(pair);
+          if (pair.away) continue;
+          if (pair.isBusy()) quiet.delete(pair);
+          else if (quiet.has(pair)) pair.retire();
+          else quiet.add(pair);
         }
         server.http.drain();
-        if ((server.relays.size === 0 && server.http.idle) || deadlines.now() >= end) break;
-        await Bun.sleep(DRAIN_LOOK_MS);
+        const open = server.relays.size > 0 || counters.dials > 0 || !server.http.idle;
+        if (!open || closed || deadlines.now() >= end) break;
+        await Bun.sleep(Math.min(DRAIN_LOOK_MS, ms));
       }
+      await Promise.race([withdrawn, Bun.sleep(Math.max(0, end - deadlines.now()))]);
       proxy.close();
     },
     close() {
+      closed = true;
       server.draining = true;
       listeners.stop();
       void withdraw();
       for (const wire of server.clients) wire.destroy();
       for (const pair of server.relays) pair.close();
+      server.pump.stop();
       deadlines.stop();
     },
   };

@@ -3,11 +3,11 @@
 // back-pressure: a side that does not take its bytes stops the other one from being read. Either side
 // ending ends the other, after what is buffered has gone out.
 
-import { utf8 } from "../base/mod.ts";
+import { closeDescriptor, utf8 } from "../base/mod.ts";
 import type { HostPort } from "./settings.ts";
-import type { Server } from "./server.ts";
+import type { RelaySession, Server } from "./server.ts";
 import { PduGate } from "./gate.ts";
-import { dial, type NativeWire, type Wire, type WireSink } from "./wire.ts";
+import { dial, NativeWire, type Wire, type WireSink } from "./wire.ts";
 import type { Timed } from "./deadlines.ts";
 
 const GREETING = utf8("pmproxy-client 1\n");
@@ -16,8 +16,12 @@ const GREETING_REPLY = utf8("pmproxy-server 1\n");
 const HOST_LINE_MAX = 255 + 1 + 5 + 1;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
+/** Replies after which a session is long enough to be handed to the pump. */
+const LONG_SESSION = 8;
 /** How long one direction may stay open after the other has ended. */
 const HALF_CLOSED_MS = 60_000;
+/** Addresses of one name that Bun tries at the same time, each with a descriptor. */
+export const DIAL_DESCRIPTORS = 4;
 
 const concat = (head: Uint8Array | undefined, tail: Uint8Array): Uint8Array => {
   if (head === undefined || head.length === 0) return tail;
@@ -29,11 +33,12 @@ const concat = (head: Uint8Array | undefined, tail: Uint8Array): Uint8Array => {
 
 /** The host and port of a host line without its newline; undefined: not of the form `HOST PORT`. */
 export function parseHostLine(line: string): HostPort | undefined {
-  const match = /^([^\s]+) ([0-9]{1,5})$/.exec(line);
-  const [, host, digits] = match ?? [];
+  const match = /^([!-~\x80-\xff]+) ([0-9]{1,5})$/.exec(line);
+  const [, bracketed = "", digits] = match ?? [];
+  const host = bracketed.replace(/^\[(.*)\]$/, "$1");
   const port = Number(digits);
-  if (host === undefined || !(port >= 1 && port <= 65535)) return undefined;
-  return { host: host.replace(/^\[(.*)\]$/, "$1"), port };
+  if (host === "" || !(port >= 1 && port <= 65535)) return undefined;
+  return { host, port };
 }
 
 /** A client that says which pmcd it wants: greeting, reply, host line. */
@@ -138,10 +143,14 @@ export function connectRelay(
   connecting.begin();
 }
 
+/** Pieces of a client's bytes that wait for the server to be connected. */
+const PENDING_CHUNKS = 64;
+
 /** A client whose server is being connected. */
 class ConnectingSink implements WireSink, Timed {
   deadline = 0;
-  private pending: Uint8Array | undefined;
+  private readonly pending: Uint8Array[] = [];
+  private waiting = 0;
   private ended = false;
   private upstream: NativeWire | undefined;
 
@@ -155,17 +164,25 @@ class ConnectingSink implements WireSink, Timed {
   begin(): void {
     const { server, start } = this;
     if (start.pending !== undefined) this.data(start.pending);
+    if (!server.hasDescriptors(DIAL_DESCRIPTORS)) return this.failed("too many open files");
     server.deadlines.set(this, server.settings.pcp.connectTimeoutMs);
+    server.counters.dials += 1;
     this.upstream = dial(this.target.host, this.target.port, {
       open: () => this.opened(),
       failed: (error) => this.failed(error.message),
+      settled: () => {
+        server.counters.dials -= 1;
+      },
+      onFault: server.onFault,
     });
   }
 
   data(bytes: Uint8Array): void {
-    this.pending = concat(this.pending, bytes);
+    this.pending.push(bytes);
+    this.waiting += bytes.length;
     // The rest waits in the system's buffers until the server is there.
-    if (this.pending.length >= this.server.settings.pcp.pduCeiling) this.client.pause();
+    const full = this.waiting >= this.server.settings.pcp.pduCeiling;
+    if (full || this.pending.length >= PENDING_CHUNKS) this.client.pause();
   }
 
   private opened(): void {
@@ -177,13 +194,18 @@ class ConnectingSink implements WireSink, Timed {
     server.counters.relays += 1;
     server.counters.relaysOpened += 1;
     server.relays.add(pair);
+    server.pump.prepare();
     client.sink = pair.fromClient;
     upstream.sink =
       start.prelude === undefined
         ? pair.fromServer
         : new PreludeSink(upstream, pair, start.prelude);
     client.resume();
-    if (this.pending !== undefined) pair.fromClient.data(this.pending);
+    for (const bytes of this.pending) {
+      pair.fromClient.data(bytes);
+      // What it sent has closed the session.
+      if (!server.relays.has(pair)) return;
+    }
     if (this.ended) pair.fromClient.end();
   }
 
@@ -241,27 +263,40 @@ class PreludeSink implements WireSink {
 }
 
 /** Two wires joined. `fromClient` and `fromServer` are their sinks. */
-export class RelayPair implements Timed {
+export class RelayPair implements RelaySession, Timed {
   deadline = 0;
   readonly fromClient: WireSink;
   readonly fromServer: WireSink;
   /** The client has sent something since the server last did: a reply may be under way. */
   asked = false;
+  /** The server has sent something; taken back by whoever looks. */
+  moved = false;
   private open = 2;
   private clientEnded = false;
+  private replies = 0;
+  /** What the pump calls this session, once it has it. */
+  private pumped: number | undefined;
 
   constructor(
     readonly server: Server,
     readonly client: Wire,
     readonly upstream: NativeWire,
-    gate: PduGate | undefined,
+    private readonly gate: PduGate | undefined,
   ) {
     this.fromClient = new FromClient(this, gate);
     this.fromServer = new FromServer(this);
   }
 
+  /** A request or a reply may be under way. Asked again, it says so once for each piece of news. */
+  isBusy(): boolean {
+    const busy = this.asked || this.moved || this.client.full;
+    this.moved = false;
+    return busy;
+  }
+
   /** One direction has ended; the other may go on for a while. */
   ended(side: "client" | "server"): void {
+    if (this.open === 0) return;
     if (side === "client") this.clientEnded = true;
     this.server.deadlines.set(this, HALF_CLOSED_MS);
   }
@@ -289,13 +324,70 @@ export class RelayPair implements Timed {
 
   /** Ends the session because of what a side sent. */
   abort(reason: string): void {
-    this.server.log.info(`client ${this.client.peer}: ${reason}, connection closed`);
+    this.server.complaints.info(`client ${this.client.peer}: ${reason}, connection closed`);
     this.close();
   }
 
   close(): void {
+    if (this.pumped !== undefined) return this.server.pump.close(this.pumped);
     this.client.destroy();
     this.upstream.destroy();
+  }
+
+  /** The pump has it, and retires it by itself when it drains. */
+  get away(): boolean {
+    return this.pumped !== undefined;
+  }
+
+  /** A reply has gone out. Long sessions of plain sockets move to the pump at a quiet moment. */
+  replied(): void {
+    this.replies += 1;
+    if (this.replies >= LONG_SESSION && this.server.pump.ready) this.handOver();
+  }
+
+  private handOver(): void {
+    const { client, upstream, gate, server } = this;
+    if (!(client instanceof NativeWire) || this.clientEnded) return;
+    if (!client.quiet || !upstream.quiet || gate?.atBoundary === false) return;
+    const held: number[] = [];
+    try {
+      held.push(client.duplicate(), upstream.duplicate());
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      server.log.debug(`session not handed over: ${reason}`);
+    }
+    const [clientFd, serverFd] = held;
+    if (clientFd !== undefined && serverFd !== undefined) {
+      const ceiling = gate?.remaining ?? 0;
+      this.pumped = server.pump.take(clientFd, serverFd, ceiling, (why) => this.returned(why));
+    }
+    if (this.pumped === undefined) {
+      for (const fd of held) closeDescriptor(fd);
+      // Not at every reply again.
+      this.replies = 0;
+      return;
+    }
+    client.release();
+    upstream.release();
+  }
+
+  /** The pump has ended this session; `reason`: the client's fault. */
+  private returned(reason: string | undefined): void {
+    const { server } = this;
+    if (reason !== undefined) {
+      server.counters.badPdus += 1;
+      server.complaints.info(`client in relay: ${reason}, connection closed`);
+    }
+    server.deadlines.clear(this);
+    server.counters.relays -= 1;
+    server.relays.delete(this);
+    server.gone(this.client);
+  }
+
+  /** Closes after what is kept for either side has gone out. */
+  retire(): void {
+    this.client.finish();
+    this.upstream.finish();
   }
 
   expired(): void {
@@ -339,8 +431,10 @@ class FromServer implements WireSink {
   data(bytes: Uint8Array): void {
     const { pair } = this;
     pair.asked = false;
+    pair.moved = true;
     pair.server.counters.bytesToClients += bytes.length;
-    if (!pair.client.write(bytes)) pair.upstream.pause();
+    if (pair.client.write(bytes)) pair.replied();
+    else pair.upstream.pause();
   }
   drain(): void {
     this.pair.client.resume();

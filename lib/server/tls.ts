@@ -4,21 +4,13 @@
 
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { createSecureContext, TLSSocket, type SecureContext } from "node:tls";
+import { createSecureContext, TLSSocket } from "node:tls";
 import { PcpError } from "../base/mod.ts";
 import { Bridge } from "./bridge.ts";
-import type { Server } from "./server.ts";
+import type { Server, TlsContext } from "./server.ts";
 import type { TlsSettings } from "./settings.ts";
 import type { Timed } from "./deadlines.ts";
 import { StreamWire, type NativeWire } from "./wire.ts";
-
-/** Certificates and rules, ready for connections. */
-export interface TlsContext {
-  readonly secure: SecureContext;
-  readonly verifyClients: boolean;
-  /** For the log: which library, and what was set. */
-  readonly notes: readonly string[];
-}
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
@@ -106,6 +98,8 @@ export function loadTls(settings: TlsSettings): TlsContext {
 /** A TLS handshake under way. */
 class Handshake implements Timed {
   deadline = 0;
+  /** It has succeeded or failed; what breaks later is an ordinary hang-up. */
+  over = false;
   constructor(
     private readonly server: Server,
     private readonly wire: NativeWire,
@@ -113,6 +107,8 @@ class Handshake implements Timed {
   ) {}
   failed(reason: string): void {
     this.server.deadlines.clear(this);
+    if (this.over) return;
+    this.over = true;
     this.server.counters.tlsFailures += 1;
     this.server.log.debug(`client ${this.wire.peer}: TLS handshake failed: ${reason}`);
     this.socket.destroy();
@@ -136,8 +132,7 @@ export function acceptTls(
   inside: (wire: StreamWire) => void,
 ): void {
   const { peer } = wire;
-  const bridge = new Bridge(wire, () => server.gone(wire));
-  bridge.on("error", (error) => handshake.failed(error.message));
+  const bridge = new Bridge(server, wire);
   const socket = new TLSSocket(bridge, {
     isServer: true,
     secureContext: context.secure,
@@ -146,19 +141,26 @@ export function acceptTls(
   });
   const handshake = new Handshake(server, wire, socket);
   server.deadlines.set(handshake, server.settings.limits.handshakeTimeoutMs);
+  bridge.on("error", (error) => handshake.failed(error.message));
   socket.on("error", (error) => handshake.failed(error.message));
+  bridge.once("close", () => {
+    handshake.failed("connection closed");
+    socket.destroy();
+  });
   socket.once("close", () => {
-    server.deadlines.clear(handshake);
+    handshake.failed("connection closed");
     bridge.destroy();
   });
   socket.once("secure", () => {
     server.deadlines.clear(handshake);
+    if (handshake.over) return;
     const presented = Object.keys(socket.getPeerCertificate() ?? {}).length > 0;
     if (presented && !socket.authorized) {
       return handshake.failed(`client certificate: ${String(socket.authorizationError)}`);
     }
     if (!presented && context.verifyClients) return handshake.failed("no client certificate");
-    const within = new StreamWire(socket, peer, presented);
+    handshake.over = true;
+    const within = new StreamWire(socket, peer, presented, server.onFault);
     inside(within);
   });
   bridge.start(first);

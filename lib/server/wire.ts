@@ -1,10 +1,11 @@
 // One end of a byte connection, native or inside TLS, as the relays see it: bytes in to a sink, bytes
 // out with back-pressure. This is the only place that knows what to do when a socket takes less than
 // it was given. Refuses to hold more than the chunk that did not fit: whoever feeds a wire stops when
-// `write` says false and goes on at `drain`.
+// `write` says false and goes on at `drain`. A sink that throws loses its connection, nobody else's.
 
 import type { Socket, SocketHandler } from "bun";
 import type { TLSSocket } from "node:tls";
+import { duplicate } from "../base/mod.ts";
 
 /** What a wire tells its user. Installed by assigning `wire.sink`; the sink is the connection's state. */
 export interface WireSink {
@@ -26,6 +27,8 @@ export interface Wire {
   readonly peer: string;
   /** False: the rest is kept, and the caller waits for `drain` before it writes again. */
   write(bytes: Uint8Array): boolean;
+  /** Something is kept that has not gone out. */
+  readonly full: boolean;
   pause(): void;
   resume(): void;
   /** Sends what is kept, then says that no more follows. Reading goes on. */
@@ -39,6 +42,13 @@ export interface Wire {
 /** Ignores everything: the sink of a wire that nobody listens to. */
 export const SILENT: WireSink = { data() {}, drain() {}, end() {}, close() {} };
 
+/** Hears of what a sink threw: a mistake of ours. The wire is destroyed already. */
+export type OnFault = (error: unknown) => void;
+
+/** Bun has it, its types do not. -1 where there is none. */
+export const descriptorOf = (socket: object | undefined): number =>
+  socket !== undefined && "fd" in socket && typeof socket.fd === "number" ? socket.fd : -1;
+
 type Closing = "open" | "ending" | "finishing" | "closed";
 
 /** A socket of the system: TCP or unix. */
@@ -50,6 +60,15 @@ export class NativeWire implements Wire {
   private socket: Socket<NativeWire> | undefined;
   private kept: Uint8Array[] | undefined;
   private closing: Closing = "open";
+
+  constructor(private readonly onFault: OnFault) {}
+
+  get full(): boolean {
+    return this.kept !== undefined;
+  }
+  get isClosed(): boolean {
+    return this.closing === "closed";
+  }
 
   get peer(): string {
     return this.socket?.remoteAddress ?? "";
@@ -76,7 +95,7 @@ export class NativeWire implements Wire {
     const taken = socket.write(bytes);
     if (taken === bytes.length) return true;
     // A negative count is a dead socket, whose close follows.
-    if (taken >= 0) this.kept = [bytes.subarray(taken)];
+    if (taken >= 0 && this.closing !== "closed") this.kept = [bytes.subarray(taken)];
     return false;
   }
 
@@ -143,6 +162,22 @@ export class NativeWire implements Wire {
     this.socket?.terminate();
   }
 
+  /** Another descriptor of this connection. Throws a PcpError when there is none to be had. */
+  duplicate(): number {
+    return duplicate(descriptorOf(this.socket));
+  }
+
+  /** Lets go of a connection that lives on in its duplicate: silent from here on, `sink` included. */
+  release(): void {
+    this.sink = SILENT;
+    this.destroy();
+  }
+
+  /** Open, and nothing is kept for the peer. */
+  get quiet(): boolean {
+    return this.closing === "open" && this.kept === undefined;
+  }
+
   /** The system's socket is gone. Called by the handlers below. */
   closed(): void {
     this.closing = "closed";
@@ -151,35 +186,64 @@ export class NativeWire implements Wire {
     this.sink = SILENT;
     sink.close();
   }
+
+  /** Our own code has failed on this connection, which ends here. Called by the handlers below. */
+  fault(error: unknown): void {
+    this.onFault(error);
+    this.destroy();
+  }
 }
 
 /** Handlers of every native socket, accepted or dialled; `open` differs between the two. */
 const WIRE_HANDLERS = {
   data(socket, bytes) {
-    socket.data.sink.data(bytes);
+    try {
+      socket.data.sink.data(bytes);
+    } catch (error) {
+      socket.data.fault(error);
+    }
   },
   drain(socket) {
-    socket.data.drained();
+    try {
+      socket.data.drained();
+    } catch (error) {
+      socket.data.fault(error);
+    }
   },
   end(socket) {
-    socket.data.sink.end();
+    try {
+      socket.data.sink.end();
+    } catch (error) {
+      socket.data.fault(error);
+    }
   },
   close(socket) {
-    socket.data.closed();
+    try {
+      socket.data.closed();
+    } catch (error) {
+      socket.data.fault(error);
+    }
   },
   // What failed closes as well, and the close is what everybody acts on.
   error() {},
 } satisfies SocketHandler<NativeWire>;
 
 /** Handlers of a listening socket: each connection becomes a wire and goes to `accepted`. */
-export function acceptHandlers(accepted: (wire: NativeWire) => void): SocketHandler<NativeWire> {
+export function acceptHandlers(
+  accepted: (wire: NativeWire) => void,
+  onFault: OnFault,
+): SocketHandler<NativeWire> {
   return {
     ...WIRE_HANDLERS,
     open(socket) {
-      const wire = new NativeWire();
+      const wire = new NativeWire(onFault);
       socket.data = wire;
       wire.attach(socket);
-      accepted(wire);
+      try {
+        accepted(wire);
+      } catch (error) {
+        wire.fault(error);
+      }
     },
   };
 }
@@ -191,37 +255,51 @@ const DIAL_HANDLERS: SocketHandler<NativeWire> = {
     wire.attach(socket);
     const { dialing } = wire;
     wire.dialing = undefined;
-    dialing?.open();
+    try {
+      dialing?.open();
+    } catch (error) {
+      wire.fault(error);
+    }
   },
-  connectError(socket, error) {
-    const { dialing } = socket.data;
-    socket.data.dialing = undefined;
-    dialing?.failed(error);
-  },
+  // The promise of the connection says the same, once, whatever went wrong.
+  connectError() {},
 };
 
-/**
- * Connects to `host` (address or name; all its addresses are tried) and `port`. Exactly one of the
- * callbacks comes later, unless the wire is destroyed first.
- */
-export function dial(
-  host: string,
-  port: number,
-  callbacks: { open(): void; failed(error: Error): void },
-): NativeWire {
-  const wire = new NativeWire();
+/** How a connection that we open goes. */
+export interface DialCallbacks {
+  /** Either this one or `failed` comes later, unless the wire is destroyed first. */
+  open(): void;
+  failed(error: Error): void;
+  /**
+   * The attempt is over, however it went. It cannot be broken off: one whose wire was destroyed goes
+   * on, with its descriptors, until the system gives up.
+   */
+  settled(): void;
+  readonly onFault: OnFault;
+}
+
+/** Connects to `host` (address or name; all its addresses are tried) and `port`. */
+export function dial(host: string, port: number, callbacks: DialCallbacks): NativeWire {
+  const wire = new NativeWire(callbacks.onFault);
   wire.dialing = callbacks;
-  Bun.connect<NativeWire>({
-    hostname: host,
-    port,
-    allowHalfOpen: true,
-    data: wire,
-    socket: DIAL_HANDLERS,
-  }).then(undefined, (error: unknown) => {
+  const attempt = async (): Promise<void> => {
+    // Waits first, so that a host name that Bun does not even try fails later as all others do.
+    await null;
+    if (wire.isClosed) return;
+    await Bun.connect<NativeWire>({
+      hostname: host,
+      port,
+      allowHalfOpen: true,
+      data: wire,
+      socket: DIAL_HANDLERS,
+    });
+  };
+  const failed = (error: unknown): void => {
     const { dialing } = wire;
     wire.dialing = undefined;
     dialing?.failed(error instanceof Error ? error : new Error(String(error)));
-  });
+  };
+  attempt().catch(failed).finally(callbacks.settled).catch(callbacks.onFault);
   return wire;
 }
 
@@ -236,6 +314,7 @@ export class StreamWire implements Wire {
     readonly peer: string,
     /** The client has shown a certificate that one of our authorities signed. */
     readonly certified: boolean,
+    private readonly onFault: OnFault,
   ) {
     stream.on("data", this.onData);
     stream.on("drain", this.onDrain);
@@ -243,14 +322,46 @@ export class StreamWire implements Wire {
     stream.on("close", this.onClose);
   }
 
-  private readonly onData = (bytes: Uint8Array): void => this.current.data(bytes);
-  private readonly onDrain = (): void => this.current.drain();
-  private readonly onEnd = (): void => this.current.end();
+  // An exception must not leave through the stream: nobody above it would know whose it is.
+  private readonly onData = (bytes: Uint8Array): void => {
+    try {
+      this.current.data(bytes);
+    } catch (error) {
+      this.fault(error);
+    }
+  };
+  private readonly onDrain = (): void => {
+    try {
+      this.current.drain();
+    } catch (error) {
+      this.fault(error);
+    }
+  };
+  private readonly onEnd = (): void => {
+    try {
+      this.current.end();
+    } catch (error) {
+      this.fault(error);
+    }
+  };
   private readonly onClose = (): void => {
     const sink = this.current;
     this.current = SILENT;
-    sink.close();
+    try {
+      sink.close();
+    } catch (error) {
+      this.fault(error);
+    }
   };
+
+  private fault(error: unknown): void {
+    this.onFault(error);
+    this.destroy();
+  }
+
+  get full(): boolean {
+    return this.stream.writableLength > 0;
+  }
 
   get sink(): WireSink {
     return this.current;

@@ -43,26 +43,17 @@ enabled = false
 /** One of the two programs under load, with a stand-in pmcd of its own. */
 interface Subject {
   readonly name: string;
-  readonly argv: (port: number, folder: string) => readonly string[];
+  /** The program and what makes it a proxy in the foreground. */
+  readonly argv: readonly string[];
 }
 const SUBJECTS: readonly Subject[] = [
-  {
-    name: "pcpbox",
-    argv: (port, folder) => [
-      join(root, "dist/pcpbox"),
-      ...["proxy", "-f", "-A", "-l", join(folder, "log"), "-c", join(folder, "conf")],
-      ...["-p", String(port), "-i", "127.0.0.1", "-s", join(folder, "socket")],
-    ],
-  },
-  {
-    name: "pmproxy",
-    argv: (port, folder) => [
-      REAL,
-      ...["-f", "-A", "-l", join(folder, "log"), "-c", join(folder, "conf")],
-      ...["-p", String(port), "-i", "127.0.0.1", "-s", join(folder, "socket")],
-    ],
-  },
+  { name: "pcpbox", argv: [join(root, "dist/pcpbox"), "proxy"] },
+  { name: "pmproxy", argv: [REAL] },
 ];
+
+/** Options that both understand: foreground, no advertisement, everything below `folder`. */
+const options = (port: number, folder: string): readonly string[] =>
+  `-f -A -l ${folder}/log -c ${folder}/conf -s ${folder}/socket -i 127.0.0.1 -p ${port}`.split(" ");
 
 interface Running {
   readonly subject: string;
@@ -79,7 +70,7 @@ async function start(subject: Subject): Promise<Running> {
   const port = await freePort();
   const pmcdPort = await freePort();
   const standIn = startDaemon([load, "serve", String(pmcdPort)], join(folder, "pmcd.log"));
-  const proxy = startDaemon(subject.argv(port, folder), join(folder, "proxy.out"));
+  const proxy = startDaemon([...subject.argv, ...options(port, folder)], join(folder, "proxy.out"));
   const up = (at: number) => waitUntil(() => isListening({ host: "127.0.0.1", port: at }), 10_000);
   if (!(await up(pmcdPort)) || !(await up(port))) throw new Error(`${subject.name} did not start`);
   return {

@@ -3,6 +3,7 @@
 // the first input that breaks its promise.
 import { fuzzCanary } from "./canary.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
+import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 
@@ -10,6 +11,7 @@ import type { Fuzzer } from "./random.ts";
 export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   pdu: fuzzPdus,
   frame: fuzzFrames,
+  gate: fuzzGate,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */
