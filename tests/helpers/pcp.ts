@@ -145,6 +145,7 @@ export function clientEnvironment(tree: PcpTree, tls?: TlsFiles): Record<string,
   return writePcpConf(tree, folder, tls === undefined ? "" : clientTlsConf(tls));
 }
 
+const isRoot = process.getuid?.() === 0;
 const pmdaFolder = "/var/lib/pcp/pmdas";
 const domainOf: Record<Agent, number> = { sample: 29, simple: 253, linux: 60, proc: 3 };
 
@@ -154,6 +155,8 @@ function agentLine(agent: Agent, folder: string): string {
   const log = join(folder, "log", `${agent}.log`);
   switch (agent) {
     case "sample":
+      // The process changes to user pcp, which only root may.
+      if (!isRoot) return `sample ${domain} dso sample_init ${pmdaFolder}/sample/pmda_sample.so`;
       return `sample ${domain} pipe binary ${pmdaFolder}/sample/pmdasample -d ${domain} -l ${log}`;
     case "simple":
       return `simple ${domain} pipe binary /usr/bin/python3 ${pmdaFolder}/simple/pmdasimple.python`;
@@ -183,7 +186,8 @@ async function prepareAgents(tree: PcpTree, agents: readonly Agent[], folder: st
     const source = join(target, "help.txt");
     writeFileSync(source, text.replaceAll("@ SAMPLE.", `@ ${domainOf.sample}.`));
     const newhelp = ["/usr/lib/pcp/bin/newhelp", "-n", join(folder, "pmns")];
-    await must(tree.command([...newhelp, "-o", join(target, "help"), source]));
+    const output = join(target, isRoot ? "help" : "dsohelp");
+    await must(tree.command([...newhelp, "-o", output, source]));
   }
 }
 

@@ -122,10 +122,8 @@ const others: Server[] = [];
 afterAll(async () => {
   const first = await started;
   for (const server of [first?.pmcd.server, first?.pmcd6?.server, ...others]) server?.close();
-  await first?.proxy.stop();
   const second = await withKeys;
-  await second?.proxy.stop();
-  await second?.keys.stop();
+  await Promise.all([first?.proxy.stop(), second?.proxy.stop(), second?.keys.stop()]);
 });
 
 /** The ways a connection can come in. */

@@ -148,8 +148,7 @@ function failuresOf(tree: PcpTree): void {
   const pmcds: Pmcd[] = [];
   afterAll(async () => {
     for (const server of servers) server.close();
-    for (const pmcd of pmcds) await pmcd.stop();
-    await (await started)?.stop();
+    await Promise.all([...pmcds.map((pmcd) => pmcd.stop()), (await started)?.stop()]);
   });
   const look = async (spec: string, metric = "sample.long.one") => {
     const env = clientEnvironment(tree);

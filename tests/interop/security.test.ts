@@ -122,8 +122,7 @@ function securityOf(tree: PcpTree): void {
   let proxy: Promise<Proxy> | undefined;
   const started: Promise<Pmcd>[] = [];
   afterAll(async () => {
-    for (const pmcd of started) await (await pmcd).stop();
-    await (await proxy)?.stop();
+    await Promise.all([...started, proxy].map(async (peer) => (await peer)?.stop()));
   });
   for (const { kind, needsSasl, options, cases } of kinds) {
     describe(kind, () => {
