@@ -9,7 +9,7 @@ import { connectRelay, GreetingSink } from "./relay.ts";
 import type { Server } from "./server.ts";
 import { type Protocol, protocolOf } from "./sniff.ts";
 import { acceptTls } from "./tls.ts";
-import { NativeWire, StreamWire, type WireSink } from "./wire.ts";
+import { type NativeWire, StreamWire, type WireSink } from "./wire.ts";
 
 /** Takes a new connection of a listening socket. */
 export function accept(server: Server, wire: NativeWire): void {
