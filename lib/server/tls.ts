@@ -34,6 +34,15 @@ const CHAIN = "Cannot load certificate chain from";
 const KEY = "Cannot load private key from";
 const CLIENT_CA = "Cannot load the client CA list from";
 
+/** Suites of TLS 1.3: the three that BoringSSL has, in no order that anybody can change, then the rest. */
+const SUITES: readonly string[] = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "TLS_AES_128_CCM_SHA256",
+  "TLS_AES_128_CCM_8_SHA256",
+];
+
 /** Reads what `settings` name. Throws a PcpError with the text of spec proxy.md 10.4. */
 export function loadTls(settings: TlsSettings): TlsContext {
   const cert = readPem(settings.certificates, CHAIN);
@@ -73,13 +82,19 @@ export function loadTls(settings: TlsSettings): TlsContext {
   if (cipherList !== undefined) {
     attempt("Cannot set the cipher list from", cipherList, { ciphers: cipherList });
   }
-  if (cipherSuites !== undefined) {
-    attempt("Cannot set the cipher suites from", cipherSuites, { ciphers: cipherSuites });
+  const unknown = cipherSuites?.split(":").find((name) => !SUITES.includes(name));
+  if (cipherSuites !== undefined && unknown !== undefined) {
+    throw failure("Cannot set the cipher suites from", cipherSuites, `${unknown} is not known`);
   }
-  const ciphers = [cipherSuites, cipherList].filter((text) => text !== undefined).join(":");
   const notes = [`${process.versions["boringssl"] === undefined ? "OpenSSL" : "BoringSSL"} setup`];
   if (cipherSuites !== undefined) notes.push(`Using cipher suites: ${cipherSuites}`);
   else if (cipherList !== undefined) notes.push(`Using cipher list: ${cipherList}`);
+  if (
+    cipherSuites !== undefined &&
+    SUITES.slice(0, 3).some((name) => !cipherSuites.includes(name))
+  ) {
+    notes.push("TLS 1.3 cipher suites cannot be chosen with BoringSSL: it offers all three");
+  }
   if (settings.fromProxyConfig) {
     notes.push("TLS configured in pmproxy.conf, please switch to /etc/pcp/tls.conf");
   }
@@ -87,7 +102,7 @@ export function loadTls(settings: TlsSettings): TlsContext {
     secure: createSecureContext({
       ...pair,
       ...(ca.length > 0 ? { ca } : {}),
-      ...(ciphers === "" ? {} : { ciphers }),
+      ...(cipherList === undefined ? {} : { ciphers: cipherList }),
       minVersion: "TLSv1.2",
     }),
     verifyClients: settings.verifyClients,
@@ -143,6 +158,7 @@ export function acceptTls(
   server.deadlines.set(handshake, server.settings.limits.handshakeTimeoutMs);
   bridge.on("error", (error) => handshake.failed(error.message));
   socket.on("error", (error) => handshake.failed(error.message));
+  bridge.once("end", () => handshake.failed("end of file"));
   bridge.once("close", () => {
     handshake.failed("connection closed");
     socket.destroy();

@@ -284,7 +284,7 @@ export function dial(host: string, port: number, callbacks: DialCallbacks): Nati
   wire.dialing = callbacks;
   const attempt = async (): Promise<void> => {
     // Waits first, so that a host name that Bun does not even try fails later as all others do.
-    await null;
+    await Promise.resolve();
     if (wire.isClosed) return;
     await Bun.connect<NativeWire>({
       hostname: host,

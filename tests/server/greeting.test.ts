@@ -2,6 +2,7 @@
 // at the server byte for byte, and anything else closes the connection and is counted (spec pdu.md
 // 12.2, 12.3, proxy.md 11, 15).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Socket } from "node:net";
 import { havePeers, testWith } from "../helpers/peers.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
 import { GREETING, rawClient, serverWith, standIn, stopAll, WELCOME } from "./support.ts";
@@ -21,7 +22,7 @@ const CREDS = "\0\0\0\x14\0\0\x70\x0c\0\0\0\0\0\0\0\x01\x01\x02\0\0";
 beforeAll(async () => {
   server = await serverWith();
   deprecated = await serverWith({ deprecated: true });
-  const greet = (socket: import("node:net").Socket): void => {
+  const greet = (socket: Socket): void => {
     socket.write(CHALLENGE, "latin1");
     socket.pipe(socket);
   };
