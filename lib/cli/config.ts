@@ -124,7 +124,9 @@ function prePassPiece(pass: PrePass, raw: string, line: number, offset: number):
   const first = piece[start];
   if (first === undefined || first === "#" || first === ";") return;
   if (pass.previous !== undefined && start > 0) {
-    emit(pass, pass.previous, piece.slice(start), line, at(start), at(start), true);
+    // 6.0.3 keeps a comment here as part of the value, 7.2 does not.
+    const value = trimEnd(piece.slice(start, findStop(piece, start, "")));
+    emit(pass, pass.previous, value, line, at(start), at(start), true);
     return;
   }
   const fail = (message: string): void => {

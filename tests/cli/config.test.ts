@@ -1,6 +1,7 @@
-// Goal: pmproxy.conf is read exactly as pmproxy 6.0.3 reads it. The fixture holds files (bytes as
-// latin-1) and the line that the real program logged about its certificates when run with each of
-// them: the log shows the value byte for byte. Plus places, TOML, search order and overrides.
+// Goal: pmproxy.conf is read exactly as pmproxy 6.0.3 reads it, in one row as 7.2 does. The fixture
+// holds files (bytes as latin-1) and the line that the real program logged about its certificates
+// when run with each of them: the log shows the value byte for byte. Plus places, TOML, search order
+// and overrides.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -14,7 +15,7 @@ import {
   problemText,
   readConfigFile,
 } from "../../lib/cli/config.ts";
-import dialect from "../fixtures/config/dialect-6.0.3.json";
+import dialect from "../fixtures/config/dialect.json";
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
 
