@@ -2,13 +2,13 @@
 // and the arguments to ProxySettings, and the difference of two of these for a reload. Bad text is a
 // problem with its place and leaves the default in force (spec proxy.md 7.1, 7.2); nothing throws.
 
+import { PMPROXY_PORT } from "../base/mod.ts";
 import {
   DEFAULT_SETTINGS,
   type HostPort,
   type InheritedSocket,
   KEY_SERVER,
   type PathSettings,
-  PCP_PORT,
   type ProxySettings,
   WEB_PORT,
 } from "./settings.ts";
@@ -223,7 +223,7 @@ function keyServers(given: ProxyArguments): readonly HostPort[] | undefined {
 }
 
 function listenSettings(given: ProxyArguments, maxPending: number, keepalive: number) {
-  const fallback = given.deprecated ? [PCP_PORT] : [PCP_PORT, WEB_PORT];
+  const fallback = given.deprecated ? [PMPROXY_PORT] : [PMPROXY_PORT, WEB_PORT];
   return {
     ports: given.ports.length > 0 ? given.ports : fallback,
     portsNamed: given.ports.length > 0,

@@ -2,6 +2,8 @@
 // settings in settings-values.ts; the TLS decision is in settings-tls.ts. Nothing here reads files,
 // the environment or arguments.
 
+import { PDU_CEILING, PMPROXY_PORT } from "../base/mod.ts";
+
 /** A host and a TCP port. */
 export interface HostPort {
   readonly host: string;
@@ -195,19 +197,15 @@ export interface ProxySettings {
   readonly runForSeconds: number | undefined;
 }
 
-/** PCP's port for PCP clients. */
-export const PCP_PORT = 44322;
-/** PCP's port for the REST API; both take every protocol. */
+/** PCP's port for the REST API; it and PMPROXY_PORT take every protocol. */
 export const WEB_PORT = 44323;
-/** Default of `-L`, bytes. */
-export const PDU_CEILING = 65536;
 /** The key server when none is configured. */
 export const KEY_SERVER: HostPort = { host: "localhost", port: 6379 };
 
 /** Settings of a proxy that nobody configured. */
 export const DEFAULT_SETTINGS: ProxySettings = {
   listen: {
-    ports: [PCP_PORT, WEB_PORT],
+    ports: [PMPROXY_PORT, WEB_PORT],
     portsNamed: false,
     interfaces: [],
     localOnly: false,
