@@ -111,7 +111,8 @@ const watchers: readonly Watcher[] = [
 ];
 
 /** How pmlogger notices depends on whether a fetch is under way when pmcd dies. */
-const byChance = /^(myFetch: End of File|pmlogger: Error: IPC protocol failure)/;
+const byChance =
+  /^(myFetch: |pmlogger: Error: |Error: __pm\w+: )(End of File|IPC protocol failure)/;
 
 /** Lines in their order without blank ones and without repetitions of the line before. */
 function story(text: string): string[] {
