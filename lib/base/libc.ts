@@ -18,6 +18,12 @@ const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0x80000;
 const SOL_SOCKET = LINUX ? 1 : 0xffff;
+/** Linux's numbers. */
+const SO_KEEPALIVE = 9;
+const IPPROTO_TCP = 6;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
 const SO_TYPE = LINUX ? 3 : 0x1008;
 const SO_ACCEPTCONN = LINUX ? 30 : 2;
 const MSG_NOSIGNAL = LINUX ? 0x4000 : 0;
@@ -43,6 +49,7 @@ const SYMBOLS = {
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
   close: { args: ["i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
+  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
@@ -267,6 +274,25 @@ export function socketName(fd: number): SocketName {
 export function setBacklog(fd: number, pending: number): void {
   const library = libc();
   if (library.listen(fd, pending) !== 0) throw failed(library, "listen");
+}
+
+/**
+ * Switches TCP keep-alive on for a socket, and with a listening one for every connection that it
+ * accepts: once, instead of four calls a connection. Seconds until the first probe, then ten, one a
+ * second, as libuv has it. Linux only (elsewhere ENOSYS: not inherited). PcpError with the negated errno.
+ */
+export function setKeepAlive(fd: number, seconds: number): void {
+  if (!LINUX) throw new PcpError(-ENOSYS, "keep-alive of a listening socket: Linux only");
+  const library = libc();
+  for (const [level, option, value] of [
+    [SOL_SOCKET, SO_KEEPALIVE, 1],
+    [IPPROTO_TCP, TCP_KEEPIDLE, seconds],
+    [IPPROTO_TCP, TCP_KEEPINTVL, 1],
+    [IPPROTO_TCP, TCP_KEEPCNT, 10],
+  ] as const) {
+    if (library.setsockopt(fd, level, option, new Int32Array([value]), 4) !== 0)
+      throw failed(library, "setsockopt");
+  }
 }
 
 /**

@@ -22,6 +22,7 @@ export {
   raiseOpenFileLimit,
   sendUnixDatagram,
   setBacklog,
+  setKeepAlive,
   setProcessName,
   type SocketName,
   socketName,

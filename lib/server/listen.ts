@@ -6,7 +6,7 @@ import { lookup } from "node:dns/promises";
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { isIP } from "node:net";
 import type { SocketListener, TCPSocketListenOptions } from "bun";
-import { type Log, PcpError, setBacklog, socketName } from "../base/mod.ts";
+import { type Log, PcpError, setBacklog, setKeepAlive, socketName } from "../base/mod.ts";
 import type { ListenSettings } from "./settings.ts";
 import type { PortRow } from "./types.ts";
 import { acceptHandlers, descriptorOf, type NativeWire, type OnFault } from "./wire.ts";
@@ -106,6 +106,8 @@ class Opener {
   readonly listeners: SocketListener<NativeWire>[] = [];
   private unixSocket:
     { listener: SocketListener<NativeWire>; path: string; inode: number } | undefined;
+  /** Connections have keep-alive from the socket that accepted them. */
+  private keepAliveInherited = true;
   /** Named ports that failed. */
   readonly failures: string[] = [];
 
@@ -116,10 +118,9 @@ class Opener {
   ) {}
 
   private tcpHandlers() {
-    const { keepaliveSeconds } = this.settings;
     const { accept, onFault } = this.taker;
     return acceptHandlers((wire) => {
-      wire.setKeepAlive(keepaliveSeconds);
+      if (!this.keepAliveInherited) wire.setKeepAlive(this.settings.keepaliveSeconds);
       accept(wire);
     }, onFault);
   }
@@ -130,6 +131,15 @@ class Opener {
       setBacklog(fd, this.settings.maxPending);
     } catch (error) {
       this.log.debug(`backlog not set: ${described(error).text}`);
+    }
+    const { keepaliveSeconds } = this.settings;
+    if (row.family !== "unix" && keepaliveSeconds > 0) {
+      try {
+        setKeepAlive(fd, keepaliveSeconds);
+      } catch (error) {
+        this.keepAliveInherited = false;
+        this.log.debug(`keep-alive set for each connection: ${described(error).text}`);
+      }
     }
     this.listeners.push(listener);
     this.rows.push({ ok: true, fd, ...row });
@@ -178,14 +188,26 @@ class Opener {
     }
   }
 
-  /** A socket that whoever started us had opened. */
+  /** A socket that whoever started us had opened. Throws a PcpError naming one that is none. */
   inherited(fd: number, name: string): void {
-    const listener = Bun.listen<NativeWire>({
-      fd,
-      allowHalfOpen: true,
-      socket: this.tcpHandlers(),
-    } as unknown as Parameters<typeof Bun.listen<NativeWire>>[0]);
-    const { family, address, port } = socketName(fd);
+    const wrong = (error: unknown): PcpError => {
+      const reason = error instanceof Error ? error.message : String(error);
+      return new PcpError(-22, `inherited socket ${name} (descriptor ${fd}): ${reason}`);
+    };
+    let found: ReturnType<typeof socketName>;
+    let listener: SocketListener<NativeWire>;
+    try {
+      found = socketName(fd);
+      if (!found.listening) throw new Error("not a listening stream socket");
+      listener = Bun.listen<NativeWire>({
+        fd,
+        allowHalfOpen: true,
+        socket: this.tcpHandlers(),
+      } as unknown as Parameters<typeof Bun.listen<NativeWire>>[0]);
+    } catch (error) {
+      throw wrong(error);
+    }
+    const { family, address, port } = found;
     const shown = address === "" ? name : address;
     if (family === "unix") {
       this.opened(listener, { port: undefined, family, address: shown });

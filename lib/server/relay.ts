@@ -189,7 +189,6 @@ class ConnectingSink implements WireSink, Timed {
     const { server, client, upstream, start } = this;
     server.deadlines.clear(this);
     if (upstream === undefined) return;
-    upstream.setKeepAlive(server.settings.listen.keepaliveSeconds);
     const pair = new RelayPair(server, client, upstream, start.gate);
     server.counters.relays += 1;
     server.counters.relaysOpened += 1;
@@ -342,7 +341,12 @@ export class RelayPair implements RelaySession, Timed {
   /** A reply has gone out. Long sessions of plain sockets move to the pump at a quiet moment. */
   replied(): void {
     this.replies += 1;
-    if (this.replies >= LONG_SESSION && this.server.pump.ready) this.handOver();
+    if (this.replies < LONG_SESSION) return;
+    // A short session is over before the first probe, and need not pay for the option.
+    if (this.replies === LONG_SESSION) {
+      this.upstream.setKeepAlive(this.server.settings.listen.keepaliveSeconds);
+    }
+    if (this.server.pump.ready) this.handOver();
   }
 
   private handOver(): void {

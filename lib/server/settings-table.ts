@@ -113,7 +113,7 @@ export const SETTINGS: readonly Setting[] = [
     "keepalive",
     "number",
     "45",
-    "live",
+    "restart",
     "6.0.3",
     "TCP keep-alive delay in seconds, 0: off",
     count(0, 32_767, (s) => s.listen.keepaliveSeconds),
