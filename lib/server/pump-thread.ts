@@ -70,6 +70,8 @@ class Pair {
   open = true;
   /** The client has sent something since the server last did. */
   asked = false;
+  /** The server has sent something since the last look. */
+  moved = false;
   quietLooks = 0;
   deadline = Number.POSITIVE_INFINITY;
   constructor(
@@ -193,6 +195,7 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
       totals[0] = (totals[0] ?? 0) + got;
     } else {
       pair.asked = false;
+      pair.moved = true;
       totals[1] = (totals[1] ?? 0) + got;
     }
     let sent = libc.send(peer.fd, bufferAt, got, DONTWAIT | NOSIGNAL);
@@ -266,8 +269,9 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
     const at = performance.now();
     for (const pair of pairs.values()) {
       if (pair.deadline <= at) close(pair, false);
-      else if (draining && !pair.asked && ++pair.quietLooks > 1) close(pair, false);
-      else if (pair.asked) pair.quietLooks = 0;
+      else if (pair.asked || pair.moved || pair.client.kept !== undefined) pair.quietLooks = 0;
+      else if (draining && ++pair.quietLooks > 1) close(pair, false);
+      pair.moved = false;
     }
   };
 

@@ -41,9 +41,8 @@ export interface TestServer {
 
 const running: Proxy[] = [];
 
-/** Starts one; `stopAll` ends it. */
-export async function serverWith(changes: Changes = {}): Promise<TestServer> {
-  const lines: string[] = [];
+/** Starts one; `stopAll` ends it. `lines` get the log, even of one that does not start. */
+export async function serverWith(changes: Changes = {}, lines: string[] = []): Promise<TestServer> {
   const sink = { write: (line: string) => lines.push(line) > 0 };
   const log = createLog({ program: "pmproxy", sink, level: "debug" });
   const proxy = await startProxy(settingsWith(changes), log, {});

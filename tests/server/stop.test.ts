@@ -1,0 +1,231 @@
+// Goal: a server that is told to stop takes nothing new, lets what is under way finish, ends in time
+// whatever its clients do, and can be told so twice; an exception in our own code costs one connection.
+import { afterAll, describe, expect, test } from "bun:test";
+import type { Socket } from "node:net";
+import { acceptHandlers, dial } from "../../lib/server/wire.ts";
+import type { NativeWire } from "../../lib/server/wire.ts";
+import { isListening, waitUntil } from "../helpers/ports.ts";
+import {
+  childWith,
+  GREETING,
+  rawClient,
+  serverWith,
+  standIn,
+  stopAll,
+  WELCOME,
+} from "./support.ts";
+import type { RawClient, StandIn } from "./support.ts";
+
+afterAll(stopAll);
+
+const PDU = "\0\0\0\x10\0\0\x70\xff\0\0\0\0body";
+
+/** A pmcd that answers each PDU after `ms`, with `reply`. */
+const slowPmcd = (ms: number, reply: string | Buffer): Promise<StandIn> =>
+  standIn((socket: Socket) => {
+    socket.on("data", (bytes: Buffer) => {
+      for (let at = 0; at < bytes.length; at += PDU.length) {
+        if (ms === 0) socket.write(reply);
+        else setTimeout(() => socket.write(reply), ms);
+      }
+    });
+    socket.on("end", () => socket.end());
+  });
+
+async function session(port: number, pmcd: StandIn, rounds = 0): Promise<RawClient> {
+  const client = await rawClient(port, `${GREETING}127.0.0.1 ${pmcd.port}\n`);
+  await client.got(WELCOME.length);
+  const fast = 5;
+  for (let round = 1; round <= rounds; round++) {
+    client.socket.write(Buffer.from(PDU, "latin1"));
+    await client.got(WELCOME.length + fast * round);
+  }
+  await waitUntil(() => pmcd.sockets.size > 0, 5000);
+  return client;
+}
+
+const elapsed = async (work: Promise<void>): Promise<number> => {
+  const start = performance.now();
+  await work;
+  return performance.now() - start;
+};
+
+describe("drain", () => {
+  for (const rounds of [0, 20]) {
+    test(`a reply under way is finished, after ${rounds} others`, async () => {
+      const { port, proxy, counters } = await serverWith();
+      let ms = 0;
+      const pmcd = await standIn((socket) => {
+        socket.on("data", () => setTimeout(() => socket.write("reply"), ms));
+        socket.on("end", () => socket.end());
+      });
+      const client = await session(port, pmcd, rounds);
+      const idle = await session(port, pmcd, rounds);
+      ms = 300;
+      client.socket.write(Buffer.from(PDU, "latin1"));
+      await Bun.sleep(30);
+      const stopping = proxy.drain(5000);
+      expect(await isListening({ host: "127.0.0.1", port })).toBe(false);
+      const text = await client.end();
+      expect(text).toBe(WELCOME + "reply".repeat(rounds + 1));
+      await idle.end();
+      expect(await elapsed(stopping)).toBeLessThan(3000);
+      expect(await waitUntil(() => counters()["active"] === 0, 2000)).toBe(true);
+      expect(counters()).toMatchObject({ relays: 0, faults: 0 });
+    });
+  }
+
+  test("a long reply to a slow reader is finished", async () => {
+    const { port, proxy } = await serverWith();
+    const much = Buffer.alloc(20_000_000, "0123456789abcdef");
+    const pmcd = await slowPmcd(0, much);
+    const client = await session(port, pmcd);
+    client.socket.pause();
+    client.socket.write(Buffer.from(PDU, "latin1"));
+    await Bun.sleep(100);
+    const stopping = proxy.drain(5000);
+    await Bun.sleep(400);
+    client.socket.resume();
+    const text = await client.end();
+    await stopping;
+    expect(text.length).toBe(WELCOME.length + much.length);
+  });
+
+  test("a session that never answers is cut at the limit", async () => {
+    const { port, proxy, counters } = await serverWith();
+    const pmcd = await slowPmcd(60_000, "never");
+    const client = await session(port, pmcd);
+    client.socket.write(Buffer.from(PDU, "latin1"));
+    await Bun.sleep(30);
+    const took = await elapsed(proxy.drain(400));
+    expect(took).toBeGreaterThan(300);
+    expect(took).toBeLessThan(2000);
+    expect(await client.end()).toBe(WELCOME);
+    expect(await waitUntil(() => counters()["active"] === 0, 2000)).toBe(true);
+  });
+
+  test("silent, greeting and idle HTTP clients do not hold it up", async () => {
+    const { port, proxy, counters } = await serverWith();
+    const clients = await Promise.all([
+      rawClient(port),
+      rawClient(port, "pmproxy-cl"),
+      rawClient(port, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"),
+      rawClient(port, "GET / HT"),
+    ]);
+    await clients[2]?.got(100);
+    expect(await elapsed(proxy.drain(5000))).toBeLessThan(1000);
+    for (const client of clients) expect(await client.end()).not.toContain("still open");
+    expect(await waitUntil(() => counters()["active"] === 0, 2000)).toBe(true);
+  });
+
+  test("is over at once when nothing is open, and may be repeated, as close may", async () => {
+    const { proxy, port } = await serverWith();
+    await Promise.all([proxy.drain(5000), proxy.drain(5000)]);
+    proxy.close();
+    proxy.close();
+    await proxy.drain(10);
+    expect(await isListening({ host: "127.0.0.1", port })).toBe(false);
+  });
+
+  test("close in the middle ends it", async () => {
+    const { port, proxy } = await serverWith();
+    const pmcd = await slowPmcd(60_000, "never");
+    const client = await session(port, pmcd);
+    client.socket.write(Buffer.from(PDU, "latin1"));
+    await Bun.sleep(30);
+    const stopping = proxy.drain(60_000);
+    await Bun.sleep(30);
+    proxy.close();
+    await stopping;
+    expect(await client.end()).toBe(WELCOME);
+  });
+
+  test("a process that has drained leaves no descriptor of a connection", async () => {
+    const child = await childWith();
+    const pmcd = await slowPmcd(0, "reply");
+    const before = child.descriptors();
+    const clients = await Promise.all([session(child.port, pmcd), session(child.port, pmcd, 20)]);
+    await child.ask("drain 2000");
+    for (const client of clients) await client.end();
+    // The thread of long sessions leaves with the process.
+    await waitUntil(() => child.descriptors() <= before + 6, 2000);
+    expect(child.descriptors()).toBeLessThan(before + 7);
+    expect(pmcd.sockets.size).toBe(0);
+    await child.stop();
+  });
+});
+
+describe("an exception in our own code", () => {
+  const quiet = { drain() {}, end() {}, close() {} };
+
+  test("in a sink: told, and the connection is closed", async () => {
+    const faults: unknown[] = [];
+    const closed: string[] = [];
+    const which = ["accept", "data", "end", "close"];
+    const broken = (name: string) => () => {
+      throw new Error(name);
+    };
+    let wires = 0;
+    const listener = Bun.listen<NativeWire>({
+      hostname: "127.0.0.1",
+      port: 0,
+      allowHalfOpen: true,
+      socket: acceptHandlers(
+        (wire) => {
+          const name = which[wires++] ?? "";
+          if (name === "accept") throw new Error(name);
+          const close = () => void closed.push(name);
+          wire.sink = { data() {}, ...quiet, close, [name]: broken(name) };
+        },
+        (error) => faults.push(error),
+      ),
+    });
+    for (const name of which) {
+      const client = await rawClient(listener.port, "x");
+      if (name === "end") client.socket.end();
+      if (name === "close") client.socket.resetAndDestroy();
+      await client.end();
+    }
+    await waitUntil(() => faults.length === 4, 5000);
+    expect(faults.map(String)).toEqual(which.map((name) => `Error: ${name}`));
+    expect(closed).toEqual(["data", "end"]);
+    listener.stop(true);
+  });
+
+  test("when a dialled connection opens", async () => {
+    const faults: unknown[] = [];
+    const server = await standIn(() => {});
+    let settled = 0;
+    dial("127.0.0.1", server.port, {
+      open: () => {
+        throw new Error("open");
+      },
+      failed: () => {},
+      settled: () => (settled += 1),
+      onFault: (error) => faults.push(error),
+    });
+    await waitUntil(() => faults.length > 0 && server.accepted() > 0, 5000);
+    expect(faults.map(String)).toEqual(["Error: open"]);
+    await waitUntil(() => settled > 0, 5000);
+    expect(settled).toBe(1);
+  });
+
+  test("a wire that is destroyed while it connects comes to nothing", async () => {
+    const server = await standIn((socket) => socket.on("end", () => socket.end()));
+    const told: string[] = [];
+    let settled = 0;
+    const start = () =>
+      dial("127.0.0.1", server.port, {
+        open: () => told.push("open"),
+        failed: () => told.push("failed"),
+        settled: () => (settled += 1),
+        onFault: (error) => told.push(String(error)),
+      });
+    start().destroy();
+    const later = start();
+    queueMicrotask(() => queueMicrotask(() => later.destroy()));
+    await waitUntil(() => settled === 2, 5000);
+    await waitUntil(() => server.sockets.size === 0, 5000);
+    expect([told, settled, server.sockets.size]).toEqual([[], 2, 0]);
+  });
+});
