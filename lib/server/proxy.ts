@@ -13,7 +13,7 @@ import { openListeners } from "./listen.ts";
 import { DIAL_DESCRIPTORS } from "./relay.ts";
 import { createPump } from "./pump.ts";
 import type { RelaySession, Server } from "./server.ts";
-import type { ProxySettings } from "./settings.ts";
+import { DEFAULT_SETTINGS, type ProxySettings } from "./settings.ts";
 import { loadTls } from "./tls.ts";
 import type { Proxy, ProxyStatus, StartProxy } from "./types.ts";
 
@@ -42,7 +42,10 @@ function withLimit(settings: ProxySettings, budget: number, log: Log): ProxySett
   const { connections } = settings.limits;
   const possible = Math.max(1, Math.floor(budget / 2));
   if (possible >= connections) return settings;
-  log.warning(
+  // Worth a warning only to somebody who has asked for a number.
+  const asked = connections !== DEFAULT_SETTINGS.limits.connections;
+  log.write(
+    asked ? "warning" : "debug",
     `limits.connections = ${connections} lowered to ${possible}: only so many files may be open`,
   );
   return { ...settings, limits: { ...settings.limits, connections: possible } };
