@@ -125,6 +125,7 @@ export const startProxy: StartProxy = async (settings, log) => {
     pump: createPump(log),
     lastConnectFailure: undefined,
     draining: false,
+    connecting: 0,
     hasDescriptors(wanted) {
       const { active, relays, dials } = counters;
       return active + relays + DIAL_DESCRIPTORS * dials + wanted <= budget;
@@ -139,10 +140,14 @@ export const startProxy: StartProxy = async (settings, log) => {
   });
   for (const note of server.tls?.notes ?? []) log.info(note);
 
-  let advertisement: Promise<{ stop(): Promise<void> }> | undefined;
+  let advertisement: Promise<{ stop(): Promise<void> } | undefined> | undefined;
   if (settings.advertise && listeners.ports.length > 0) {
-    advertisement = import("../advertise/mod.ts").then(({ advertise }) =>
-      advertise({ ports: listeners.ports, hostname: hostname(), log }),
+    advertisement = import("../advertise/mod.ts").then(
+      ({ advertise }) => advertise({ ports: listeners.ports, hostname: hostname(), log }),
+      (error: unknown) => {
+        log.warning(`not advertised: ${error instanceof Error ? error.message : String(error)}`);
+        return undefined;
+      },
     );
   }
 
@@ -175,7 +180,7 @@ export const startProxy: StartProxy = async (settings, log) => {
           else quiet.add(pair);
         }
         server.http.drain();
-        const open = server.relays.size > 0 || counters.dials > 0 || !server.http.idle;
+        const open = server.relays.size > 0 || server.connecting > 0 || !server.http.idle;
         if (!open || closed || deadlines.now() >= end) break;
         await Bun.sleep(Math.min(DRAIN_LOOK_MS, ms));
       }
@@ -187,9 +192,10 @@ export const startProxy: StartProxy = async (settings, log) => {
       server.draining = true;
       listeners.stop();
       void withdraw();
-      for (const wire of server.clients) wire.destroy();
-      for (const pair of server.relays) pair.close();
+      // Closes all that it has, with one command; a command for each could be too many.
       server.pump.stop();
+      for (const wire of server.clients) wire.destroy();
+      for (const pair of server.relays) if (!pair.away) pair.close();
       deadlines.stop();
     },
   };

@@ -152,6 +152,8 @@ class ConnectingSink implements WireSink, Timed {
   private readonly pending: Uint8Array[] = [];
   private waiting = 0;
   private ended = false;
+  /** Counted in `server.connecting`. */
+  private under = false;
   private upstream: NativeWire | undefined;
 
   constructor(
@@ -166,6 +168,8 @@ class ConnectingSink implements WireSink, Timed {
     if (start.pending !== undefined) this.data(start.pending);
     if (!server.hasDescriptors(DIAL_DESCRIPTORS)) return this.failed("too many open files");
     server.deadlines.set(this, server.settings.pcp.connectTimeoutMs);
+    server.connecting += 1;
+    this.under = true;
     server.counters.dials += 1;
     this.upstream = dial(this.target.host, this.target.port, {
       open: () => this.opened(),
@@ -185,9 +189,16 @@ class ConnectingSink implements WireSink, Timed {
     if (full || this.pending.length >= PENDING_CHUNKS) this.client.pause();
   }
 
+  /** Whatever came of it, the client waits no more. */
+  private over(): void {
+    this.server.deadlines.clear(this);
+    if (this.under) this.server.connecting -= 1;
+    this.under = false;
+  }
+
   private opened(): void {
     const { server, client, upstream, start } = this;
-    server.deadlines.clear(this);
+    this.over();
     if (upstream === undefined) return;
     const pair = new RelayPair(server, client, upstream, start.gate);
     server.counters.relays += 1;
@@ -210,7 +221,7 @@ class ConnectingSink implements WireSink, Timed {
 
   private failed(reason: string): void {
     const { server, client, target } = this;
-    server.deadlines.clear(this);
+    this.over();
     server.counters.connectFailures += 1;
     server.lastConnectFailure = { target: `${target.host}:${target.port}`, reason, at: Date.now() };
     server.log.debug(`cannot connect to ${target.host} port ${target.port}: ${reason}`);
@@ -223,7 +234,7 @@ class ConnectingSink implements WireSink, Timed {
     this.ended = true;
   }
   close(): void {
-    this.server.deadlines.clear(this);
+    this.over();
     this.upstream?.destroy();
     this.server.gone(this.client);
   }

@@ -64,6 +64,8 @@ export interface Server {
   readonly pump: Pump;
   lastConnectFailure: ConnectFailure | undefined;
   draining: boolean;
+  /** Clients whose server is being connected. */
+  connecting: number;
   /** Whether `wanted` more descriptors can be opened and the process still has its reserve. */
   hasDescriptors(wanted: number): boolean;
   /** Counts and logs what our own code threw; the connection that it failed on is closed. */

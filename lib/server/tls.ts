@@ -156,8 +156,12 @@ export function acceptTls(
   });
   const handshake = new Handshake(server, wire, socket);
   server.deadlines.set(handshake, server.settings.limits.handshakeTimeoutMs);
-  bridge.on("error", (error) => handshake.failed(error.message));
-  socket.on("error", (error) => handshake.failed(error.message));
+  const broken = (error: Error): void => {
+    handshake.failed(error.message);
+    socket.destroy();
+  };
+  bridge.on("error", broken);
+  socket.on("error", broken);
   bridge.once("end", () => handshake.failed("end of file"));
   bridge.once("close", () => {
     handshake.failed("connection closed");

@@ -2,7 +2,6 @@
 // time, and the others are served as if they were not there. Memory and processor time are those of a
 // process of its own, as the kernel counts them.
 import { afterAll, describe, expect, test } from "bun:test";
-import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { createComplaints } from "../../lib/server/complaints.ts";
 import { createDeadlines } from "../../lib/server/deadlines.ts";
@@ -13,6 +12,7 @@ import {
   rawClient,
   serverWith,
   settingsWith,
+  silentPort,
   standIn,
   stopAll,
   WELCOME,
@@ -92,37 +92,6 @@ describe("deadlines", () => {
     expect(deadlines.size).toBe(0);
   });
 });
-
-/** A port where connections are neither taken nor refused; `stop` refuses them. */
-async function silentPort(): Promise<{ port: number; stop(): Promise<void> }> {
-  const program = `
-    import { setBacklog } from ${JSON.stringify(`${import.meta.dir}/../../lib/base/mod.ts`)};
-    const handlers = { data() {} };
-    const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
-    setBacklog(listener.fd, 0);
-    console.log(listener.port);
-    setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 1);
-  `;
-  const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "inherit" });
-  const { value } = await child.stdout.getReader().read();
-  const port = Number(new TextDecoder().decode(value));
-  await Bun.sleep(50);
-  const fillers: Socket[] = [];
-  for (let filler = 0; filler < 3; filler++) {
-    const socket = connect({ host: "127.0.0.1", port });
-    socket.on("error", () => socket.destroy());
-    fillers.push(socket);
-  }
-  await Bun.sleep(50);
-  return {
-    port,
-    async stop() {
-      child.kill("SIGKILL");
-      await child.exited;
-      for (const socket of fillers) socket.destroy();
-    },
-  };
-}
 
 describe("too many", () => {
   test("connections above the limit are closed and counted, the others live", async () => {

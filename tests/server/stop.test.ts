@@ -10,6 +10,7 @@ import {
   GREETING,
   rawClient,
   serverWith,
+  silentPort,
   standIn,
   stopAll,
   WELCOME,
@@ -125,6 +126,23 @@ describe("drain", () => {
     proxy.close();
     await proxy.drain(10);
     expect(await isListening({ host: "127.0.0.1", port })).toBe(false);
+  });
+
+  test("a client whose server is being connected is waited for, one that has left is not", async () => {
+    const { port, proxy } = await serverWith();
+    const dead = await silentPort();
+    const line = `${GREETING}127.0.0.1 ${dead.port}\n`;
+    const left = await rawClient(port, line);
+    await left.got(WELCOME.length);
+    left.socket.resetAndDestroy();
+    await Bun.sleep(50);
+    expect(await elapsed(proxy.drain(4000))).toBeLessThan(2000);
+    const other = await serverWith({ pcp: { connectTimeoutMs: 300 } });
+    const waiting = await rawClient(other.port, line);
+    await waiting.got(WELCOME.length);
+    expect(await elapsed(other.proxy.drain(4000))).toBeGreaterThan(150);
+    await waiting.end();
+    await dead.stop();
   });
 
   test("close in the middle ends it", async () => {

@@ -252,6 +252,37 @@ export function standIn(
   });
 }
 
+/** A port where connections are neither taken nor refused; `stop` refuses them. */
+export async function silentPort(): Promise<{ port: number; stop(): Promise<void> }> {
+  const program = `
+    import { setBacklog } from ${JSON.stringify(`${import.meta.dir}/../../lib/base/mod.ts`)};
+    const handlers = { data() {} };
+    const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
+    setBacklog(listener.fd, 0);
+    console.log(listener.port);
+    setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 1);
+  `;
+  const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "inherit" });
+  const { value } = await child.stdout.getReader().read();
+  const port = Number(new TextDecoder().decode(value));
+  await Bun.sleep(50);
+  const fillers: Socket[] = [];
+  for (let filler = 0; filler < 3; filler++) {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.on("error", () => socket.destroy());
+    fillers.push(socket);
+  }
+  await Bun.sleep(50);
+  return {
+    port,
+    async stop() {
+      child.kill("SIGKILL");
+      await child.exited;
+      for (const socket of fillers) socket.destroy();
+    },
+  };
+}
+
 /** Greeting of a client, and the answer to it. */
 export const GREETING = "pmproxy-client 1\n";
 export const WELCOME = "pmproxy-server 1\n";
