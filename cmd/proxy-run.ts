@@ -4,7 +4,14 @@
 
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { createLog, fdSink, fileSink, type Log, type LogSink } from "../lib/base/mod.ts";
+import {
+  createLog,
+  fdSink,
+  fileSink,
+  type Log,
+  type LogSink,
+  replaceDescriptor,
+} from "../lib/base/mod.ts";
 import {
   becomeUser,
   type DaemonRole,
@@ -89,6 +96,15 @@ function logOver(options: ProxyGiven, sink: LogSink): Log {
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
+/**
+ * Standard output and error of a daemon are its log, after a rotation too: what the engine itself
+ * says must not go to a file that has been moved away.
+ */
+function followLog(fd: number): void {
+  replaceDescriptor(fd, 1);
+  replaceDescriptor(fd, 2);
+}
+
 /** Most error lines that are passed on to the one who waits. */
 const ERRORS_KEPT = 50;
 
@@ -170,7 +186,7 @@ export async function runProxy(whole: ProxyProcess): Promise<number> {
     if (background) return inBackground(whole, opened, onTerminal);
     logPath = opened.path;
     if (opened.path !== undefined) sink = fileSink(opened.path, opened.fd);
-  } else if (logPath !== undefined) sink = fileSink(logPath, 2);
+  } else if (logPath !== undefined) sink = fileSink(logPath, 2, followLog);
   const { log, errors } = keepingErrors(logOver(options, sink));
   const pidFile =
     mode === "foreground" || loaded.run.path === undefined

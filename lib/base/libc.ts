@@ -48,6 +48,7 @@ const SYMBOLS = {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
   close: { args: ["i32"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
   listen: { args: ["i32", "i32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
@@ -315,6 +316,15 @@ export function duplicate(fd: number): number {
   const copy = library.fcntl(fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) throw failed(library, "fcntl");
   return copy;
+}
+
+/**
+ * Makes descriptor `to` the same open file as `from`; what `to` was before is closed.
+ * Errors: PcpError with the negated errno.
+ */
+export function replaceDescriptor(from: number, to: number): void {
+  const library = libc();
+  if (library.dup2(from, to) < 0) throw failed(library, "dup2");
 }
 
 /** Closes a descriptor. Errors: PcpError with the negated errno. */

@@ -20,6 +20,7 @@ export {
   openEventFd,
   openFileLimit,
   raiseOpenFileLimit,
+  replaceDescriptor,
   sendUnixDatagram,
   setBacklog,
   setKeepAlive,

@@ -10,6 +10,7 @@ import {
   openFileLimit,
   PcpError,
   raiseOpenFileLimit,
+  replaceDescriptor,
   sendUnixDatagram,
   socketName,
   utf8,
@@ -97,6 +98,16 @@ describe.skipIf(process.platform !== "linux")("the C library", () => {
       listening: true,
     });
     four.close();
+  });
+
+  test("a descriptor takes the place of another", () => {
+    const body = `
+      const { openSync, readFileSync, writeSync } = require("node:fs");
+      base.replaceDescriptor(openSync(${JSON.stringify(join(folder, "taken"))}, "w"), 1);
+      writeSync(1, "to the file");`;
+    expect(script(body)).toBe("");
+    expect(readFileSync(join(folder, "taken"), "utf8")).toBe("to the file");
+    expect(codeOf(() => replaceDescriptor(999, 998))).toBe(-9);
   });
 
   test("failures carry the negated errno and the call's name", () => {

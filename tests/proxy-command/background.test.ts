@@ -3,7 +3,15 @@
 // reload act on that pid file alone.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chownSync, existsSync, readFileSync, statSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { userInfo } from "node:os";
 import { lookUpUser } from "../../lib/cli/daemon.ts";
 import { waitUntil } from "../helpers/ports.ts";
@@ -74,6 +82,20 @@ describe("start in the background", () => {
     expect(result.stderr).toContain("pmproxy request port(s):");
     expect(result.status).toBe(0);
   });
+});
+
+test.skipIf(process.platform !== "linux")("after USR1 the outputs follow the log", async () => {
+  const stage = await makeStage();
+  expect((await stage.proxy(["-A", "-p", `${stage.port}`])).status).toBe(0);
+  const pid = pidOf(stage);
+  const log = stage.path("work/pmproxy.log");
+  renameSync(log, `${log}.1`);
+  process.kill(pid, "SIGUSR1");
+  const opened = (): boolean =>
+    existsSync(log) && stage.read("work/pmproxy.log").includes("SIGUSR1");
+  expect(await waitUntil(opened, 5000)).toBe(true);
+  for (const fd of [1, 2]) expect(readlinkSync(`/proc/${pid}/fd/${fd}`)).toBe(realpathSync(log));
+  expect((await stage.proxy(["stop"])).status).toBe(0);
 });
 
 describe("the user", () => {
