@@ -103,8 +103,14 @@ function pdu(length: number, seed = 0): Buffer {
 const away = (): number => (proxy.status()["pcp"] as { inThread: number }).inThread;
 const sessions = (): number => (proxy.status()["pcp"] as { sessions: number }).sessions;
 
+/** Long sessions that no test has ended yet. */
+const live = new Set<Socket>();
+
 /** A session that the thread has. */
 async function longSession(): Promise<Socket> {
+  // Of the tests before, the thread may still be ending some.
+  const open = () => [...live].filter((other) => !other.destroyed && other.writable).length;
+  expect(await waitUntil(() => away() === open(), 5000)).toBe(true);
   const socket = connect({
     host: "127.0.0.1",
     port: proxyPort(),
@@ -122,6 +128,8 @@ async function longSession(): Promise<Socket> {
     if (i > 8) await Bun.sleep(5);
   }
   expect(away()).toBe(before + 1);
+  live.add(socket);
+  socket.once("close", () => live.delete(socket));
   return socket;
 }
 
