@@ -14,13 +14,14 @@ export class BoundsError extends RangeError {
   }
 }
 
-const textDecoder = new TextDecoder("utf-8");
+// A byte order mark belongs to the text: what is read and written again must be the same bytes.
+const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const textEncoder = new TextEncoder();
 
 /** UTF-8 bytes of a text. */
 export const utf8 = (text: string): Uint8Array => textEncoder.encode(text);
 
-/** Text of UTF-8 bytes; malformed sequences become U+FFFD. */
+/** Text of UTF-8 bytes, a byte order mark included; malformed sequences become U+FFFD. */
 export const utf8Text = (bytes: Uint8Array): string => textDecoder.decode(bytes);
 
 /** A view over the same memory, big-endian by DataView's default. */
@@ -33,6 +34,7 @@ export const pad4 = (size: number): number => (size + 3) & ~3;
 /** Cursor over `bytes[position, end)`. Subarrays that it returns share memory with `bytes`. */
 export class Reader {
   private readonly view: DataView;
+  private buffer: Buffer | undefined;
 
   constructor(
     readonly bytes: Uint8Array,
@@ -82,6 +84,13 @@ export class Reader {
   slice(size: number): Uint8Array {
     const at = this.take(size);
     return this.bytes.subarray(at, at + size);
+  }
+  /** The next `size` bytes as utf8Text gives them, in half the time for short texts. */
+  text(size: number): string {
+    const at = this.take(size);
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    this.buffer ??= Buffer.from(buffer, byteOffset, byteLength);
+    return this.buffer.toString("utf8", at, at + size);
   }
   skip(size: number): void {
     this.take(size);

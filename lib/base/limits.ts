@@ -3,8 +3,6 @@
 
 /** Receive buffers of PCP's programs grow in steps of this; no effect on the wire (pdu.md 1.3). */
 export const PDU_CHUNK = 1024;
-/** Header of every PDU: length, type, sender. */
-export const PDU_HEADER_BYTES = 12;
 /** What a server accepts from a client per PDU unless told otherwise by -L (pdu.md 1.3). */
 export const PDU_CEILING = 64 * PDU_CHUNK;
 /**

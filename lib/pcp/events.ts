@@ -16,6 +16,7 @@ export const PM_EVENT = {
   MISSED: 0x80000000,
 } as const;
 
+const TWO_TO_32 = 0x100000000;
 const FLAG_NAMES = ["point", "start", "end", "id", "parent"] as const;
 
 /** `missed` alone, else the names of the flags joined by commas; pmEventFlagsStr(3). */
@@ -69,8 +70,8 @@ export class EventCursor {
     const at = this.position;
     const view = this.view;
     if (this.highres) {
-      this.sec = Number(view.getBigInt64(at));
-      this.nsec = Number(view.getBigInt64(at + 8));
+      this.sec = view.getInt32(at) * TWO_TO_32 + view.getUint32(at + 4);
+      this.nsec = view.getInt32(at + 8) * TWO_TO_32 + view.getUint32(at + 12);
     } else {
       this.sec = view.getUint32(at);
       this.nsec = view.getUint32(at + 4) * 1000;
@@ -103,13 +104,15 @@ export class EventCursor {
   }
 }
 
-/** Checks the event block at `at`; throws PM_ERR_IPC naming the offset of the first fault. */
-export function checkEvents(bytes: Uint8Array, at: number): void {
+/**
+ * Checks the event block at `at`; throws PM_ERR_IPC naming the offset of the first fault. `view` is
+ * over `bytes`. The padding of the last parameter may lie after the block's own length.
+ */
+export function checkEvents(bytes: Uint8Array, at: number, view: DataView = viewOf(bytes)): void {
   const broken = (where: number, reason: string): PcpError =>
     new PcpError(PM_ERR.IPC, `event array broken at offset ${where}: ${reason}`);
   const end = at + blockLength(bytes, at);
   if (end - at < 8) throw broken(at, "no record count");
-  const view = viewOf(bytes);
   const head = blockType(bytes, at) === PM_TYPE.HIGHRES_EVENT ? 24 : 16;
   const count = view.getInt32(at + 4);
   if (count < 0 || count > (end - at - 8) / head) throw broken(at + 4, `${count} records`);
@@ -126,7 +129,7 @@ export function checkEvents(bytes: Uint8Array, at: number): void {
     for (let param = 0; param < params; param++) {
       if (end - position < 8) throw broken(position, "parameter cut short");
       const size = view.getUint32(position + 4) & 0xffffff;
-      if (size < 4 || 4 + pad4(size) > end - position) {
+      if (size < 4 || 4 + size > end - position) {
         throw broken(position + 4, `parameter length ${size}`);
       }
       position += 4 + pad4(size);

@@ -35,16 +35,20 @@ export interface Label {
 
 /** Index record of one label: byte offsets and lengths in the set's JSON text. */
 export interface LabelRecord {
-  readonly name: number;
+  /** The name without its quotes. */
+  readonly nameOffset: number;
   readonly nameLength: number;
+  /** One level of PM_LABEL, with COMPOUND and OPTIONAL. */
   readonly flags: number;
-  readonly value: number;
+  /** The value, with the quotes of a string. */
+  readonly valueOffset: number;
   readonly valueLength: number;
 }
 
 /** A label set as it travels: records sorted by full name, the text in its own order. */
 export interface LabelSet {
-  readonly inst: InstanceId;
+  /** PM_IN_NULL, or the instance at the level INSTANCES. */
+  readonly instance: InstanceId;
   readonly json: Uint8Array;
   readonly records: readonly LabelRecord[];
 }
@@ -55,6 +59,8 @@ export const LABEL_RECORD_BYTES = 8;
 const EINVAL = -22;
 // Deeper nesting than any name within MAX_LABEL_FULL_NAME_BYTES needs of an honest writer.
 const MAX_DEPTH = 32;
+// Text of a person may have blanks and is shorter without them, but not that much.
+const MAX_TEXT_BYTES = 1024 * 1024;
 
 function refuse(at: number, reason: string): never {
   throw new PcpError(EINVAL, `labels, column ${at + 1}: ${reason}`);
@@ -63,13 +69,14 @@ function refuse(at: number, reason: string): never {
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 const fromLatin1 = (text: string): string => Buffer.from(text, "latin1").toString();
 
-interface Found extends LabelRecord {
+interface Found {
   readonly full: string;
+  readonly record: LabelRecord;
 }
 
 const BLANKS = /[ \t\r\n]*/y;
 // Control characters inside strings are let through, as PCP does not look at values.
-const STRING = /"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const STRING = /"[^"\\]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*)*"/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])|(?:true|false|null)\b/y;
 
 /**
@@ -163,7 +170,7 @@ class Scanner {
       const full = prefix === "" ? name : `${prefix}.${name}`;
       if (full.length >= MAX_LABEL_FULL_NAME_BYTES) refuse(this.at, "label name too long");
       this.expect(":");
-      const value = this.out.length;
+      const valueOffset = this.out.length;
       const labels = this.found.length;
       const nested = this.peek() === "{";
       if (nested) this.object(full, depth + 1);
@@ -175,11 +182,13 @@ class Scanner {
       const compound = nested || prefix !== "" ? PM_LABEL.COMPOUND : 0;
       this.found.push({
         full,
-        name: nameEnd - name.length,
-        nameLength: name.length,
-        flags: this.flags | compound,
-        value,
-        valueLength: this.out.length - value,
+        record: {
+          nameOffset: nameEnd - name.length,
+          nameLength: name.length,
+          flags: this.flags | compound,
+          valueOffset,
+          valueLength: this.out.length - valueOffset,
+        },
       });
     });
   }
@@ -193,6 +202,12 @@ const byName = (a: { full: string }, b: { full: string }): number =>
   a.full < b.full ? -1 : Number(a.full > b.full);
 
 function scan(json: Uint8Array, flags: number): Scanner {
+  if (json.length > MAX_TEXT_BYTES) {
+    throw new PcpError(
+      PM_ERR.TOOBIG,
+      `labels in ${json.length} bytes of text, ${MAX_TEXT_BYTES} allowed`,
+    );
+  }
   const scanner = new Scanner(latin1(json), flags);
   if (scanner.peek() === "") return scanner;
   scanner.object("", 0);
@@ -209,7 +224,7 @@ function scan(json: Uint8Array, flags: number): Scanner {
 export function parseLabels(
   text: string | Uint8Array,
   flags: number,
-  inst: InstanceId = PM_IN_NULL,
+  instance: InstanceId = PM_IN_NULL,
 ): LabelSet {
   const scanner = scan(typeof text === "string" ? Buffer.from(text) : text, flags);
   const { found, out } = scanner;
@@ -227,15 +242,9 @@ export function parseLabels(
       `labels of ${out.length} bytes, fewer than ${MAX_LABEL_JSON_BYTES} allowed`,
     );
   }
-  if (found.length === 0) return { inst, json: new Uint8Array(0), records: [] };
-  const records = found.map(({ name, nameLength, flags: own, value, valueLength }) => ({
-    name,
-    nameLength,
-    flags: own,
-    value,
-    valueLength,
-  }));
-  return { inst, json: new Uint8Array(Buffer.from(out, "latin1")), records };
+  if (found.length === 0) return { instance, json: new Uint8Array(0), records: [] };
+  const records = found.map(({ record }) => record);
+  return { instance, json: new Uint8Array(Buffer.from(out, "latin1")), records };
 }
 
 /**
@@ -247,20 +256,20 @@ export function labelsOf(set: LabelSet): Label[] {
   const flags = new Map<number, number>();
   for (const record of set.records) {
     const inside =
-      record.name + record.nameLength <= set.json.length &&
-      record.value + record.valueLength <= set.json.length;
+      record.nameOffset + record.nameLength <= set.json.length &&
+      record.valueOffset + record.valueLength <= set.json.length;
     if (!inside) {
-      throw new PcpError(PM_ERR.IPC, `label record at ${record.name} outside its JSON text`);
+      throw new PcpError(PM_ERR.IPC, `label record at ${record.nameOffset} outside its JSON text`);
     }
-    flags.set(record.name, record.flags);
+    flags.set(record.nameOffset, record.flags);
   }
   const scanner = scan(set.json, 0);
   // Offsets count in the text as given; it has blanks only if its writer was careless.
   const exact = scanner.out.length === set.json.length;
-  return scanner.found.map(({ full, name, value, valueLength }, index) => ({
+  return scanner.found.map(({ full, record: { nameOffset, valueOffset, valueLength } }, index) => ({
     name: full,
-    value: fromLatin1(scanner.out.slice(value, value + valueLength)),
-    flags: (exact ? flags.get(name) : set.records[index]?.flags) ?? 0,
+    value: fromLatin1(scanner.out.slice(valueOffset, valueOffset + valueLength)),
+    flags: (exact ? flags.get(nameOffset) : set.records[index]?.flags) ?? 0,
   }));
 }
 
@@ -299,7 +308,7 @@ function flagNames(flags: number): string {
   return names.join(",");
 }
 
-function identText(ident: number, type: number, inst: InstanceId): string {
+function identText(ident: number, type: number, instance: InstanceId): string {
   switch (type) {
     case PM_LABEL.CONTEXT:
       return "Context";
@@ -312,19 +321,19 @@ function identText(ident: number, type: number, inst: InstanceId): string {
     case PM_LABEL.ITEM:
       return `PMID ${pmIDStr(asPmid(ident))}`;
     default:
-      return `InDom ${pmInDomStr(asIndom(ident))}[${inst >>> 0}]`;
+      return `InDom ${pmInDomStr(asIndom(ident))}[${instance >>> 0}]`;
   }
 }
 
 /** Label sets with their indexes, one line each, as pmPrintLabelSets(3). */
 export function labelSetsText(ident: number, type: number, sets: readonly LabelSet[]): string {
   let text = "";
-  for (const { inst, json, records } of sets) {
+  for (const { instance, json, records } of sets) {
     const body = json.length === 0 ? "(null)" : Buffer.from(json).toString();
-    text += `    ${identText(ident, type, inst)} labels (${json.length} bytes): ${body}\n`;
-    records.forEach(({ name, nameLength, value, valueLength, flags }, index) => {
-      text += `        [${index}] name(${name},${nameLength}) : value(${value},${valueLength})`;
-      text += ` [${flagNames(flags)}]\n`;
+    text += `    ${identText(ident, type, instance)} labels (${json.length} bytes): ${body}\n`;
+    records.forEach(({ nameOffset, nameLength, valueOffset, valueLength, flags }, index) => {
+      text += `        [${index}] name(${nameOffset},${nameLength})`;
+      text += ` : value(${valueOffset},${valueLength}) [${flagNames(flags)}]\n`;
     });
   }
   return text;

@@ -131,6 +131,7 @@ const broken = (at: number, reason: string): PcpError =>
 /**
  * Checks `numpmid` value sets in `bytes[setsAt, end)` against every placement rule of spec pdu.md
  * 4.3 and throws PM_ERR_IPC naming the offset of the first fault. Returns where the blocks start.
+ * `checkEventBlock`, checkEvents if any, sees each block of an event type.
  */
 export function checkValueSets(
   bytes: Uint8Array,
@@ -138,6 +139,7 @@ export function checkValueSets(
   end: number,
   numpmid: number,
   wordBase = 0,
+  checkEventBlock?: (bytes: Uint8Array, at: number, view: DataView) => void,
 ): number {
   if (setsAt < 0 || end > bytes.length || setsAt > end) throw broken(setsAt, "outside the PDU");
   if (numpmid < 0 || numpmid > (end - setsAt) / 8) {
@@ -178,8 +180,13 @@ export function checkValueSets(
       const target = wordBase + 4 * view.getUint32(at + 4);
       if (target !== block) throw broken(at + 4, `value block at ${target}, ${block} expected`);
       if (end - block < 4) throw broken(block, "value block cut short");
-      const vlen = view.getUint32(block) & MAX_VLEN;
+      const head = view.getUint32(block);
+      const vlen = head & MAX_VLEN;
       if (vlen < 4 || pad4(vlen) > end - block) throw broken(block, `value length ${vlen}`);
+      const type = head >>> 24;
+      if (type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT) {
+        checkEventBlock?.(bytes, block, view);
+      }
       block += pad4(vlen);
     }
   }

@@ -1,6 +1,6 @@
 // What one row of the PDU table is, and the helpers that every decoder and encoder shares: padded
-// names, counts, and the one way to say that a PDU is malformed (PM_ERR_IPC, with the offset).
-import { PcpError, PM_ERR, utf8, type Reader, type Writer } from "../base/mod.ts";
+// texts, counts, and the one way to say that a PDU is malformed (PM_ERR_IPC, with the offset).
+import { pad4, PcpError, PM_ERR, utf8, type Reader, type Writer } from "../base/mod.ts";
 import { PADDING } from "./frame.ts";
 import type { Pdu, PduType } from "./types.ts";
 
@@ -63,38 +63,33 @@ export function readCount(name: string, body: Reader, size: number, least = 0): 
   return count;
 }
 
-// A decoder of its own because a byte order mark inside a name belongs to the name.
-const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** Text of UTF-8 bytes, a byte order mark included; malformed sequences become U+FFFD. */
-export const textOf = (bytes: Uint8Array): string => textDecoder.decode(bytes);
-
-/** Bytes up to the next multiple of 4. */
-export const pad4 = (size: number): number => (size + 3) & ~3;
-
-/** Reads `int32 length, bytes, padding`; at the very end of a PDU the padding may be missing. */
-export function readName(name: string, body: Reader): Uint8Array {
+/** Reads the length of a text, in bytes that must all lie in the rest. */
+export function readTextSize(name: string, body: Reader): number {
   const at = body.position;
   const size = body.i32();
   if (size < 0 || size > body.remaining)
-    throw malformed(name, at, `name of ${size} bytes in ${body.remaining} bytes`);
-  const bytes = body.slice(size);
-  body.skip(Math.min(pad4(size) - size, body.remaining));
-  return bytes;
+    throw malformed(name, at, `text of ${size} bytes in ${body.remaining} bytes`);
+  return size;
 }
 
-/** Writes `int32 length, bytes, padding`. */
-export function writeName(bytes: Uint8Array, out: Writer): void {
-  out.i32(bytes.length).put(bytes);
-  out.fill(PADDING, pad4(bytes.length) - bytes.length);
+/** Reads a text of a checked size and its padding, which may be missing at the end of a PDU. */
+export function readPadded(body: Reader, size: number): string {
+  const text = body.text(size);
+  body.skip(Math.min(pad4(size) - size, body.remaining));
+  return text;
 }
+
+/** Reads `int32 length, bytes, padding`. */
+export const readText = (name: string, body: Reader): string =>
+  readPadded(body, readTextSize(name, body));
 
 /** Bytes that `writeText` writes. */
 export const textSize = (text: string): number => 4 + pad4(Buffer.byteLength(text));
 
-/** Writes a text as `writeName` does; returns its length in bytes. */
+/** Writes `int32 length, bytes, padding`; returns the length in bytes. */
 export function writeText(text: string, out: Writer): number {
   const bytes = utf8(text);
-  writeName(bytes, out);
+  out.i32(bytes.length).put(bytes);
+  out.fill(PADDING, pad4(bytes.length) - bytes.length);
   return bytes.length;
 }

@@ -1,22 +1,12 @@
 // Layouts of LABEL_REQ and LABEL (spec pdu.md 3.12). JSON texts stay bytes and are not parsed here.
 // Refuses sets, index records and texts that leave the PDU or their text, and bytes after the end
 // of a LABEL; those after a LABEL_REQ are ignored, as 6.0.3 does.
-import { asInstance } from "../pcp/mod.ts";
-import type { Writer } from "../base/mod.ts";
-import { entry, malformed, pad4, type PduEntry, readCount, unsendable } from "./codec-entry.ts";
-import {
-  type LabelIndex,
-  type LabelPdu,
-  type LabelReqPdu,
-  type LabelSetEntry,
-  PDU_TYPE,
-} from "./types.ts";
+import { asInstance, LABEL_RECORD_BYTES, type LabelRecord } from "../pcp/mod.ts";
+import { MAX_LABEL_JSON_BYTES, MAX_LABELS, pad4, type Writer } from "../base/mod.ts";
+import { entry, malformed, type PduEntry, readCount, unsendable } from "./codec-entry.ts";
+import { type LabelPdu, type LabelReqPdu, type LabelSetEntry, PDU_TYPE } from "./types.ts";
 
-/** A set has fewer labels, and its text fewer bytes, than these. */
-const LABELS_LIMIT = 255;
-const JSON_LIMIT = 65535;
 const SET_BYTES = 16;
-const INDEX_BYTES = 8;
 const LABEL_HEAD = 28;
 
 const labelReqEntry = entry<LabelReqPdu>({
@@ -35,7 +25,7 @@ const labelReqEntry = entry<LabelReqPdu>({
   },
 });
 
-function checkIndex(at: number, label: LabelIndex, jsonLength: number): LabelIndex {
+function checkRecord(at: number, label: LabelRecord, jsonLength: number): LabelRecord {
   if (label.nameOffset + label.nameLength > jsonLength)
     throw malformed("LABEL", at, `name ends after the ${jsonLength} bytes of JSON`);
   if (label.valueOffset + label.valueLength > jsonLength)
@@ -61,11 +51,11 @@ const labelEntry = entry<LabelPdu>({
       const size = body.i32();
       const json = body.u32();
       const jsonLength = body.u32();
-      if (size >= LABELS_LIMIT || jsonLength >= JSON_LIMIT)
+      if (size >= MAX_LABELS || jsonLength >= MAX_LABEL_JSON_BYTES)
         throw malformed("LABEL", at, `${size} labels in ${jsonLength} bytes are too many`);
       if (json > body.end || jsonLength > body.end - json)
         throw malformed("LABEL", at, `JSON of ${jsonLength} bytes at ${json} leaves the PDU`);
-      const labels: LabelIndex[] = [];
+      const records: LabelRecord[] = [];
       for (let j = 0; j < size; j++) {
         const index = {
           nameOffset: body.u16(),
@@ -74,13 +64,13 @@ const labelEntry = entry<LabelPdu>({
           valueOffset: body.u16(),
           valueLength: body.u16(),
         };
-        labels.push(checkIndex(body.position - INDEX_BYTES, index, jsonLength));
+        records.push(checkRecord(body.position - LABEL_RECORD_BYTES, index, jsonLength));
       }
       last = Math.max(last, body.position, json + jsonLength);
       sets.push({
         instance,
         error: Math.min(size, 0),
-        labels,
+        records,
         json: body.bytes.subarray(json, json + jsonLength),
       });
     }
@@ -90,13 +80,14 @@ const labelEntry = entry<LabelPdu>({
   },
   size: ({ sets }) =>
     sets.reduce(
-      (sum, { labels, json }) => sum + SET_BYTES + INDEX_BYTES * labels.length + json.length,
+      (sum, { records, json }) =>
+        sum + SET_BYTES + LABEL_RECORD_BYTES * records.length + json.length,
       16,
     ),
   encode(pdu, out) {
     out.u32(pdu.ident).i32(pdu.type).i32(0).i32(pdu.sets.length);
     let json = LABEL_HEAD;
-    for (const { labels } of pdu.sets) json += SET_BYTES + INDEX_BYTES * labels.length;
+    for (const { records } of pdu.sets) json += SET_BYTES + LABEL_RECORD_BYTES * records.length;
     for (const set of pdu.sets) json = writeSet(set, json, out);
     for (const set of pdu.sets) out.put(set.json);
   },
@@ -104,14 +95,14 @@ const labelEntry = entry<LabelPdu>({
 
 /** Writes a set whose text begins at byte `json` of the PDU; returns where the text ends. */
 function writeSet(set: LabelSetEntry, json: number, out: Writer): number {
-  const { labels } = set;
-  if (labels.length >= LABELS_LIMIT || set.json.length >= JSON_LIMIT)
-    throw unsendable("LABEL", `${labels.length} labels in ${set.json.length} bytes of JSON`);
-  if (set.error > 0 || (set.error < 0 && labels.length > 0))
-    throw unsendable("LABEL", `error ${set.error} with ${labels.length} labels`);
-  out.i32(set.instance).i32(set.error === 0 ? labels.length : set.error);
+  const { records } = set;
+  if (records.length >= MAX_LABELS || set.json.length >= MAX_LABEL_JSON_BYTES)
+    throw unsendable("LABEL", `${records.length} labels in ${set.json.length} bytes of JSON`);
+  if (set.error > 0 || (set.error < 0 && records.length > 0))
+    throw unsendable("LABEL", `error ${set.error} with ${records.length} labels`);
+  out.i32(set.instance).i32(set.error === 0 ? records.length : set.error);
   out.u32(json).u32(set.json.length);
-  for (const label of labels)
+  for (const label of records)
     out
       .u16(label.nameOffset)
       .u8(label.nameLength)

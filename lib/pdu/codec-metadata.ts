@@ -9,8 +9,7 @@ import {
   malformed,
   type PduEntry,
   readCount,
-  readName,
-  textOf,
+  readText,
   textSize,
   writeText,
 } from "./codec-entry.ts";
@@ -126,7 +125,7 @@ const instanceReqEntry = entry<InstanceReqPdu>({
     const indom = asIndom(body.u32());
     body.skip(8);
     const instance = asInstance(body.i32());
-    const name = textOf(readName("INSTANCE_REQ", body));
+    const name = readText("INSTANCE_REQ", body);
     return { kind: "instance-req", from, indom, instance, name };
   },
   size: (pdu) => 16 + textSize(pdu.name),
@@ -148,7 +147,7 @@ const instanceEntry = entry<InstancePdu>({
     for (let i = 0; i < count; i++)
       instances.push({
         instance: asInstance(body.i32()),
-        name: textOf(readName("INSTANCE", body)),
+        name: readText("INSTANCE", body),
       });
     return { kind: "instance", from, indom, instances };
   },
@@ -184,7 +183,7 @@ const textEntry = entry<TextPdu>({
   kinds: ["text"],
   decode(from, body) {
     const ident = swapped(body.u32());
-    const text = textOf(readName("TEXT", body));
+    const text = readText("TEXT", body);
     return { kind: "text", from, ident, text };
   },
   size: (pdu) => 4 + textSize(pdu.text),

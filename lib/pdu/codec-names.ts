@@ -8,8 +8,9 @@ import {
   malformed,
   type PduEntry,
   readCount,
-  readName,
-  textOf,
+  readPadded,
+  readText,
+  readTextSize,
   textSize,
   unsendable,
   writeText,
@@ -62,11 +63,11 @@ const namesEntry = entry<PmnsNamesPdu>({
     let used = 0;
     for (let i = 0; i < count; i++) {
       if (statuses !== 0) status.push(body.i32());
-      const bytes = readName("PMNS_NAMES", body);
-      used += bytes.length + 1;
+      const size = readTextSize("PMNS_NAMES", body);
+      used += size + 1;
       if (used > total)
         throw malformed("PMNS_NAMES", 12, `${total} bytes of names announced, more found`);
-      names.push(textOf(bytes));
+      names.push(readPadded(body, size));
     }
     return statuses === 0
       ? { kind: "pmns-names", from, names }
@@ -99,7 +100,7 @@ const childEntry = entry<PmnsChildPdu>({
   kinds: ["pmns-child"],
   decode(from, body) {
     const subtype = body.i32();
-    const name = textOf(readName("PMNS_CHILD", body));
+    const name = readText("PMNS_CHILD", body);
     return { kind: "pmns-child", from, subtype, name };
   },
   size: (pdu) => 4 + textSize(pdu.name),
@@ -116,7 +117,7 @@ const traverseEntry = entry<PmnsTraversePdu>({
   kinds: ["pmns-traverse"],
   decode(from, body) {
     const subtype = body.i32();
-    const name = textOf(readName("PMNS_TRAVERSE", body));
+    const name = readText("PMNS_TRAVERSE", body);
     return { kind: "pmns-traverse", from, subtype, name };
   },
   size: (pdu) => 4 + textSize(pdu.name),

@@ -2,16 +2,8 @@
 // direct encoders for a client's hot requests that write the bytes without an object in between.
 // Refuses counts that do not fit the PDU, a negative context, and a fetch of nothing.
 import { asIndom, asPmid, type Indom, type Pmid } from "../pcp/mod.ts";
-import { PcpError, PM_ERR, type Reader, utf8, viewOf, type Writer } from "../base/mod.ts";
-import {
-  entry,
-  expectEnd,
-  malformed,
-  pad4,
-  type PduEntry,
-  readCount,
-  textSize,
-} from "./codec-entry.ts";
+import { pad4, PcpError, PM_ERR, type Reader, utf8, viewOf, type Writer } from "../base/mod.ts";
+import { entry, expectEnd, malformed, type PduEntry, readCount, textSize } from "./codec-entry.ts";
 import { HEADER_BYTES, PADDING } from "./frame.ts";
 import {
   type FetchPdu,

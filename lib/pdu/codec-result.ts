@@ -2,17 +2,17 @@
 // A decoded result is a view on the PDU: nothing is copied. Refuses value sets that break the
 // placement rules and event arrays whose records leave their block, as 7.2.1 does.
 import {
+  checkEvents,
   checkValueSets,
+  MAX_VLEN,
   measureValueSets,
-  PM_TYPE,
   PM_VAL,
   type ResultInit,
   ResultView,
-  type ValueSetCursor,
   writeValueSets,
 } from "../pcp/mod.ts";
-import { type Reader, viewOf, type Writer } from "../base/mod.ts";
-import { entry, malformed, pad4, type PduEntry } from "./codec-entry.ts";
+import { pad4, type Reader, viewOf, type Writer } from "../base/mod.ts";
+import { entry, malformed, type PduEntry } from "./codec-entry.ts";
 import { HEADER_BYTES } from "./frame.ts";
 import { type HighresResultPdu, PDU_TYPE, type ResultPdu } from "./types.ts";
 
@@ -21,63 +21,10 @@ const HIGHRES_SETS_AT = 32;
 const NSEC_PER_USEC = 1000;
 const TWO_TO_32 = 0x100000000;
 
-/** Bytes of a record head by block type: 9 has 32-bit seconds, 10 has 64-bit ones. */
-const EVENT_HEAD = 16;
-const HIGHRES_EVENT_HEAD = 24;
-/** A record of this flag has a count of lost records and no parameters. */
-const EVENT_MISSED = 0x80000000;
-const PARAMETER_HEAD = 8;
-
-function checkEventBlock(name: string, view: DataView, block: number, highres: boolean): void {
-  const end = block + (view.getUint32(block) & 0xffffff);
-  const head = highres ? HIGHRES_EVENT_HEAD : EVENT_HEAD;
-  if (end - block < 8) throw malformed(name, block, "event array without a count");
-  const records = view.getInt32(block + 4);
-  if (records < 0 || records > (end - block - 8) / head)
-    throw malformed(name, block + 4, `${records} event records do not fit their block`);
-  let at = block + 8;
-  for (let record = 0; record < records; record++) {
-    if (end - at < head) throw malformed(name, at, "event record cut short");
-    const flags = view.getUint32(at + head - 8);
-    const parameters = (flags & EVENT_MISSED) !== 0 ? 0 : view.getInt32(at + head - 4);
-    at += head;
-    if (parameters < 0 || parameters > (end - at) / PARAMETER_HEAD)
-      throw malformed(name, at - 4, `${parameters} event parameters do not fit their block`);
-    for (let parameter = 0; parameter < parameters; parameter++) {
-      if (end - at < PARAMETER_HEAD) throw malformed(name, at, "event parameter cut short");
-      const length = view.getUint32(at + 4) & 0xffffff;
-      // The padding after the last parameter may lie outside vlen.
-      if (length < 4 || length > end - at - 4)
-        throw malformed(name, at + 4, `event parameter of ${length} bytes leaves its block`);
-      at += 4 + pad4(length);
-    }
-  }
-}
-
-function checkEvents(name: string, view: DataView, sets: ValueSetCursor): void {
-  while (sets.next()) {
-    if (sets.valfmt === PM_VAL.INSITU) continue;
-    for (let i = 0; i < sets.numval; i++) {
-      const block = sets.block(i);
-      const type = view.getUint8(block);
-      if (type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT)
-        checkEventBlock(name, view, block, type === PM_TYPE.HIGHRES_EVENT);
-    }
-  }
-}
-
-function readSets(
-  name: string,
-  body: Reader,
-  sec: number,
-  nsec: number,
-  numpmid: number,
-): ResultView {
+function readSets(body: Reader, sec: number, nsec: number, numpmid: number): ResultView {
   const { bytes, position, end } = body;
-  const blocksAt = checkValueSets(bytes, position, end, numpmid);
-  const result = new ResultView(bytes, { sec, nsec }, numpmid, position);
-  if (blocksAt < end) checkEvents(name, viewOf(bytes), result.sets());
-  return result;
+  checkValueSets(bytes, position, end, numpmid, 0, checkEvents);
+  return new ResultView(bytes, { sec, nsec }, numpmid, position);
 }
 
 /** Reads an int64 of a time stamp; doubles hold every time there is. */
@@ -111,7 +58,7 @@ function extentOf(result: ResultView): Extent {
     if (sets.numval <= 0 || sets.valfmt === PM_VAL.INSITU) continue;
     if (blocksAt === 0) blocksAt = sets.block(0);
     const last = sets.block(sets.numval - 1);
-    end = last + pad4(view.getUint32(last) & 0xffffff);
+    end = last + pad4(view.getUint32(last) & MAX_VLEN);
   }
   return { setsEnd, blocksAt, end };
 }
@@ -148,7 +95,7 @@ const resultEntry = entry<ResultPdu>({
     const sec = body.u32();
     const nsec = body.u32() * NSEC_PER_USEC;
     const numpmid = body.i32();
-    return { kind: "result", from, result: readSets("RESULT", body, sec, nsec, numpmid) };
+    return { kind: "result", from, result: readSets(body, sec, nsec, numpmid) };
   },
   size: ({ result }) => RESULT_SETS_AT - HEADER_BYTES + extentSize(result),
   encode({ result }, out) {
@@ -173,7 +120,7 @@ const highresResultEntry = entry<HighresResultPdu>({
     return {
       kind: "highres-result",
       from,
-      result: readSets("HIGHRES_RESULT", body, sec, nsec, numpmid),
+      result: readSets(body, sec, nsec, numpmid),
     };
   },
   size: ({ result }) => HIGHRES_SETS_AT - HEADER_BYTES + extentSize(result),

@@ -1,6 +1,7 @@
 // Layouts of the PDUs that set up a session: ERROR and the challenge, CREDS, ATTR, and the type
 // that nobody sends (spec pdu.md 3.1, 3.2, 3.13). Challenge errors travel in an old numbering,
 // plain errors do not; only the challenge is translated here.
+import { MAX_ATTR_BYTES, MAX_CREDS, PM_ERR } from "../base/mod.ts";
 import {
   entry,
   expectEnd,
@@ -19,19 +20,13 @@ import {
   PDU_TYPE,
 } from "./types.ts";
 
-/** Most words of one CREDS PDU. */
-const CREDENTIALS_LIMIT = 1024;
-/** Bytes of an ATTR value stay below this. */
-const ATTRIBUTE_LIMIT = 4096;
-
 const OLD_NUMBERING_OFFSET = 11345;
 const OLD_NUMBERING_TOP = -1000;
-const PM_ERR_TOP = -12345;
 
 const fromOldNumbering = (code: number): number =>
   code <= OLD_NUMBERING_TOP ? code - OLD_NUMBERING_OFFSET : code;
 const toOldNumbering = (code: number): number =>
-  code <= PM_ERR_TOP ? code + OLD_NUMBERING_OFFSET : code;
+  code <= PM_ERR.GENERIC ? code + OLD_NUMBERING_OFFSET : code;
 
 const ERROR_BODY = 4;
 const CHALLENGE_BODY = 8;
@@ -77,8 +72,8 @@ const credsEntry = entry<CredsPdu>({
   kinds: ["creds"],
   decode(from, body) {
     const count = readCount("CREDS", body, 4, 1);
-    if (count > CREDENTIALS_LIMIT)
-      throw malformed("CREDS", 12, `${count} words, the limit is ${CREDENTIALS_LIMIT}`);
+    if (count > MAX_CREDS)
+      throw malformed("CREDS", 12, `${count} words, the limit is ${MAX_CREDS}`);
     const credentials: Credential[] = [];
     for (let i = 0; i < count; i++)
       credentials.push({ type: body.u8(), version: body.u8(), flags: body.u16() });
@@ -88,8 +83,8 @@ const credsEntry = entry<CredsPdu>({
   size: (pdu) => 4 + 4 * pdu.credentials.length,
   encode(pdu, out) {
     const count = pdu.credentials.length;
-    if (count < 1 || count > CREDENTIALS_LIMIT)
-      throw unsendable("CREDS", `${count} words, 1 to ${CREDENTIALS_LIMIT} wanted`);
+    if (count < 1 || count > MAX_CREDS)
+      throw unsendable("CREDS", `${count} words, 1 to ${MAX_CREDS} wanted`);
     out.i32(count);
     for (const { type, version, flags } of pdu.credentials) out.u8(type).u8(version).u16(flags);
   },
@@ -102,14 +97,14 @@ const attrEntry = entry<AttrPdu>({
   kinds: ["attr"],
   decode(from, body) {
     const attribute = body.i32();
-    if (body.remaining >= ATTRIBUTE_LIMIT)
-      throw malformed("ATTR", 16, `value of ${body.remaining} bytes, ${ATTRIBUTE_LIMIT} or more`);
+    if (body.remaining >= MAX_ATTR_BYTES)
+      throw malformed("ATTR", 16, `value of ${body.remaining} bytes, ${MAX_ATTR_BYTES} or more`);
     return { kind: "attr", from, attribute, value: body.slice(body.remaining) };
   },
   size: (pdu) => 4 + pdu.value.length,
   encode(pdu, out) {
-    if (pdu.value.length >= ATTRIBUTE_LIMIT)
-      throw unsendable("ATTR", `value of ${pdu.value.length} bytes, ${ATTRIBUTE_LIMIT} or more`);
+    if (pdu.value.length >= MAX_ATTR_BYTES)
+      throw unsendable("ATTR", `value of ${pdu.value.length} bytes, ${MAX_ATTR_BYTES} or more`);
     out.i32(pdu.attribute).put(pdu.value);
   },
 });

@@ -5,8 +5,6 @@ import { PcpError, PM_ERR } from "../base/mod.ts";
 
 /** Bytes of a header: length, type, from. */
 export const HEADER_BYTES = 12;
-/** Ceiling of pmcd, and of pmproxy's old mode, for PDUs from clients (spec pdu.md 1.3). */
-export const CLIENT_PDU_CEILING = 65536;
 /** Largest length for readers without a ceiling of their own (spec pdu.md 1.3). */
 export const NO_CEILING = 0x7fffffff - 1024;
 /** What every encoder here pads with. */

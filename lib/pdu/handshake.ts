@@ -14,7 +14,7 @@ import { decodePdu, encodePdu } from "./codec.ts";
 import { errnoError, type Target } from "./endpoint.ts";
 import { errorCode, type Link } from "./link.ts";
 import { chooseMechanism, startSasl } from "./sasl.ts";
-import { ATTRIBUTE, CREDS_VERSION_WORD, FEATURE, FROM_ANON, PDU_VERSION } from "./types.ts";
+import { CREDS_VERSION_WORD, FEATURE, FROM_ANON, PDU_VERSION } from "./types.ts";
 
 // ---------------------------------------------------------------- what is wanted
 
@@ -260,7 +260,7 @@ async function awaitAck(link: Link, limit: number): Promise<void> {
 async function awaitSasl(link: Link, limit: number): Promise<Uint8Array> {
   const pdu = decodePdu(await link.exchange(undefined, anyPdu, limit));
   if (pdu.kind === "error" && pdu.code < 0) throw new PcpError(pdu.code);
-  if (pdu.kind !== "attr" || pdu.attribute !== ATTRIBUTE.NONE) throw unexpected("a SASL message");
+  if (pdu.kind !== "attr" || pdu.attribute !== PCP_ATTR.NONE) throw unexpected("a SASL message");
   if (pdu.value.length >= MAX_SASL_BYTES)
     throw new PcpError(PM_ERR.IPC, `SASL message of ${pdu.value.length} bytes`);
   return pdu.value;
@@ -273,7 +273,7 @@ function postAttribute(link: Link, attribute: number, value: Uint8Array): void {
 function postSasl(link: Link, value: Uint8Array): void {
   if (value.length >= MAX_SASL_BYTES)
     throw errnoError("EINVAL", `SASL message of ${value.length} bytes`);
-  postAttribute(link, ATTRIBUTE.NONE, value);
+  postAttribute(link, PCP_ATTR.NONE, value);
 }
 
 async function authenticate(link: Link, wish: SaslWish | undefined, limit: number): Promise<void> {
@@ -331,7 +331,7 @@ export async function shakeHands(link: Link, options: HandshakeOptions): Promise
   if (agreement.acknowledged) await awaitAck(link, limit);
   if (secure !== undefined) await link.startTls(secure, limit);
   if (agreement.sasl) await authenticate(link, wishes.sasl, limit);
-  if (agreement.container) postAttribute(link, ATTRIBUTE.CONTAINER, utf8(wishes.container ?? ""));
+  if (agreement.container) postAttribute(link, PCP_ATTR.CONTAINER, utf8(wishes.container ?? ""));
   link.open();
   return { features, agreement };
 }

@@ -33,7 +33,6 @@ export type {
   TextSubject,
 } from "./requests.ts";
 export {
-  CLIENT_PDU_CEILING,
   createFramer,
   type Framer,
   type FramerPhase,
@@ -43,11 +42,9 @@ export {
   readHeader,
 } from "./frame.ts";
 export {
-  ATTRIBUTE,
   CREDS_VERSION_WORD,
   FEATURE,
   FROM_ANON,
-  LABEL_TYPE,
   PDU_TYPE,
   PDU_VERSION,
   STATE_CHANGE,

@@ -10,6 +10,7 @@ import {
   PM_ID_NULL,
   PM_IN_NULL,
   PM_INDOM_NULL,
+  PM_LABEL,
   PM_SEM,
   PM_TYPE,
   type Pmid,
@@ -31,7 +32,6 @@ import {
   FEATURE,
   FROM_ANON,
   type InstanceEntry,
-  LABEL_TYPE,
   type LabelSetEntry,
   type Pdu,
   PDU_TYPE,
@@ -119,7 +119,7 @@ export interface PmcdConnection {
     level: "oneline" | "help",
     direct?: boolean,
   ): Promise<string>;
-  /** Label sets of one LABEL_TYPE level; PM_ERR_NOLABELS without a request when not offered. */
+  /** Label sets of one PM_LABEL level; PM_ERR_NOLABELS without a request when not offered. */
   labels(type: number, ident: number): Promise<readonly LabelSetEntry[]>;
   /** Orderly close; outstanding requests fail with PM_ERR_IPC. */
   close(): Promise<void>;
@@ -422,7 +422,7 @@ export function requestsOver(
       };
       const send = (all: Uint8Array): Promise<Uint8Array> => exchange(all, judge);
       const pdu = decodePdu(
-        await (type === LABEL_TYPE.INSTANCES ? withProfile(bytes, send) : send(bytes)),
+        await (type === PM_LABEL.INSTANCES ? withProfile(bytes, send) : send(bytes)),
       );
       if (pdu.kind === "error") throw new PcpError(pdu.code);
       if (pdu.kind !== "label" || pdu.type !== type || pdu.ident !== ident >>> 0)

@@ -1,8 +1,8 @@
 // The shapes of every PDU as data, one per kind, and the numbers of the protocol: types, feature
-// flags, attribute codes, state-change bits (spec pdu.md 2, 3, 10.4). No behaviour.
+// flags, state-change bits (spec pdu.md 2, 3, 10.4). No behaviour.
 // Names and texts are JavaScript strings; bytes that are not UTF-8 become U+FFFD in them.
 import type { PmErrCode } from "../base/mod.ts";
-import type { Desc, Indom, InstanceId, Pmid, ResultView } from "../pcp/mod.ts";
+import type { Desc, Indom, InstanceId, LabelSet, Pmid, ResultView } from "../pcp/mod.ts";
 
 /** PDU type numbers (spec pdu.md 2). */
 export const PDU_TYPE = {
@@ -47,16 +47,6 @@ export const FEATURE = {
   LABELS: 0x0200,
   HIGHRES: 0x0400,
   DESCS: 0x0800,
-} as const;
-
-/** Attribute codes of ATTR that travel on the wire; NONE carries SASL payloads (spec pdu.md 3.13). */
-export const ATTRIBUTE = {
-  NONE: 0,
-  USERNAME: 5,
-  USERID: 11,
-  GROUPID: 12,
-  PROCESSID: 14,
-  CONTAINER: 15,
 } as const;
 
 /** Bits of a positive ERROR code before a fetch result (spec pdu.md 10.4). */
@@ -114,7 +104,7 @@ export interface CredsPdu extends From {
   readonly credentials: readonly Credential[];
 }
 
-/** ATTR or SASL payload; `value` shares memory with the PDU and may end in one NUL (spec pdu.md 3.13). */
+/** ATTR, `attribute` of PCP_ATTR, or SASL payload, NONE; `value` shares memory with the PDU and may end in one NUL (spec pdu.md 3.13). */
 export interface AttrPdu extends From {
   readonly kind: "attr";
   readonly attribute: number;
@@ -266,43 +256,17 @@ export interface PmnsTraversePdu extends From {
   readonly name: string;
 }
 
-/** Levels of LABEL_REQ and LABEL; exactly one bit (spec pdu.md 3.12). */
-export const LABEL_TYPE = {
-  CONTEXT: 1,
-  DOMAIN: 2,
-  INDOM: 4,
-  CLUSTER: 8,
-  ITEM: 16,
-  INSTANCES: 32,
-} as const;
-
-/** LABEL_REQ: `ident` is what the level of `type` is told by (spec pdu.md 3.12). */
+/** LABEL_REQ: `type` is one level of PM_LABEL, `ident` what it is told by (spec pdu.md 3.12). */
 export interface LabelReqPdu extends From {
   readonly kind: "label-req";
   readonly ident: number;
   readonly type: number;
 }
 
-/** Where one label lies in its set's JSON text, in bytes (spec pdu.md 3.12). */
-export interface LabelIndex {
-  /** The name without its quotes. */
-  readonly nameOffset: number;
-  readonly nameLength: number;
-  /** One LABEL_TYPE bit, 0x40 compound, 0x80 optional. */
-  readonly flags: number;
-  /** The value, with the quotes of a string. */
-  readonly valueOffset: number;
-  readonly valueLength: number;
-}
-
 /** One label set of a LABEL; `json` shares memory with the PDU (spec pdu.md 3.12). */
-export interface LabelSetEntry {
-  /** -1, or the instance for LABEL_TYPE.INSTANCES. */
-  readonly instance: InstanceId;
+export interface LabelSetEntry extends LabelSet {
   /** 0, or an error code below 0 in place of labels. */
   readonly error: PmErrCode;
-  readonly labels: readonly LabelIndex[];
-  readonly json: Uint8Array;
 }
 
 /** LABEL (spec pdu.md 3.12). */

@@ -63,6 +63,19 @@ describe("Reader", () => {
   });
 });
 
+test("a Reader's text is that of its bytes", () => {
+  fc.assert(
+    fc.property(fc.uint8Array(), fc.oneof(fc.string(), fc.constant("\ufeff")), (raw, given) => {
+      const bytes = new Uint8Array([1, ...raw, ...utf8(given), 2]).subarray(1, -1);
+      const reader = new Reader(bytes);
+      expect(reader.text(raw.length)).toBe(utf8Text(raw));
+      expect(reader.text(reader.remaining)).toBe(given.toWellFormed());
+      expect(() => reader.text(1)).toThrow(BoundsError);
+    }),
+    { seed: 3, numRuns: 300 },
+  );
+});
+
 describe("Writer", () => {
   test("grows to its limit and no further", () => {
     const writer = new Writer(2, 8);
@@ -82,4 +95,5 @@ describe("Writer", () => {
 test("text and UTF-8", () => {
   expect([...utf8("é")]).toEqual([0xc3, 0xa9]);
   expect(utf8Text(Uint8Array.of(0xc3, 0xa9, 0xff))).toBe("é\ufffd");
+  expect(utf8Text(utf8("\ufeffa"))).toBe("\ufeffa");
 });

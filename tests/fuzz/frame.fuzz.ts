@@ -1,8 +1,8 @@
 // Fuzzes the framer with streams of recordings, some of them changed, in chunks of any size.
 // The promise: the PDUs do not depend on the chunking, errors are PcpErrors, and bytes are neither
 // lost nor made up.
-import { PcpError } from "../../lib/base/mod.ts";
-import { CLIENT_PDU_CEILING, createFramer } from "../../lib/pdu/mod.ts";
+import { PDU_CEILING, PcpError } from "../../lib/base/mod.ts";
+import { createFramer } from "../../lib/pdu/mod.ts";
 import { hex, VECTORS } from "../helpers/vector.ts";
 import { FuzzFinding, type Fuzzer, mutate, type Random, seeded } from "./random.ts";
 
@@ -10,7 +10,7 @@ const INPUTS = VECTORS.map((vector) => vector.bytes);
 
 /** PDUs and the error code or the rest of a stream, as text. */
 function outcome(stream: Uint8Array, nextSize: () => number): string {
-  const framer = createFramer(CLIENT_PDU_CEILING);
+  const framer = createFramer(PDU_CEILING);
   const found: string[] = [];
   let used = 0;
   try {

@@ -2,7 +2,7 @@
 // metrics, and misbehaves on demand, for tests of what clients and relays do with a bad server.
 // No TLS, no authentication. Every connection is served on its own, requests in order.
 import { createServer, type Server, type Socket } from "node:net";
-import { PM_ERR, PcpError } from "../../lib/base/mod.ts";
+import { PDU_CEILING, PM_ERR, PcpError } from "../../lib/base/mod.ts";
 import {
   asInstance,
   type Desc,
@@ -17,7 +17,6 @@ import {
   type ValueSetInit,
 } from "../../lib/pcp/mod.ts";
 import {
-  CLIENT_PDU_CEILING,
   createFramer,
   decodePdu,
   encodePdu,
@@ -260,7 +259,7 @@ function serve(
   received: (Pdu | PcpError)[],
 ): void {
   const { fault } = behaviour;
-  const framer = createFramer(CLIENT_PDU_CEILING);
+  const framer = createFramer(PDU_CEILING);
   const profiles = new Set<number>();
   const speechless =
     fault !== undefined && ["refuse", "mute", "greet", "hang-up"].includes(fault.kind);

@@ -41,13 +41,15 @@ describe("parseLabels", () => {
         continue;
       }
       if ("code" in set) throw new Error(`${row.text}: ${set.message}`);
-      const index = set.records.map(({ name, nameLength, flags, value, valueLength }) => [
-        name,
-        nameLength,
-        flags,
-        value,
-        valueLength,
-      ]);
+      const index = set.records.map(
+        ({ nameOffset, nameLength, flags, valueOffset, valueLength }) => [
+          nameOffset,
+          nameLength,
+          flags,
+          valueOffset,
+          valueLength,
+        ],
+      );
       expect([row.text, text(set.json), index]).toEqual([row.text, row.json, row.index]);
       const ident = indomBuild(29, 0);
       expect(labelSetsText(ident, row.flags & 63, [set])).toBe(row.printed);
@@ -78,6 +80,9 @@ describe("parseLabels", () => {
     expect(() => parseLabels(long(65535), 1)).toThrow("65535 bytes");
     expect(parseLabels(`{"${"n".repeat(254)}":1}`, 1).records[0]?.nameLength).toBe(254);
     expect(() => parseLabels(`{"${"n".repeat(255)}":1}`, 1)).toThrow("name of 255 bytes");
+    // Long texts are told by their length, not by what a pattern makes of them.
+    expect(() => parseLabels(long(1024 * 1024), 1)).toThrow("1048576 bytes, fewer");
+    expect(() => parseLabels(long(1024 * 1024 + 1), 1)).toThrow("bytes of text");
   });
 });
 
@@ -91,7 +96,7 @@ describe("labelsOf", () => {
   });
   test("refuses records outside the text", () => {
     const set = parseLabels('{"a":1}', 1);
-    const record = { name: 2, nameLength: 1, flags: 1, value: 5, valueLength: 3 };
+    const record = { nameOffset: 2, nameLength: 1, flags: 1, valueOffset: 5, valueLength: 3 };
     expect(() => labelsOf({ ...set, records: [record] })).toThrow("outside its JSON text");
   });
   test("gives back what was parsed", () => {
@@ -118,11 +123,11 @@ describe("labelsOf", () => {
         ).toEqual(plain);
         const names = labels.map((label) => label.name);
         expect(names).toEqual([...names].sort());
-        set.records.forEach((record, index) => {
-          const at = text(set.json.subarray(record.name, record.name + record.nameLength));
-          expect(names[index]?.split(".").at(-1)).toBe(at);
-          const held = text(set.json.subarray(record.value, record.value + record.valueLength));
-          expect(held).toBe(labels[index]?.value ?? "");
+        const part = (from: number, size: number): string =>
+          text(set.json.subarray(from, from + size));
+        set.records.forEach(({ nameOffset, nameLength, valueOffset, valueLength }, index) => {
+          expect(names[index]?.split(".").at(-1)).toBe(part(nameOffset, nameLength));
+          expect(labels[index]?.value).toBe(part(valueOffset, valueLength));
         });
       }),
       { seed: 8, numRuns: 200 },

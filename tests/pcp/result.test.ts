@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
+import { PM_ERR } from "../../lib/base/mod.ts";
 import {
   asPmid,
   checkEvents,
@@ -71,6 +72,23 @@ describe("recorded results", () => {
     expect(sets.next()).toBe(false);
     expect(result.find(pmidBuild(29, 0, 28))?.valfmt).toBe(PM_VAL.DPTR);
     expect(result.find(PM_ID_NULL)).toBeUndefined();
+  });
+
+  test("the padding of the last event parameter may lie after its block", () => {
+    const block = (size: number): Uint8Array => {
+      const words = [0x09000000 + size, 1, 1795294314, 5, PM_EVENT.POINT, 1, 7, 0x06000009];
+      const bytes = Buffer.alloc(40);
+      words.forEach((word, index) => bytes.writeUInt32BE(word, 4 * index));
+      bytes.write("hello", 32);
+      return new Uint8Array(bytes);
+    };
+    for (const size of [37, 40]) {
+      const events = eventsOf(block(size), 0);
+      expect([events.next(), events.nextParameter()]).toEqual([true, true]);
+      expect(stringOf(events.data())).toBe("hello");
+      expect(events.next()).toBe(false);
+    }
+    expect(outcome(() => eventsOf(block(36), 0))).toMatchObject({ code: PM_ERR.IPC });
   });
 
   test("a metric's error is its number of values", () => {

@@ -7,12 +7,13 @@ import {
   asPmid,
   PM_ID_NULL,
   PM_INDOM_NULL,
+  PM_LABEL,
   PM_TYPE,
   type Pmid,
 } from "../../lib/pcp/mod.ts";
 import { createReconnectPolicy } from "../../lib/pdu/endpoint.ts";
 import type { PmcdConnection } from "../../lib/pdu/requests.ts";
-import { LABEL_TYPE, STATE_CHANGE } from "../../lib/pdu/types.ts";
+import { STATE_CHANGE } from "../../lib/pdu/types.ts";
 import { type PcpTree, type Pmcd, runIn, startPmcd, startRealPmproxy } from "../helpers/pcp.ts";
 import { pcp6, sharedPmcd6 } from "../helpers/pcp6.ts";
 import { pcp7, sharedPmcd7 } from "../helpers/pcp7.ts";
@@ -177,20 +178,20 @@ for (const { peer, tree, shared } of releases) {
     const pmcd = await connected(specOf(server));
     const bin = asPmid(0x07400006);
     const { indom } = await pmcd.desc(bin);
-    const [context] = await pmcd.labels(LABEL_TYPE.CONTEXT, 0xffffffff);
+    const [context] = await pmcd.labels(PM_LABEL.CONTEXT, 0xffffffff);
     const json = JSON.parse(utf8Text(context?.json ?? new Uint8Array(0))) as object;
     expect(Object.keys(json)).toContain("hostname");
-    const [domain] = await pmcd.labels(LABEL_TYPE.DOMAIN, 29);
+    const [domain] = await pmcd.labels(PM_LABEL.DOMAIN, 29);
     expect(utf8Text(domain?.json ?? new Uint8Array(0))).toContain('"agent":"sample"');
     for (const [level, ident] of [
-      [LABEL_TYPE.INDOM, indom],
-      [LABEL_TYPE.CLUSTER, bin],
-      [LABEL_TYPE.ITEM, bin],
-      [LABEL_TYPE.INSTANCES, indom],
+      [PM_LABEL.INDOM, indom],
+      [PM_LABEL.CLUSTER, bin],
+      [PM_LABEL.ITEM, bin],
+      [PM_LABEL.INSTANCES, indom],
     ] as const)
       expect(await codeOf(pmcd.labels(level, ident))).toBe("none");
     const local = await connected(`unix:${server.socket}`);
-    const [own] = await local.labels(LABEL_TYPE.CONTEXT, 0xffffffff);
+    const [own] = await local.labels(PM_LABEL.CONTEXT, 0xffffffff);
     expect(utf8Text(own?.json ?? new Uint8Array(0))).toContain('"userid":');
   });
 

@@ -8,6 +8,7 @@ import {
   asPmid,
   PM_ID_NULL,
   PM_INDOM_NULL,
+  PM_LABEL,
   PM_TYPE,
   type ResultInit,
 } from "../../lib/pcp/mod.ts";
@@ -15,7 +16,7 @@ import { decodePdu } from "../../lib/pdu/codec.ts";
 import { encodeResult } from "../../lib/pdu/codec-result.ts";
 import type { ConnectOptions } from "../../lib/pdu/connection.ts";
 import type { PmcdConnection } from "../../lib/pdu/requests.ts";
-import { FEATURE, LABEL_TYPE, type Pdu, PDU_TYPE } from "../../lib/pdu/types.ts";
+import { FEATURE, type Pdu, PDU_TYPE } from "../../lib/pdu/types.ts";
 import {
   bytesOf,
   challenge,
@@ -439,7 +440,7 @@ describe("metadata", () => {
 
   test("what needs no request", async () => {
     const pmcd = await session(() => undefined, { features: PLAIN_FEATURES & ~FEATURE.LABELS });
-    expect(await codeOf(pmcd.labels(LABEL_TYPE.CONTEXT, 0xffffffff))).toBe(PM_ERR.NOLABELS);
+    expect(await codeOf(pmcd.labels(PM_LABEL.CONTEXT, 0xffffffff))).toBe(PM_ERR.NOLABELS);
     expect(await codeOf(pmcd.instances(PM_INDOM_NULL))).toBe(PM_ERR.INDOM);
     expect(await codeOf(pmcd.instanceName(PM_INDOM_NULL, asInstance(1)))).toBe(PM_ERR.INDOM);
     expect(await codeOf(pmcd.instanceName(asIndom(1), asInstance(-1)))).toBe(PM_ERR.INST);
@@ -482,10 +483,10 @@ describe("metadata", () => {
         if (pdu.kind === "label-req") talk.send(label(pdu.type, 29));
       }
     });
-    expect(await pmcd.labels(LABEL_TYPE.DOMAIN, 29)).toEqual([]);
-    expect(await codeOf(pmcd.labels(LABEL_TYPE.DOMAIN, 30))).toBe(PM_ERR.IPC);
-    await pmcd.labels(LABEL_TYPE.INSTANCES, 29);
-    await pmcd.labels(LABEL_TYPE.INSTANCES, 29);
+    expect(await pmcd.labels(PM_LABEL.DOMAIN, 29)).toEqual([]);
+    expect(await codeOf(pmcd.labels(PM_LABEL.DOMAIN, 30))).toBe(PM_ERR.IPC);
+    await pmcd.labels(PM_LABEL.INSTANCES, 29);
+    await pmcd.labels(PM_LABEL.INSTANCES, 29);
     expect(kinds.slice(2)).toEqual(["profile", "label-req", "label-req"]);
   });
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PM_ERR, utf8Text } from "../../lib/base/mod.ts";
 import { readTlsConf, type TlsSettings } from "../../lib/pdu/handshake.ts";
 import type { PmcdConnection } from "../../lib/pdu/requests.ts";
-import { LABEL_TYPE } from "../../lib/pdu/types.ts";
+import { PM_LABEL } from "../../lib/pcp/mod.ts";
 import { type PcpTree, type Pmcd, startPmcd, startRealPmproxy } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
@@ -140,7 +140,7 @@ for (const { peer, sasl, tree } of releases) {
     for (const method of ["", "&method=plain", "&method=scram-sha-256", "&method=login"]) {
       const pmcd = await connected(`${at}&pass=${password}${method}`);
       await use(pmcd);
-      const [context] = await pmcd.labels(LABEL_TYPE.CONTEXT, 0xffffffff);
+      const [context] = await pmcd.labels(PM_LABEL.CONTEXT, 0xffffffff);
       // That pmcd knows who it is shows in the labels of the context.
       if (peer === "pcp7") expect(utf8Text(context?.json ?? new Uint8Array(0))).toContain("userid");
       await pmcd.close();

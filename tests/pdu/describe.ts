@@ -265,14 +265,14 @@ function describeBody(pdu: Pdu): JsonObject {
         ident_raw: hexWord(pdu.ident),
         labeltype: pdu.type,
         nsets: pdu.sets.length,
-        sets: pdu.sets.map(({ instance, error, labels, json }) => ({
+        sets: pdu.sets.map(({ instance, error, records, json }) => ({
           inst: instance,
-          nlabels: error < 0 ? error : labels.length,
+          nlabels: error < 0 ? error : records.length,
           // Recordings lie at the start of their buffers.
           json_offset: json.byteOffset,
           json_len: json.length,
           json: latin(json),
-          labels: labels.map((label) => ({
+          labels: records.map((label) => ({
             name_off: label.nameOffset,
             flags: hexWord(label.flags, 2),
             value_off: label.valueOffset,

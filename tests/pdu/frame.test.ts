@@ -2,8 +2,8 @@
 // format says, and neither memory nor time follows a length that a peer only claims.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { PM_ERR, PcpError } from "../../lib/base/mod.ts";
-import { CLIENT_PDU_CEILING, createFramer, NO_CEILING, readHeader } from "../../lib/pdu/mod.ts";
+import { PDU_CEILING, PM_ERR, PcpError } from "../../lib/base/mod.ts";
+import { createFramer, NO_CEILING, readHeader } from "../../lib/pdu/mod.ts";
 import { hex, unhex, VECTORS } from "../helpers/vector.ts";
 
 const codeOf = (run: () => unknown): number => {
@@ -48,12 +48,12 @@ describe("headers", () => {
   ];
   for (const [name, text, code] of BAD) {
     test(`${name} is ${code}`, () => {
-      expect(codeOf(() => readHeader(unhex(text), 0, CLIENT_PDU_CEILING))).toBe(code);
+      expect(codeOf(() => readHeader(unhex(text), 0, PDU_CEILING))).toBe(code);
     });
   }
 
   test("a length equal to the ceiling is accepted", () => {
-    expect(readHeader(unhex("000100000000700400000000"), 0, CLIENT_PDU_CEILING).length).toBe(65536);
+    expect(readHeader(unhex("000100000000700400000000"), 0, PDU_CEILING).length).toBe(65536);
   });
 });
 
@@ -95,7 +95,7 @@ describe("the framer", () => {
   });
 
   test("keeps failing after a bad header", () => {
-    const framer = createFramer(CLIENT_PDU_CEILING);
+    const framer = createFramer(PDU_CEILING);
     framer.feed(join([pduOf(16), unhex("000100010000700400000000"), pduOf(16)]));
     expect(framer.next()?.length).toBe(16);
     expect(codeOf(() => framer.next())).toBe(PM_ERR.TOOBIG);

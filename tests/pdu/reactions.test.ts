@@ -1,8 +1,8 @@
 // Goal: where a real pmcd or PMDA called a PDU malformed because of its form, decoding says PM_ERR_IPC
 // (or the framer does, for headers); where either release took it, decoding takes it.
 import { describe, expect, test } from "bun:test";
-import { PM_ERR, PcpError } from "../../lib/base/mod.ts";
-import { CLIENT_PDU_CEILING, createFramer } from "../../lib/pdu/mod.ts";
+import { PDU_CEILING, PM_ERR, PcpError } from "../../lib/base/mod.ts";
+import { createFramer } from "../../lib/pdu/mod.ts";
 import { decodeOutcome, decodeWhole, encodeAgain, REACTIONS, unhex } from "../helpers/vector.ts";
 
 const IPC_REPLY = "000000100000700000000000ffffcfb2";
@@ -38,7 +38,7 @@ describe("requests that real programs were sent", () => {
     );
     test(`${number} ${reaction.case}`, () => {
       if (reaction.case.startsWith("header length") || reaction.case.startsWith("type with")) {
-        const framer = createFramer(CLIENT_PDU_CEILING);
+        const framer = createFramer(PDU_CEILING);
         framer.feed(request);
         expect(() => framer.next()).toThrow(PcpError);
         return;

@@ -75,7 +75,7 @@ const labelSet = fc
   )
   .map(([id, code, json, raw]) => {
     const limit = json.length;
-    const labels = raw
+    const records = raw
       .map(([nameOffset, nameLength, flags, valueOffset, valueLength]) => ({
         nameOffset: nameOffset % (limit + 1),
         nameLength,
@@ -85,7 +85,7 @@ const labelSet = fc
       }))
       .filter((label) => label.nameOffset + label.nameLength <= limit)
       .filter((label) => label.valueOffset + label.valueLength <= limit);
-    return { instance: id, error: labels.length === 0 ? code : 0, labels, json };
+    return { instance: id, error: records.length === 0 ? code : 0, records, json };
   });
 
 /** Every kind but results, which hold a view in place of plain data. */
@@ -276,7 +276,7 @@ describe("the table", () => {
 describe("what a layout cannot carry is refused", () => {
   const anything = { from: 0 } as const;
   const label = { nameOffset: 0, nameLength: 0, flags: 0, valueOffset: 0, valueLength: 0 };
-  const set = { instance: asInstance(-1), error: 0, labels: [label], json: new Uint8Array(2) };
+  const set = { instance: asInstance(-1), error: 0, records: [label], json: new Uint8Array(2) };
   const BAD: Readonly<Record<string, Pdu>> = {
     "CREDS without words": { ...anything, kind: "creds", credentials: [] },
     "ATTR of 4096 bytes": {
@@ -296,7 +296,7 @@ describe("what a layout cannot carry is refused", () => {
       kind: "label",
       ident: 0,
       type: 1,
-      sets: [{ ...set, labels: Array.from({ length: 255 }, () => label) }],
+      sets: [{ ...set, records: Array.from({ length: 255 }, () => label) }],
     },
     "JSON of 65535 bytes": {
       ...anything,
