@@ -7,7 +7,7 @@ import type { Server } from "./server.ts";
 import type { NativeWire } from "./wire.ts";
 
 /** How long the last bytes of a destroyed stream may take to go out. */
-const LINGER_MS = 5_000;
+const LINGER_MS = 2_000;
 
 type Done = (error?: Error | null) => void;
 

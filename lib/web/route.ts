@@ -24,7 +24,19 @@ export interface WebReply {
 export interface ServerView {
   /** Sockets are bound and no stop is under way. */
   ready(): boolean;
-  /** JSON values only. */
+  /**
+   * JSON values only; more members may come, none goes or changes its meaning:
+   * - `name`: "pmproxy"; `pid`; `uptimeSeconds`; `ready` as above
+   * - `ports`: TCP ports that are open, as the system numbers them
+   * - `listeners`: the port table, each `ok`, `port` (as asked for; none for a unix socket), `family`
+   *   (inet, ipv6, unix), `address`
+   * - `connections`: `open` now, and their `limit`
+   * - `pcp`: `enabled`; `sessions` relayed now, RESP ones included, and of these `inThread`;
+   *   `lastFailure` (once there was one): `target` host:port, `reason`, `at` (RFC 3339)
+   * - `http`, `tls`: `enabled`; `resp`: `enabled`, `server` host:port
+   * - `counters`: the numbers of /-/metrics by their short names; `counters.connections` by protocol
+   * - `memory.residentBytes`
+   */
   status(): unknown;
   /** OpenMetrics text. */
   metrics(): string;
@@ -45,7 +57,11 @@ const json = (status: number, value: unknown): WebReply => ({
   body: `${JSON.stringify(value)}\r\n`,
 });
 
-/** The server's own endpoints; none of them asks a pmcd or a key server. */
+/**
+ * The server's own endpoints; none of them asks a pmcd or a key server. `/-/healthy`: the process
+ * serves. `/-/ready`: 503 from the moment it is told to stop. `/-/status`: JSON, see ServerView.
+ * `/-/metrics`: the server's own counters.
+ */
 const ROUTES: readonly Route[] = [
   { path: "/-/healthy", methods: READ, reply: () => text(200, "OK\n") },
   {

@@ -17,7 +17,7 @@ import {
   stopAll,
   WELCOME,
 } from "./support.ts";
-import type { ChildServer, Numbers, RawClient } from "./support.ts";
+import type { ChildServer, Numbers } from "./support.ts";
 
 afterAll(stopAll);
 
@@ -223,52 +223,3 @@ describe("floods", () => {
     expect(lines.slice(20)).toEqual(["980 more lines about clients were left out", "again"]);
   });
 });
-
-/** One round of the leak test: connections opened and used, half of them killed. */
-async function round(port: number, pmcd: number, count: number): Promise<void> {
-  const line = `${GREETING}127.0.0.1 ${pmcd}\n`;
-  const clients: RawClient[] = [];
-  for (let at = 0; at < count; at += 100) {
-    const some = await Promise.all(
-      Array.from({ length: Math.min(100, count - at) }, () => rawClient(port, line)),
-    );
-    for (const client of some) await client.got(GREETED.length);
-    clients.push(...some);
-  }
-  for (const [index, client] of clients.entries()) {
-    if (index % 2 === 0) client.socket.resetAndDestroy();
-    else client.socket.destroy();
-  }
-}
-
-test("1,000 connections, half of them killed, again and again: nothing is left", async () => {
-  const rounds = Number(process.env["PCPBOX_LEAK_ROUNDS"] ?? 100);
-  const child = await childWith();
-  const pmcd = await standIn(greeted);
-  const start = child.descriptors();
-  const quiet = async (): Promise<void> => {
-    await waitUntil(async () => {
-      const { active, relays, dials } = await countersOf(child);
-      return active === 0 && relays === 0 && dials === 0;
-    }, 10_000);
-  };
-  for (let warm = 0; warm < 3; warm++) await round(child.port, pmcd.port, 1000);
-  await quiet();
-  await child.ask("gc");
-  const before = child.memory();
-  const warmed = child.descriptors();
-  for (let i = 0; i < rounds; i++) await round(child.port, pmcd.port, 1000);
-  await quiet();
-  await child.ask("gc");
-  const after = child.memory();
-  const figures = `${rounds} rounds: ${before >> 10} KiB before, ${after >> 10} KiB after`;
-  if (process.env["PCPBOX_LEAK_ROUNDS"] !== undefined) console.log(figures);
-  expect([figures, after - before < 12 << 20]).toEqual([figures, true]);
-  expect(child.descriptors()).toBe(warmed);
-  // The thread of long sessions and its wake-up are opened at the first one.
-  expect(warmed - start).toBeLessThan(12);
-  const counters = await countersOf(child);
-  expect(counters).toMatchObject({ active: 0, relays: 0, dials: 0, faults: 0 });
-  expect(counters["accepted"]).toBe((rounds + 3) * 1000);
-  await child.stop();
-}, 120_000);
