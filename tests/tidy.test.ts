@@ -112,10 +112,13 @@ test("no file leads back to itself", () => {
 
 test("every file is reached from the program, a test, or a make verb", () => {
   const seen = new Set<string>();
-  const starts = ["cmd/main.ts", "tests/setup/suite.ts", "tests/bench/run.ts", "tests/fuzz/run.ts"];
-  const queue = [...starts, ...tests.filter((path) => path.endsWith(".test.ts"))].filter((path) =>
-    existsSync(join(root, path)),
-  );
+  const starts = ["cmd/main.ts", "tests/setup/suite.ts", "tests/fuzz/run.ts"];
+  const benches = ["tests/bench/run.ts", "tests/bench/codec.ts"];
+  const queue = [
+    ...starts,
+    ...benches,
+    ...tests.filter((path) => path.endsWith(".test.ts")),
+  ].filter((path) => existsSync(join(root, path)));
   for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
     if (seen.has(path)) continue;
     seen.add(path);
