@@ -2,7 +2,7 @@
 // proxy.md 8), on the pid file of this configuration alone. `start` reads pmproxy.options and the
 // environment file; without them it starts with no options and says so.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -45,8 +45,28 @@ interface Service {
   readonly pidFile: string;
 }
 
+/** pmpost waits for its turn at the board; no longer than this. */
+const POST_MS = 5_000;
+
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
+
+/**
+ * A line on PCP's notice board, as the service script leaves: through pmpost, where that and the
+ * board exist. A board that cannot be written is no reason not to act; pmpost says so itself.
+ */
+function post(service: Service, event: "start" | "stop"): void {
+  const { conf, process: self } = service;
+  const pmpost = join(conf.get("PCP_BINADM_DIR") ?? "/usr/lib/pcp/bin", "pmpost");
+  const board = join(conf.get("PCP_LOG_DIR") ?? "/var/log/pcp", "NOTICES");
+  if (!existsSync(pmpost) || !existsSync(board)) return;
+  const { error } = spawnSync(pmpost, [`${event} pmproxy from ${self.execPath}`], {
+    env: self.environment,
+    stdio: ["ignore", "ignore", "inherit"],
+    timeout: POST_MS,
+  });
+  if (error !== undefined) complain(`pmproxy: ${pmpost}: ${error.message}\n`);
+}
 
 /** Ends the service if it runs; removes a pid file that is left over. True when none runs. */
 async function end(service: Service, state: ServiceState, quiet: boolean): Promise<boolean> {
@@ -56,6 +76,7 @@ async function end(service: Service, state: ServiceState, quiet: boolean): Promi
     if (!quiet) say("Waiting for pmproxy to terminate ...");
     gone = await stopProcess(state.pid, (text) => (quiet ? undefined : say(text)));
     if (!quiet) say("\n");
+    if (gone) post(service, "stop");
   }
   // Only what still names the process that has ended: another may have started meanwhile.
   if (gone && serviceState(service.pidFile, service.process.execPath).state === "dead") {
@@ -96,6 +117,7 @@ async function begin(service: Service, state: ServiceState): Promise<number> {
   );
   const { file, argv0, prefix } = selfAs(self.execPath, self.argv0, self.script, self.environment);
   say("Starting pmproxy ... ");
+  post(service, "start");
   const { promise, resolve } = Promise.withResolvers<number>();
   const child = spawn(file, [...prefix, ...self.args, ...parseOptionsFile(options ?? "")], {
     argv0,

@@ -4,6 +4,8 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
+  appendFileSync,
+  chmodSync,
   chownSync,
   existsSync,
   readFileSync,
@@ -165,6 +167,25 @@ test("start, status, reload, restart and stop with their files", async () => {
   expect((await stage.proxy(["status"])).status).toBe(1);
   expect((await stage.proxy(["stop"])).status).toBe(0);
   expect(existsSync(stage.path("run/pmproxy.pid"))).toBe(false);
+});
+
+test("start and stop are posted where there is a notice board", async () => {
+  const stage = await makeStage();
+  const told = (): string => (existsSync(stage.path("told")) ? stage.read("told") : "");
+  const pmpost = stage.write("etc/pmpost", `#!/bin/sh\necho "$@" >>${stage.path("told")}\n`);
+  chmodSync(pmpost, 0o755);
+  appendFileSync(stage.path("pcp.conf"), `PCP_BINADM_DIR=${stage.path("etc")}\n`);
+  stage.write("etc/pmproxy.options", `-A -p ${stage.port}\n`);
+  expect((await stage.proxy(["start"])).status).toBe(0);
+  expect(told()).toBe("");
+  stage.write("log/NOTICES", "");
+  expect((await stage.proxy(["restart"])).status).toBe(0);
+  expect((await stage.proxy(["stop"])).status).toBe(0);
+  const from = `pmproxy from ${process.execPath}\n`;
+  expect(told()).toBe(`stop ${from}start ${from}stop ${from}`);
+  // Nothing ended, nothing posted.
+  expect((await stage.proxy(["stop"])).status).toBe(0);
+  expect(told().split("\n")).toHaveLength(4);
 });
 
 test("start without an options file says so and starts", async () => {
