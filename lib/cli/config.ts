@@ -43,6 +43,12 @@ const PIECE_BYTES = 199;
 const SECTION_BYTES = 49;
 /** A larger configuration file is refused. */
 const FILE_BYTES_LIMIT = 1 << 20;
+/** Tables within tables of a TOML file; the dots in the longest option name are two. */
+const TABLE_DEPTH_LIMIT = 16;
+
+/** The bytes of a file without a byte order mark. */
+const unmarked = (bytes: Uint8Array): Uint8Array =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 
 const isBlank = (character: string | undefined): boolean =>
   character !== undefined && " \t\n\v\f\r".includes(character);
@@ -180,8 +186,7 @@ function entriesOf(text: string, file: string): ConfigEntry[] {
 
 /** Reads pmproxy.conf text (bytes of the file) in the dialect of spec proxy.md 7.1. */
 export function parseProxyConf(bytes: Uint8Array, file: string): ConfigText {
-  const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  const text = Buffer.from(marked ? bytes.subarray(3) : bytes).toString("latin1");
+  const text = Buffer.from(unmarked(bytes)).toString("latin1");
   const pass: PrePass = {
     file,
     out: ['[":"]'],
@@ -213,16 +218,16 @@ function tomlPlaces(text: string): Map<string, readonly [number, number]> {
   const places = new Map<string, readonly [number, number]>();
   const plain = (name: string): string => name.replaceAll(/["'\s]/g, "");
   let section = "";
-  for (const [index, line] of text.split("\n").entries()) {
-    const header = /^\s*\[\s*([^\]]+?)\s*\]/.exec(line);
-    if (header !== null) {
-      section = `${plain(header[1] ?? "")}.`;
+  for (const [index, whole] of text.split("\n").entries()) {
+    const line = whole.trimStart();
+    if (line.startsWith("[")) {
+      const end = line.indexOf("]");
+      if (end > 0) section = `${plain(line.slice(1, end))}.`;
       continue;
     }
-    const option = /^(\s*)([A-Za-z0-9_."'\s-]+?)\s*=/.exec(line);
-    if (option === null) continue;
-    const column = (option[1] ?? "").length + 1;
-    places.set(section + plain(option[2] ?? ""), [index + 1, column]);
+    const name = line.slice(0, Math.max(0, line.indexOf("=")));
+    if (!/^[A-Za-z0-9_."'\s-]+$/.test(name)) continue;
+    places.set(section + plain(name), [index + 1, whole.length - line.length + 1]);
   }
   return places;
 }
@@ -258,11 +263,20 @@ export function parseProxyToml(text: string, file: string): ConfigText {
     return { entries, problems: [{ severity: "error", file, line, column, message }] };
   }
   const places = tomlPlaces(text);
-  const walk = (section: string, prefix: string, table: Record<string, unknown>): void => {
+  const walk = (
+    section: string,
+    prefix: string,
+    table: Record<string, unknown>,
+    depth: number,
+  ): void => {
+    if (depth > TABLE_DEPTH_LIMIT) {
+      problems.push(wholeFile(file, `tables more than ${TABLE_DEPTH_LIMIT} deep in "${section}"`));
+      return;
+    }
     for (const [name, value] of Object.entries(table)) {
       const key = prefix + name;
       if (isTable(value)) {
-        walk(section, `${key}.`, value);
+        walk(section, `${key}.`, value, depth + 1);
         continue;
       }
       const [line, column] = places.get(`${section}.${key}`) ?? [0, 0];
@@ -276,7 +290,7 @@ export function parseProxyToml(text: string, file: string): ConfigText {
     }
   };
   for (const [section, table] of Object.entries(document)) {
-    if (isTable(table)) walk(section, "", table);
+    if (isTable(table)) walk(section, "", table, 1);
     else {
       const [line, column] = places.get(section) ?? [0, 0];
       const message = `"${section}" is in no section`;
@@ -340,10 +354,12 @@ export function readConfigFile(path: string): ConfigFile {
     const message = `larger than ${FILE_BYTES_LIMIT} bytes, not read`;
     return { path, state: "failed", entries: [], problems: [wholeFile(path, message)] };
   }
-  const text = path.endsWith(".toml")
-    ? parseProxyToml(utf8Text(bytes), path)
-    : parseProxyConf(bytes, path);
-  return { path, state: "read", ...text };
+  if (!path.endsWith(".toml")) return { path, state: "read", ...parseProxyConf(bytes, path) };
+  const plain = unmarked(bytes);
+  const text = utf8Text(plain);
+  if (Buffer.from(text).equals(plain))
+    return { path, state: "read", ...parseProxyToml(text, path) };
+  return { path, state: "failed", entries: [], problems: [wholeFile(path, "text is not UTF-8")] };
 }
 
 const wholeFile = (file: string, message: string): ConfigProblem => ({

@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   configPaths,
+  type ConfigText,
   environmentEntries,
   nearestName,
   overrideName,
@@ -15,6 +16,7 @@ import {
   problemText,
   readConfigFile,
 } from "../../lib/cli/config.ts";
+import { utf8 } from "../../lib/base/mod.ts";
 import dialect from "../fixtures/config/dialect.json";
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -135,6 +137,37 @@ describe("pcpbox.toml", () => {
       'f.toml:1:1: error: "top" is in no section',
       'f.toml:3:1: error: "b" must be a text, number, boolean or list of these',
     ]);
+  });
+});
+
+describe("text that nobody means well with", () => {
+  test("tables without end are a problem, not an overflow", () => {
+    const deep = parseProxyToml(`[a.${"b.".repeat(100_000)}c]\nx = 1\n`, "f.toml");
+    expect(deep.entries).toEqual([]);
+    expect(deep.problems.map(problemText)).toEqual([
+      'f.toml: error: tables more than 16 deep in "a"',
+    ]);
+  });
+  test("long blank lines take no time", () => {
+    const blanks = " ".repeat(200_000);
+    const { entries } = parseProxyToml(`${blanks}# x\n#[${blanks}\n[a]\nb = 1\n`, "f.toml");
+    expect(entries.map(({ key, line, column }) => [key, line, column])).toEqual([["b", 4, 1]]);
+  });
+  test("names of prototypes are names", () => {
+    const names = ["__proto__", "constructor", "hasOwnProperty"];
+    const keys = (text: ConfigText): string[][] =>
+      text.entries.map(({ section, key, value }) => [section, key, value]);
+    const expected = names.flatMap((section) => names.map((key) => [section, key, "1"]));
+    const text = names
+      .map((section) => `[${section}]\n${names.map((key) => `${key} = 1\n`).join("")}`)
+      .join("");
+    expect(keys(parseProxyConf(utf8(text), "f"))).toEqual(expected);
+    expect(keys(parseProxyToml(text, "f.toml"))).toEqual(expected);
+    expect(Object.prototype).not.toHaveProperty("1");
+  });
+  test("a byte order mark is dropped in front and kept elsewhere", () => {
+    const { entries, problems } = parseProxyConf(utf8("\ufeff[a]\nb = \ufeffc\n"), "f");
+    expect([entries[0]?.section, entries[0]?.value, problems]).toEqual(["a", "\ufeffc", []]);
   });
 });
 
