@@ -147,6 +147,14 @@ describe("refused after the greeting", () => {
   });
 });
 
+test("with -d nothing but PCP is served", async () => {
+  const before = deprecated.counters()["unknown"] ?? 0;
+  for (const bytes of ["GET / HTTP/1.1\r\n\r\n", "*1\r\n$4\r\nPING\r\n", "\x16\x03\x01"]) {
+    expect(await (await rawClient(deprecated.port, bytes)).end()).toBe("");
+  }
+  expect(deprecated.counters()["unknown"]).toBe(before + 3);
+});
+
 describe("no server", () => {
   const hosts: readonly (readonly [string, () => string])[] = [
     ["refuses", () => `127.0.0.1 ${closedPort}`],

@@ -2,6 +2,12 @@
 // whatever its clients do, and can be told so twice; an exception in our own code costs one connection.
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
+import { duplexPair } from "node:stream";
+import { createComplaints } from "../../lib/server/complaints.ts";
+import { createCounters } from "../../lib/server/counters.ts";
+import { createDeadlines } from "../../lib/server/deadlines.ts";
+import { createHttpService } from "../../lib/server/http.ts";
+import type { Server } from "../../lib/server/server.ts";
 import { acceptHandlers, dial } from "../../lib/server/wire.ts";
 import type { NativeWire } from "../../lib/server/wire.ts";
 import { isListening, waitUntil } from "../helpers/ports.ts";
@@ -10,6 +16,7 @@ import {
   GREETING,
   rawClient,
   serverWith,
+  settingsWith,
   silentPort,
   standIn,
   stopAll,
@@ -208,6 +215,42 @@ describe("an exception in our own code", () => {
     expect(faults.map(String)).toEqual(which.map((name) => `Error: ${name}`));
     expect(closed).toEqual(["data", "end"]);
     listener.stop(true);
+  });
+
+  test("in the answer to an HTTP request: 500, and the connection goes on", async () => {
+    const told: string[] = [];
+    const counters = createCounters();
+    const stub: Partial<Server> = {
+      settings: settingsWith(),
+      counters,
+      deadlines: createDeadlines((error) => told.push(String(error))),
+      complaints: createComplaints({
+        info: (text) => told.push(text),
+        write: (_level, text) => told.push(text),
+      }),
+      draining: false,
+    };
+    const view = {
+      ready: () => true,
+      metrics: () => "",
+      status: () => {
+        throw new Error("no status");
+      },
+    };
+    const service = createHttpService(() => stub as Server, view, 8192);
+    const [near, far] = duplexPair();
+    service.adopt(far, false);
+    let text = "";
+    near.on("data", (bytes: Buffer) => (text += bytes.toString("latin1")));
+    near.write("GET /-/status HTTP/1.1\r\nHost: x\r\n\r\n");
+    near.write("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n");
+    await waitUntil(() => text.endsWith("OK\n"), 5000);
+    expect(text).toStartWith("HTTP/1.1 500 Internal Server Error\r\n");
+    expect(text).toContain("HTTP/1.1 200 OK\r\n");
+    expect([counters.faults, counters.httpErrors, told.length]).toEqual([1, 1, 1]);
+    expect(told[0]).toContain("request GET /-/status: Error: no status");
+    stub.deadlines?.stop();
+    near.destroy();
   });
 
   test("when a dialled connection opens", async () => {
