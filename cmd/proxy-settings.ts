@@ -77,20 +77,28 @@ interface Ports {
   readonly unique: readonly number[];
   readonly duplicates: readonly number[];
   readonly error: string | undefined;
+  readonly warnings: readonly string[];
 }
 
-/** The union of PMPROXY_PORT and every -p, in this order (spec proxy.md 6.1). */
+/** Ports are numbers of 16 bits. */
+const PORT_NUMBERS = 65_536;
+
+/**
+ * The union of PMPROXY_PORT and every -p, in this order (spec proxy.md 6.1). PCP's clients read the
+ * same variable and take a port above 65535 modulo 65536, so it must mean the same here.
+ */
 function portsOf(options: ProxyGiven, environment: Environment): Ports {
   const text = environment["PMPROXY_PORT"] ?? "";
-  const fromEnvironment = text === "" ? undefined : ports("PMPROXY_PORT")(text);
-  const error = fromEnvironment?.ok === false ? fromEnvironment.error : undefined;
-  const all = [
-    ...(fromEnvironment?.ok === true ? fromEnvironment.value : []),
-    ...valuesGiven(options, "port").flat(),
-  ];
+  const parsed = text === "" ? undefined : ports("PMPROXY_PORT", 2 ** 31 - 1)(text);
+  const error = parsed?.ok === false ? parsed.error : undefined;
+  const named = parsed?.ok === true ? parsed.value : [];
+  const warnings = named
+    .filter((port) => port >= PORT_NUMBERS)
+    .map((port) => `PMPROXY_PORT: ${port} is no port, taken as ${port % PORT_NUMBERS}`);
+  const all = [...named.map((port) => port % PORT_NUMBERS), ...valuesGiven(options, "port").flat()];
   const unique = [...new Set(all)];
   const duplicates = all.filter((port, index) => all.indexOf(port) !== index);
-  return { all, unique, duplicates, error };
+  return { all, unique, duplicates, error, warnings };
 }
 
 /** Milliseconds of PMCD_CONNECT_TIMEOUT, or PCP's warning. */
@@ -123,8 +131,8 @@ function socketPath(sources: ProxySources, run: RunDirectory): string | undefine
 function gather(sources: ProxySources, conf: PcpConf, run: RunDirectory): Gathered {
   const { options, environment } = sources;
   const errors: string[] = [];
-  const warnings: string[] = [];
   const portList = portsOf(options, environment);
+  const warnings = [...portList.warnings];
   if (portList.error !== undefined) errors.push(portList.error);
   const timeout = connectTimeout(environment);
   if (timeout.warning !== undefined) warnings.push(timeout.warning);

@@ -32,16 +32,19 @@ export const positive =
       : good(value);
   };
 
-/** TCP ports 0..65535 separated by commas; else PCP's sentence with the whole argument. */
+/**
+ * TCP ports 0..65535 separated by commas; else PCP's sentence with the whole argument. `highest`
+ * admits larger numbers, for callers that know what they mean.
+ */
 export const ports =
-  (spelling: string) =>
+  (spelling: string, highest = 65_535) =>
   (text: string): Parsed<readonly number[]> => {
     const list = text
       .replace(/,$/, "")
       .split(",")
       .map((part) => wholeNumber(part));
     const valid = list.filter(
-      (port): port is number => port !== undefined && port >= 0 && port <= 65535,
+      (port): port is number => port !== undefined && port >= 0 && port <= highest,
     );
     return valid.length === list.length
       ? good(valid)
