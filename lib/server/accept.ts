@@ -23,6 +23,7 @@ export function accept(server: Server, wire: NativeWire): void {
   counters.accepted += 1;
   counters.active += 1;
   server.clients.add(wire);
+  if (server.log.enabled("debug")) server.log.debug(`accept new client ${wire.peer || "unix:"}`);
   wire.sink = new FirstByteSink(server, wire);
 }
 

@@ -46,16 +46,18 @@ test("the environment, ports given twice and -L are told", async () => {
   const stage = await makeStage();
   const args = ["-f", "-A", "-l", "-", "-p", `${stage.port}`, "-L", "0x8000", "-T", "0.2"];
   const daemon = await stage.serve(args, {
-    PMPROXY_PORT: `${stage.port}`,
+    // As in PCP's own tests: clients take a port above 65535 modulo 65536, and so do we.
+    PMPROXY_PORT: `${stage.port + 65_536}`,
     PMPROXY_LOCAL: "1",
     PMPROXY_MAXPENDING: "7",
     PMCD_CONNECT_TIMEOUT: "soon",
   });
   expect(await daemon.ended).toBe(0);
-  const log = settled(stage.read("console"), stage, host);
+  const text = stage.read("console").replaceAll(`${stage.port + 65_536}`, "HIGH");
+  const log = settled(text, stage, host);
   expect(log).toContain(
     [
-      "Warning: nports=2 from PMPROXY_PORT=PORT in environment",
+      "Warning: nports=2 from PMPROXY_PORT=HIGH in environment",
       "Warning: localhost only from PMPROXY_LOCAL=1 in environment",
       "Warning: maxpending=7 from PMPROXY_MAXPENDING=7 in environment",
       "pmproxy: PID = N",
@@ -66,10 +68,24 @@ test("the environment, ports given twice and -L are told", async () => {
     "Info: -L from command line: max incoming PDU size changed from 65536 to 32768",
   );
   expect(log).toContain("environment: warning: ignored bad PMCD_CONNECT_TIMEOUT = 'soon'");
+  expect(log).toContain("environment: warning: PMPROXY_PORT: HIGH is no port, taken as PORT");
   expect(log).toContain("INADDR_LOOPBACK");
   // -T ends without the word of a shutdown.
   expect(log).not.toContain("Shutdown");
   expect(log).toEndWith("\nLog finished TIME\n");
+});
+
+test("with -D connections are told, as PCP's own tests count them", async () => {
+  const stage = await makeStage();
+  const args = ["-f", "-A", "-l", "-", "-Dcontext", "-p", `${stage.port}`];
+  const daemon = await stage.serve(args);
+  const lines = (text: string): number => stage.read("console").split(text).length - 1;
+  for (let client = 1; client <= 2; client++) {
+    expect((await stage.proxy(["--health", "-p", `${stage.port}`])).status).toBe(0);
+    expect(await waitUntil(() => lines("client connection closed\n") === client, 5000)).toBe(true);
+    expect(lines("accept new client 127.0.0.1\n")).toBe(client);
+  }
+  await daemon.stop();
 });
 
 test("a reload takes over what is live and tells the rest", async () => {
@@ -155,6 +171,7 @@ describe("no start", () => {
     expect(await refused([], { PMPROXY_PORT: "x" })).toContain(
       "Error: PMPROXY_PORT requires a positive numeric argument (x)\n",
     );
+    expect(await refused([], { PMPROXY_PORT: "4294967296" })).toContain("positive numeric");
     expect(await refused(["-C", "/nonexistent"])).toContain("-C: /nonexistent cannot be read");
   });
 
