@@ -16,9 +16,10 @@ import {
   type Target,
   type Warn,
 } from "./endpoint.ts";
-import { DEFAULT_TLS, readTlsConf, shakeHands, type TlsSettings, wishesOf } from "./handshake.ts";
+import { shakeHands, wishesOf } from "./handshake.ts";
 import { createLink, QUEUE_LIMIT } from "./link.ts";
 import { type PmcdConnection, requestsOver } from "./requests.ts";
+import { DEFAULT_TLS, readTlsConf, type TlsSettings } from "./tlsconf.ts";
 
 /** How to connect. All may be left out. */
 export interface ConnectOptions {

@@ -2,7 +2,6 @@
 // what follows from both, and the exchange itself: challenge, CREDS, TLS, SASL, container (spec
 // pdu.md 8.2 to 8.5, 8.8). The decisions are pure functions. Refuses what pmcd does not offer, and a
 // session in clear when TLS was demanded.
-import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
@@ -14,6 +13,7 @@ import { decodePdu, encodePdu } from "./codec.ts";
 import { errnoError, type Target } from "./endpoint.ts";
 import { errorCode, type Link } from "./link.ts";
 import { chooseMechanism, startSasl } from "./sasl.ts";
+import type { TlsSettings } from "./tlsconf.ts";
 import { CREDS_VERSION_WORD, FEATURE, FROM_ANON, PDU_VERSION } from "./types.ts";
 
 // ---------------------------------------------------------------- what is wanted
@@ -131,70 +131,10 @@ export function checkFeatures(
   return { flags, tls, acknowledged, sasl, container: wishes.container };
 }
 
-// ---------------------------------------------------------------- TLS settings
+// ---------------------------------------------------------------- TLS
 
-/** What tls.conf says to a client (spec pdu.md 8.4); paths of PEM files. */
-export interface TlsSettings {
-  readonly caFile?: string;
-  /** Folder of PEM files. */
-  readonly caFolder?: string;
-  readonly certificateFile?: string;
-  readonly keyFile?: string;
-  /** OpenSSL cipher list for TLS 1.2. */
-  readonly ciphers?: string;
-  /** True: the server's certificate must be valid; its name is never looked at. */
-  readonly verify: boolean;
-}
-
-/** TLS without verification and without a client certificate: PCP's default. */
-export const DEFAULT_TLS: TlsSettings = { verify: false };
-
-/** Longest tls.conf in bytes. */
-const TLS_CONF_LIMIT = 65536;
 /** Most certificate files taken from a folder. */
 const CA_FILES_LIMIT = 1024;
-
-/**
- * The client's part of a tls.conf: `key = value` or `key: value` lines, `#` comments. Keys that a
- * client does not use and unknown ones are left alone. TLS 1.3 suites cannot be chosen here.
- */
-export function parseTlsConf(text: string): TlsSettings {
-  const found = new Map<string, string>();
-  for (const line of text.split("\n")) {
-    const entry = /^\s*([\w-]+)\s*[=:]\s*(.*?)\s*$/.exec(line.replace(/#.*$/, ""));
-    if (entry !== null) found.set(entry[1] ?? "", entry[2] ?? "");
-  }
-  const verify = found.get("tls-verify-clients");
-  const pick = <K extends string>(key: K, ...names: string[]): { [P in K]?: string } => {
-    const value = names.map((name) => found.get(name)).find((item) => item !== undefined);
-    return value === undefined ? {} : ({ [key]: value } as { [P in K]?: string });
-  };
-  return {
-    ...pick("caFile", "tls-ca-cert-file"),
-    ...pick("caFolder", "tls-ca-cert-dir"),
-    ...pick("certificateFile", "tls-client-cert-file", "tls-cert-file"),
-    ...pick("keyFile", "tls-client-key-file", "tls-key-file"),
-    ...pick("ciphers", "tls-ciphers"),
-    verify: verify === "yes" || verify === "true",
-  };
-}
-
-/**
- * Reads a tls.conf; no file: the defaults. Throws PcpError PM_ERR_TLS for a file that cannot be read
- * or is longer than 64 KiB.
- */
-export function readTlsConf(path: string): TlsSettings {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return DEFAULT_TLS;
-    throw new PcpError(PM_ERR.TLS, `cannot read ${path}: ${String(error)}`, { cause: error });
-  }
-  if (text.length > TLS_CONF_LIMIT)
-    throw new PcpError(PM_ERR.TLS, `${path}: longer than ${TLS_CONF_LIMIT} bytes`);
-  return parseTlsConf(text);
-}
 
 async function folderOfCertificates(folder: string): Promise<Buffer[]> {
   const names = (await readdir(folder)).filter((name) => /\.(pem|crt|cer|\d+)$/.test(name));

@@ -22,8 +22,15 @@ export {
   type Target,
   type Warn,
 } from "./endpoint.ts";
-export { parseTlsConf, readTlsConf, type TlsSettings } from "./handshake.ts";
 export type { LinkEnd } from "./link.ts";
+export {
+  clientTls,
+  parseTlsConf,
+  readTlsConf,
+  type TlsConf,
+  type TlsConfProblem,
+  type TlsSettings,
+} from "./tlsconf.ts";
 export type {
   Children,
   FetchReply,

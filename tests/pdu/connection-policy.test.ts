@@ -18,15 +18,14 @@ import {
 } from "../../lib/pdu/endpoint.ts";
 import {
   checkFeatures,
-  parseTlsConf,
   type Place,
   placeOf,
-  readTlsConf,
   type Security,
   serverName,
   wantedSecurity,
   wishesOf,
 } from "../../lib/pdu/handshake.ts";
+import { clientTls, parseTlsConf, readTlsConf, type TlsSettings } from "../../lib/pdu/tlsconf.ts";
 import { splitLookup } from "../../lib/pdu/requests.ts";
 import { FEATURE } from "../../lib/pdu/types.ts";
 
@@ -363,6 +362,8 @@ describe("feature check (8.2)", () => {
 });
 
 describe("tls.conf", () => {
+  const settingsOf = (text: string): TlsSettings => clientTls(parseTlsConf(text));
+
   test("the client's keys, in both forms", () => {
     const text = [
       "# comment",
@@ -383,17 +384,39 @@ describe("tls.conf", () => {
       ciphers: "DEFAULT:!MEDIUM",
       verify: true,
     };
-    expect(parseTlsConf(text.join("\n"))).toEqual(settings);
+    expect(settingsOf(text.join("\n"))).toEqual(settings);
     const own = "\ntls-client-cert-file = /c.pem\ntls-client-key-file = /c.key\n";
-    expect(parseTlsConf(text.join("\n") + own)).toEqual({
+    expect(settingsOf(text.join("\n") + own)).toEqual({
       ...settings,
       certificateFile: "/c.pem",
       keyFile: "/c.key",
     });
   });
 
+  test("a value ends where pmproxy 6.0.3 ends it, and an empty one is none", () => {
+    const rows: readonly (readonly [string, string | undefined])[] = [
+      ["tls-cert-file = /a#b", "/a"],
+      ["tls-cert-file : /a ;b", "/a"],
+      ["tls-cert-file:/a=b", "/a=b"],
+      ['  tls-cert-file = "/a b"', '"/a'],
+      ["tls-cert-file = /a b\r", "/a"],
+      ["tls-cert-file /a", undefined],
+      ["tls-cert-file = /a\ntls-cert-file = /b", "/b"],
+      ["TLS-CERT-FILE = /a", undefined],
+      ["tls-cert-file =\ntls-key-file=/k", undefined],
+    ];
+    for (const [text, file] of rows)
+      expect([text, settingsOf(text).certificateFile]).toEqual([text, file]);
+    const { problems } = parseTlsConf("x\n tls-cert-fil = /a b\n# c\n");
+    expect(problems.map(({ line, column, message }) => `${line}:${column} ${message}`)).toEqual([
+      "1:1 not of the form key = value, has no effect",
+      '2:2 unknown key "tls-cert-fil"',
+      "2:20 text after the first blank has no effect",
+    ]);
+  });
+
   test("nothing set", () => {
-    expect(parseTlsConf("tls-verify-clients = no\n#tls-ca-cert-file = /x")).toEqual({
+    expect(settingsOf("tls-verify-clients = no\n#tls-ca-cert-file = /x")).toEqual({
       verify: false,
     });
     expect(readTlsConf("/nonexistent/tls.conf")).toEqual({ verify: false });

@@ -4,7 +4,7 @@ import { afterAll, expect } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PM_ERR, utf8Text } from "../../lib/base/mod.ts";
-import { readTlsConf, type TlsSettings } from "../../lib/pdu/handshake.ts";
+import { readTlsConf, type TlsSettings } from "../../lib/pdu/tlsconf.ts";
 import type { PmcdConnection } from "../../lib/pdu/requests.ts";
 import { PM_LABEL } from "../../lib/pcp/mod.ts";
 import { type PcpTree, type Pmcd, startPmcd, startRealPmproxy } from "../helpers/pcp.ts";
