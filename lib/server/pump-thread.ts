@@ -6,7 +6,18 @@
 
 import { dlopen, ptr, read } from "bun:ffi";
 import { PduGate } from "./gate.ts";
-import { COMMAND, COMMAND_WORDS, type PumpReport, type PumpStart, SLOTS } from "./pump-shared.ts";
+import {
+  FIRST_SLOT,
+  MODE,
+  MODES,
+  type PumpEnd,
+  type PumpReport,
+  type PumpStart,
+  READER,
+  SLOT_WORDS,
+  SLOTS,
+  WRITER,
+} from "./pump-shared.ts";
 
 // recv, send and read return ssize_t; what is asked for here fits 32 bits, and a 64-bit result would
 // be a bigint, made anew at every call.
@@ -37,8 +48,6 @@ const SHUT_WR = 1;
 const SOL_SOCKET = 1;
 const SO_LINGER = 13;
 
-/** Bytes moved at once; also the most that is kept for a peer that takes less. */
-const BUFFER_BYTES = 128 * 1024;
 const EVENTS = 512;
 /** The kernel packs struct epoll_event on x86-64 and aligns it elsewhere. */
 const EVENT_BYTES = process.arch === "x64" ? 12 : 16;
@@ -87,7 +96,8 @@ class Pair {
   }
 }
 
-function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) => void): void {
+function run(start: PumpStart, report: (report: PumpReport) => void): void {
+  const { ring, wakeFd, totals, bufferBytes } = start;
   const { symbols: libc } = dlopen("libc.so.6", SYMBOLS);
   const errno = (): number => {
     const at = libc.__errno_location();
@@ -99,7 +109,7 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
   const events = new Uint8Array(EVENT_BYTES * EVENTS);
   const eventsView = new DataView(events.buffer);
   const eventsAt = ptr(events);
-  const buffer = new Uint8Array(BUFFER_BYTES);
+  const buffer = new Uint8Array(bufferBytes);
   const bufferAt = ptr(buffer);
   const reset = new Int32Array([1, 0]);
   const resetAt = ptr(reset);
@@ -109,10 +119,8 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
   const epoll = libc.epoll_create1(0);
   const ends: (End | undefined)[] = [];
   const pairs = new Map<number, Pair>();
-  let reports: { id: number; reason: string | undefined }[] = [];
+  let reports: PumpEnd[] = [];
   let waiting = 0;
-  let draining = false;
-  let running = true;
 
   const watch = (operation: number, fd: number, mask: number): void => {
     controlView.setUint32(0, mask, true);
@@ -181,7 +189,7 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
   /** Moves what `end` has sent to its peer. */
   const forward = (end: End): void => {
     const { pair, peer } = end;
-    const got = libc.recv(end.fd, bufferAt, BUFFER_BYTES, DONTWAIT);
+    const got = libc.recv(end.fd, bufferAt, bufferBytes, DONTWAIT);
     if (got <= 0) {
       if (got === 0) return endOfFile(end);
       const reason = errno();
@@ -244,28 +252,21 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
     watch(EPOLL_CTL_ADD, serverFd, EPOLLIN);
   };
 
-  const obey = (at: number): void => {
-    const word = (index: number): number => Atomics.load(ring, at + index);
-    const command = word(0);
-    if (command === COMMAND.take) take(word(1), word(2), word(3), word(4));
-    else if (command === COMMAND.close) {
-      const pair = pairs.get(word(1));
-      if (pair !== undefined) close(pair, false);
-    } else if (command === COMMAND.drain) draining = true;
-    else running = false;
-  };
-  const obeyAll = (): void => {
+  /** Takes over what is in the ring. */
+  const takeAll = (): void => {
     libc.read(wakeFd, wakeAt, 8);
     for (;;) {
-      const head = Atomics.load(ring, 0) >>> 0;
-      if (head === Atomics.load(ring, 1) >>> 0) return;
-      obey(2 + (head % SLOTS) * COMMAND_WORDS);
-      Atomics.store(ring, 0, (head + 1) | 0);
+      const head = Atomics.load(ring, READER) >>> 0;
+      if (head === Atomics.load(ring, WRITER) >>> 0) return;
+      const at = FIRST_SLOT + (head % SLOTS) * SLOT_WORDS;
+      const word = (index: number): number => Atomics.load(ring, at + index);
+      take(word(0), word(1), word(2), word(3));
+      Atomics.store(ring, READER, (head + 1) | 0);
     }
   };
 
   /** Half closed pairs at their deadline, and quiet ones while the server is stopping. */
-  const look = (): void => {
+  const look = (draining: boolean): void => {
     const at = performance.now();
     for (const pair of pairs.values()) {
       if (pair.deadline <= at) close(pair, false);
@@ -276,15 +277,19 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
   };
 
   watch(EPOLL_CTL_ADD, wakeFd, EPOLLIN);
+  report({ kind: "ready", ended: [] });
   let looked = performance.now();
-  while (running) {
+  for (;;) {
+    const mode = Atomics.load(ring, MODE);
+    if (mode === MODES.stop) break;
+    const draining = mode === MODES.drain;
     const pause = draining ? DRAIN_LOOK_MS : waiting > 0 ? LOOK_MS : -1;
     const count = libc.epoll_wait(epoll, eventsAt, EVENTS, pause);
     for (let i = 0; i < count; i++) {
       const mask = eventsView.getUint32(i * EVENT_BYTES, true);
       const fd = eventsView.getInt32(i * EVENT_BYTES + EVENT_FD, true);
       if (fd === wakeFd) {
-        obeyAll();
+        takeAll();
         continue;
       }
       const end = ends[fd];
@@ -296,16 +301,17 @@ function run({ ring, wakeFd, totals }: PumpStart, report: (report: PumpReport) =
     }
     if (pause > 0 && performance.now() - looked >= pause) {
       looked = performance.now();
-      look();
+      look(draining);
     }
     if (reports.length > 0) {
-      report({ closed: reports, stopped: false });
+      report({ kind: "ended", ended: reports });
       reports = [];
     }
   }
+  takeAll();
   for (const pair of pairs.values()) close(pair, false);
   libc.close(epoll);
-  report({ closed: reports, stopped: true });
+  report({ kind: "stopped", ended: reports });
 }
 
 declare const self: Worker;

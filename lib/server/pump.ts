@@ -4,12 +4,16 @@
 
 import { type EventFd, type Log, openEventFd } from "../base/mod.ts";
 import {
-  COMMAND,
-  COMMAND_WORDS,
+  FIRST_SLOT,
+  MODE,
+  MODES,
   type PumpReport,
   type PumpStart,
+  READER,
   RING_WORDS,
+  SLOT_WORDS,
   SLOTS,
+  WRITER,
 } from "./pump-shared.ts";
 
 /** Called when a session that was handed over has ended; `reason`: the client's fault. */
@@ -22,10 +26,10 @@ export interface Pump {
   readonly ready: boolean;
   /**
    * Takes over two connected sockets; the descriptors are the pump's from now on. `ceiling`: largest
-   * PDU of the client, 0 = not looked at. Returns what `close` takes, or undefined when it cannot.
+   * PDU of the client, 0 = not looked at. False when it cannot: nothing has changed then.
    */
-  take(clientFd: number, serverFd: number, ceiling: number, closed: PumpClosed): number | undefined;
-  close(id: number): void;
+  take(clientFd: number, serverFd: number, ceiling: number, closed: PumpClosed): boolean;
+  /** Ends its sessions as they become quiet. */
   drain(): void;
   /** Ends the thread and everything in it. */
   stop(): void;
@@ -42,11 +46,14 @@ const threadModule = (): string =>
     ? "./lib/server/pump-thread.ts"
     : new URL("./pump-thread.ts", import.meta.url).href;
 
-export function createPump(log: Log): Pump {
+type State = "new" | "starting" | "running" | "off";
+
+/** `connectionBuffer`: bytes that may be kept for one direction of a session. */
+export function createPump(log: Log, connectionBuffer: number): Pump {
   const sessions = new Map<number, PumpClosed>();
   const ring = new Int32Array(new SharedArrayBuffer(RING_WORDS * 4));
   const totals = new Float64Array(new SharedArrayBuffer(16));
-  let state: "new" | "running" | "off" = process.platform === "linux" ? "new" : "off";
+  let state: State = process.platform === "linux" ? "new" : "off";
   let wake: EventFd | undefined;
   let worker: Worker | undefined;
   let lastId = 0;
@@ -57,6 +64,17 @@ export function createPump(log: Log): Pump {
     for (const closed of sessions.values()) closed(undefined);
     sessions.clear();
   };
+  const hear = ({ kind, ended }: PumpReport): void => {
+    if (kind === "ready" && state === "starting") state = "running";
+    for (const { id, reason } of ended) {
+      const closed = sessions.get(id);
+      sessions.delete(id);
+      closed?.(reason);
+    }
+    if (kind !== "stopped") return;
+    wake?.close();
+    worker?.terminate();
+  };
   const prepare = (): void => {
     if (state !== "new") return;
     try {
@@ -66,31 +84,16 @@ export function createPump(log: Log): Pump {
       off(error instanceof Error ? error.message : String(error));
       return;
     }
-    state = "running";
+    state = "starting";
     worker.onerror = ({ message }) => off(message);
-    worker.onmessage = ({ data }: MessageEvent<PumpReport>) => {
-      for (const { id, reason } of data.closed) {
-        const closed = sessions.get(id);
-        sessions.delete(id);
-        closed?.(reason);
-      }
-      if (!data.stopped) return;
-      wake?.close();
-      worker?.terminate();
-    };
+    worker.onmessage = ({ data }: MessageEvent<PumpReport>) => hear(data);
     worker.unref();
-    const start: PumpStart = { ring, wakeFd: wake.fd, totals };
+    const start: PumpStart = { ring, wakeFd: wake.fd, totals, bufferBytes: connectionBuffer };
     worker.postMessage(start);
   };
-  /** False when the ring is full. */
-  const command = (...words: readonly number[]): boolean => {
-    const tail = Atomics.load(ring, 1) >>> 0;
-    if ((tail - (Atomics.load(ring, 0) >>> 0)) >>> 0 >= SLOTS) return false;
-    const at = 2 + (tail % SLOTS) * COMMAND_WORDS;
-    for (const [index, word] of words.entries()) Atomics.store(ring, at + index, word);
-    Atomics.store(ring, 1, (tail + 1) | 0);
+  const setMode = (mode: number): void => {
+    Atomics.store(ring, MODE, mode);
     wake?.signal();
-    return true;
   };
 
   return {
@@ -99,20 +102,22 @@ export function createPump(log: Log): Pump {
       return state === "running";
     },
     take(clientFd, serverFd, ceiling, closed) {
-      if (state !== "running") return undefined;
+      const tail = Atomics.load(ring, WRITER) >>> 0;
+      const used = (tail - (Atomics.load(ring, READER) >>> 0)) >>> 0;
+      if (state !== "running" || used >= SLOTS) return false;
       lastId = (lastId + 1) & 0x7fffffff;
-      if (!command(COMMAND.take, lastId, clientFd, serverFd, ceiling)) return undefined;
+      const at = FIRST_SLOT + (tail % SLOTS) * SLOT_WORDS;
+      for (const [index, word] of [lastId, clientFd, serverFd, ceiling].entries()) {
+        Atomics.store(ring, at + index, word);
+      }
+      Atomics.store(ring, WRITER, (tail + 1) | 0);
+      wake?.signal();
       sessions.set(lastId, closed);
-      return lastId;
+      return true;
     },
-    close(id) {
-      if (sessions.has(id)) command(COMMAND.close, id);
-    },
-    drain() {
-      if (state === "running") command(COMMAND.drain);
-    },
+    drain: () => setMode(MODES.drain),
     stop() {
-      if (state === "running") command(COMMAND.stop);
+      if (state === "running" || state === "starting") setMode(MODES.stop);
       state = "off";
     },
     get sessions() {

@@ -284,8 +284,8 @@ export class RelayPair implements RelaySession, Timed {
   private open = 2;
   private clientEnded = false;
   private replies = 0;
-  /** What the pump calls this session, once it has it. */
-  private pumped: number | undefined;
+  /** The pump has it: it ends when the pump says so, or is stopped. */
+  away = false;
 
   constructor(
     readonly server: Server,
@@ -339,14 +339,8 @@ export class RelayPair implements RelaySession, Timed {
   }
 
   close(): void {
-    if (this.pumped !== undefined) return this.server.pump.close(this.pumped);
     this.client.destroy();
     this.upstream.destroy();
-  }
-
-  /** The pump has it, and retires it by itself when it drains. */
-  get away(): boolean {
-    return this.pumped !== undefined;
   }
 
   /** A reply has gone out. Long sessions of plain sockets move to the pump at a quiet moment. */
@@ -374,9 +368,9 @@ export class RelayPair implements RelaySession, Timed {
     const [clientFd, serverFd] = held;
     if (clientFd !== undefined && serverFd !== undefined) {
       const ceiling = gate?.remaining ?? 0;
-      this.pumped = server.pump.take(clientFd, serverFd, ceiling, (why) => this.returned(why));
+      this.away = server.pump.take(clientFd, serverFd, ceiling, (why) => this.returned(why));
     }
-    if (this.pumped === undefined) {
+    if (!this.away) {
       for (const fd of held) closeDescriptor(fd);
       // Not at every reply again.
       this.replies = 0;

@@ -339,11 +339,11 @@ export const SETTINGS: readonly Setting[] = [
   limits(
     "connection.buffer",
     "number",
-    "1048576",
-    "live",
+    "131072",
+    "restart",
     "pcpbox",
-    "bytes held for each direction of a connection",
-    count(4096, 1 << 30, (s) => s.limits.connectionBuffer),
+    "bytes kept for a side of a relayed session that does not take them",
+    count(4096, 1 << 20, (s) => s.limits.connectionBuffer),
   ),
   limits(
     "first.byte.timeout",

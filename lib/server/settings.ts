@@ -38,7 +38,7 @@ export interface ListenSettings {
 /** Upper bounds. Times in milliseconds (0 = no limit), sizes in bytes. Section [limits]. */
 export interface LimitSettings {
   readonly connections: number;
-  /** Bytes held for one direction of one connection before its other side is paused. */
+  /** Bytes kept for a side of a relayed session that does not take them; the other side waits then. */
   readonly connectionBuffer: number;
   /** From accept to the first byte. */
   readonly firstByteTimeoutMs: number;
@@ -216,7 +216,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
   },
   limits: {
     connections: 10_000,
-    connectionBuffer: 1 << 20,
+    connectionBuffer: 1 << 17,
     firstByteTimeoutMs: 30_000,
     handshakeTimeoutMs: 10_000,
     drainTimeoutMs: 5_000,
