@@ -86,7 +86,8 @@ export function loadTls(settings: TlsSettings): TlsContext {
   if (cipherSuites !== undefined && unknown !== undefined) {
     throw failure("Cannot set the cipher suites from", cipherSuites, `${unknown} is not known`);
   }
-  const notes = [`${process.versions["boringssl"] === undefined ? "OpenSSL" : "BoringSSL"} setup`];
+  // PCP's words, which people look for; the library is what Bun has of OpenSSL's interface.
+  const notes = [`OpenSSL ${process.versions["openssl"] ?? ""} (BoringSSL) setup`];
   if (cipherSuites !== undefined) notes.push(`Using cipher suites: ${cipherSuites}`);
   else if (cipherList !== undefined) notes.push(`Using cipher list: ${cipherList}`);
   if (
