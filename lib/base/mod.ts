@@ -41,4 +41,5 @@ export {
   type LogSink,
   oneLine,
 } from "./log.ts";
+export { wholeNumber } from "./numbers.ts";
 export { ctime, ctimeShort } from "./time.ts";

@@ -16,15 +16,7 @@ export {
   type Question,
   type ValueOf,
 } from "./options.ts";
-export {
-  debugList,
-  DEBUG_OPTIONS,
-  interval,
-  oneOf,
-  ports,
-  positive,
-  wholeNumber,
-} from "./values.ts";
+export { debugList, DEBUG_OPTIONS, interval, oneOf, ports, positive } from "./values.ts";
 export { defineVerb, readVerb, type Operand, type Section, type Term, type Verb } from "./verb.ts";
 export { leftSide, optionGroups, usageText, type OptionLine } from "./usage.ts";
 export { pageOf, pageText, wrap, type Block, type Page, type TextStyle } from "./page.ts";

@@ -2,25 +2,11 @@
 // archive.md 14.1), one of several words, lists of debug options. Each gives a value or PCP's
 // sentence for the mistake; trailing text is refused even where PCP's programs overlook it.
 
+import { wholeNumber } from "../base/mod.ts";
 import type { Parsed } from "./options.ts";
 
 const good = <T>(value: T): Parsed<T> => ({ ok: true, value });
 const bad = (error: string): Parsed<never> => ({ ok: false, error });
-
-/** A whole number in the bases of strtol(3) with base 0: 0x hexadecimal, leading 0 octal. */
-export function wholeNumber(text: string): number | undefined {
-  const match = /^[ \t\n\v\f\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]*)|([1-9][0-9]*))$/.exec(text);
-  if (match === null) return undefined;
-  const [, sign, hexadecimal, octal, decimal] = match;
-  const size =
-    hexadecimal !== undefined
-      ? Number.parseInt(hexadecimal, 16)
-      : decimal !== undefined
-        ? Number.parseInt(decimal, 10)
-        : Number.parseInt(`0${octal ?? ""}`, 8);
-  if (!Number.isSafeInteger(size)) return undefined;
-  return sign === "-" ? 0 - size : size;
-}
 
 /** A number from 1 to `most`; else `SPELLING requires a positive value`. */
 export const positive =

@@ -15,6 +15,7 @@ import {
   RECONNECT_DELAYS_SECONDS,
   REQUEST_TIMEOUT_SECONDS,
   utf8,
+  wholeNumber,
 } from "../base/mod.ts";
 import { defaultSocketPath, type HostSpec } from "../pcp/mod.ts";
 
@@ -79,20 +80,6 @@ const MAX_TIMER = 0x7fffffff;
 const MAX_LIST = 64;
 
 const DECIMAL = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
-const C_INTEGER = /^\s*([+-]?)(?:0[xX]([\da-fA-F]+)|0([0-7]*)|([1-9]\d*))$/;
-
-/** A number as C's strtol reads it with base 0; undefined for anything else. Empty text is 0. */
-function cInteger(text: string): number | undefined {
-  if (text === "") return 0;
-  const found = C_INTEGER.exec(text);
-  if (found === null) return undefined;
-  const [, sign, hex, octal, decimal] = found;
-  let size: number;
-  if (hex !== undefined) size = Number.parseInt(hex, 16);
-  else if (decimal !== undefined) size = Number(decimal);
-  else size = Number.parseInt(octal || "0", 8);
-  return sign === "-" ? -size : size;
-}
 
 /**
  * A comma list of port numbers as PMCD_PORT has it: decimal, 0x hexadecimal or 0 octal; an empty
@@ -101,7 +88,7 @@ function cInteger(text: string): number | undefined {
 export function parsePortList(text: string): number[] | undefined {
   const ports: number[] = [];
   for (const item of text.split(",").slice(0, MAX_LIST)) {
-    const port = cInteger(item);
+    const port = item === "" ? 0 : wholeNumber(item);
     if (port === undefined || port < 0 || port > 0x7fffffff) return undefined;
     ports.push(port);
   }

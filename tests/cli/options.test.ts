@@ -14,7 +14,8 @@ import {
   readOptions,
   valuesGiven,
 } from "../../lib/cli/options.ts";
-import { debugList, interval, ports, positive, wholeNumber } from "../../lib/cli/values.ts";
+import { wholeNumber } from "../../lib/base/mod.ts";
+import { debugList, interval, ports, positive } from "../../lib/cli/values.ts";
 import { readVerb } from "../../lib/cli/verb.ts";
 
 /** Options as `key` or `key=value`, then operands; mistakes as their sentences. */
