@@ -1,6 +1,6 @@
 // Values as text, in the forms of PCP's tools: pmAtomStr, pmPrintValue, pmNumberStr (spec pdu.md
 // 6.4 to 6.6). Nothing is refused: a value that does not fit its type prints as bytes.
-import { pmErrStr, utf8Text, viewOf } from "../base/mod.ts";
+import { PcpError, pmErrStr, utf8Text, viewOf } from "../base/mod.ts";
 import { PM_EVENT, eventsOf } from "./events.ts";
 import { formatE, formatF, formatG } from "./format.ts";
 import type { Atom, ValueSet } from "./result.ts";
@@ -163,8 +163,8 @@ export function pmPrintValue(set: ValueSet, i: number, type: PmType, width = 0):
     }
     return printBytes(hostOrder(set.bytes, at), width);
   } catch (error) {
-    if (!(error instanceof Error) || !("code" in error)) throw error;
-    return `[${pmErrStr(Number(error.code))}]`;
+    if (!(error instanceof PcpError)) throw error;
+    return `[${pmErrStr(error.code)}]`;
   }
 }
 

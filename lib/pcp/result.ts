@@ -221,23 +221,42 @@ export interface ValueSetsSize {
   readonly blocks: number;
 }
 
-const payloadSize = (type: PmType, value: Atom, where: string): number => {
+const INSITU_TYPES: readonly PmType[] = [PM_TYPE.I32, PM_TYPE.U32, PM_TYPE.FLOAT];
+
+/** Refuses a value that is no number of its type: written all the same it would be another one. */
+function checkNumber(pmid: Pmid, type: PmType, value: Atom): void {
+  const float = type === PM_TYPE.FLOAT || type === PM_TYPE.DOUBLE;
+  const whole = typeof value === "bigint" || Number.isInteger(value);
+  if (float ? typeof value !== "number" && !whole : !whole) {
+    throw new PcpError(
+      PM_ERR.TYPE,
+      `metric ${pmid}: ${String(value)} is no number of type ${type}`,
+    );
+  }
+}
+
+function payloadSize(pmid: Pmid, type: PmType, value: Atom): number {
   if (typeof value === "object") return value.length;
   switch (type) {
     case PM_TYPE.FLOAT:
     case PM_TYPE.I32:
     case PM_TYPE.U32:
+      checkNumber(pmid, type, value);
       return 4;
     case PM_TYPE.I64:
     case PM_TYPE.U64:
     case PM_TYPE.DOUBLE:
+      checkNumber(pmid, type, value);
       return 8;
     case PM_TYPE.STRING:
       return Buffer.byteLength(String(value)) + 1;
     default:
-      throw new PcpError(PM_ERR.TYPE, `${where}: type ${type} needs bytes, not a ${typeof value}`);
+      throw new PcpError(
+        PM_ERR.TYPE,
+        `metric ${pmid}: type ${type} needs bytes, not a ${typeof value}`,
+      );
   }
-};
+}
 
 /** Sizes for writeValueSets; throws PM_ERR_TOOBIG for a value over MAX_VLEN, PM_ERR_TYPE, PM_ERR_ARG. */
 export function measureValueSets(sets: readonly ValueSetInit[]): ValueSetsSize {
@@ -256,9 +275,15 @@ export function measureValueSets(sets: readonly ValueSetInit[]): ValueSetsSize {
       );
     }
     setBytes += count === 0 ? 8 : 12 + 8 * count;
-    if ((set.valfmt ?? pmValfmt(set.type)) === PM_VAL.INSITU) continue;
+    if ((set.valfmt ?? pmValfmt(set.type)) === PM_VAL.INSITU) {
+      if (count > 0 && !INSITU_TYPES.includes(set.type)) {
+        throw new PcpError(PM_ERR.TYPE, `metric ${set.pmid}: type ${set.type} cannot be in situ`);
+      }
+      for (let i = 0; i < count; i++) checkNumber(set.pmid, set.type, set.values[i] as Atom);
+      continue;
+    }
     for (let i = 0; i < count; i++) {
-      const vlen = 4 + payloadSize(set.type, set.values[i] as Atom, `metric ${set.pmid}`);
+      const vlen = 4 + payloadSize(set.pmid, set.type, set.values[i] as Atom);
       if (vlen > MAX_VLEN) {
         throw new PcpError(PM_ERR.TOOBIG, `metric ${set.pmid}: value of ${vlen - 4} bytes`);
       }

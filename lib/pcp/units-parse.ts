@@ -81,6 +81,9 @@ const LITERAL =
 const KEYWORD = /(count x 10\^-?\d|count x 10|(?:space|time)-\d+|[a-z]+(?: \([a-z]+\))?)/iy;
 const EXPONENT = /\^(-[1-8]|\d)/y;
 
+/** Longer texts are no units. */
+const MAX_TEXT = 1024;
+
 function refuse(text: string, at: number, reason: string): never {
   throw new PcpError(PM_ERR.CONV, `units "${text}", column ${at + 1}: ${reason}`);
 }
@@ -171,6 +174,9 @@ const newSide = (): Side => ({
 
 /** Reads a units text; the empty text is no units. Throws PM_ERR_CONV with the column. */
 export function pmParseUnitsStr(text: string): ParsedUnits {
+  if (text.length > MAX_TEXT) {
+    throw new PcpError(PM_ERR.CONV, `units of ${text.length} characters, ${MAX_TEXT} allowed`);
+  }
   const above = newSide();
   const below = newSide();
   const slash = parseSide(text, 0, above);

@@ -1,7 +1,7 @@
 // What one row of the PDU table is, and the helpers that every decoder and encoder shares: padded
 // texts, counts, and the one way to say that a PDU is malformed (PM_ERR_IPC, with the offset).
 import { pad4, PcpError, PM_ERR, utf8, type Reader, type Writer } from "../base/mod.ts";
-import { PADDING } from "./frame.ts";
+import { NO_CEILING, PADDING } from "./frame.ts";
 import type { Pdu, PduType } from "./types.ts";
 
 /** Who sends a PDU to whom: C client, D pmcd, A agent (spec pdu.md 2). */
@@ -47,6 +47,12 @@ export const malformed = (name: string, at: number, reason: string): PcpError =>
 /** PM_ERR_ARG for something that the layout cannot carry. */
 export const unsendable = (name: string, reason: string): PcpError =>
   new PcpError(PM_ERR.ARG, `cannot encode ${name} PDU: ${reason}`);
+
+/** `length` of a PDU to be made; throws PM_ERR_TOOBIG when no reader takes that (spec pdu.md 1.3). */
+export function checkedSize(name: string, length: number): number {
+  if (length <= NO_CEILING) return length;
+  throw new PcpError(PM_ERR.TOOBIG, `cannot encode ${name} PDU: ${length} bytes`);
+}
 
 /** Throws unless the body ends where the reader stands. */
 export function expectEnd(name: string, body: Reader): void {

@@ -3,7 +3,15 @@
 // Refuses counts that do not fit the PDU, a negative context, and a fetch of nothing.
 import { asIndom, asPmid, type Indom, type Pmid } from "../pcp/mod.ts";
 import { pad4, PcpError, PM_ERR, type Reader, utf8, viewOf, type Writer } from "../base/mod.ts";
-import { entry, expectEnd, malformed, type PduEntry, readCount, textSize } from "./codec-entry.ts";
+import {
+  checkedSize,
+  entry,
+  expectEnd,
+  malformed,
+  type PduEntry,
+  readCount,
+  textSize,
+} from "./codec-entry.ts";
 import { HEADER_BYTES, PADDING } from "./frame.ts";
 import {
   type FetchPdu,
@@ -128,7 +136,7 @@ function startPdu(
   type: number,
   from: number,
 ): { bytes: Uint8Array; view: DataView } {
-  const bytes = new Uint8Array(length);
+  const bytes = new Uint8Array(checkedSize("request", length));
   const view = viewOf(bytes);
   view.setInt32(0, length);
   view.setInt32(4, type);

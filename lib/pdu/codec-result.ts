@@ -12,7 +12,7 @@ import {
   writeValueSets,
 } from "../pcp/mod.ts";
 import { pad4, type Reader, viewOf, type Writer } from "../base/mod.ts";
-import { entry, malformed, type PduEntry } from "./codec-entry.ts";
+import { checkedSize, entry, malformed, type PduEntry } from "./codec-entry.ts";
 import { HEADER_BYTES } from "./frame.ts";
 import { type HighresResultPdu, PDU_TYPE, type ResultPdu } from "./types.ts";
 
@@ -142,7 +142,7 @@ export const RESULT_ENTRIES: readonly PduEntry[] = [resultEntry, highresResultEn
 export function encodeResult(from: number, result: ResultInit, highres: boolean): Uint8Array {
   const size = measureValueSets(result.sets);
   const setsAt = highres ? HIGHRES_SETS_AT : RESULT_SETS_AT;
-  const bytes = new Uint8Array(setsAt + size.sets + size.blocks);
+  const bytes = new Uint8Array(checkedSize("RESULT", setsAt + size.sets + size.blocks));
   const view = viewOf(bytes);
   const { sec, nsec } = result.timestamp;
   view.setInt32(0, bytes.length);

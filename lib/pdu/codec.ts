@@ -2,7 +2,7 @@
 // Decoding gives a Pdu or throws PcpError PM_ERR_IPC that names the PDU and the offset; unknown
 // types are data (kind "unknown"), because each peer reacts to them in its own way.
 import { BoundsError, PcpError, PM_ERR, Reader, Writer } from "../base/mod.ts";
-import type { PduEntry } from "./codec-entry.ts";
+import { checkedSize, type PduEntry } from "./codec-entry.ts";
 import { LABEL_ENTRIES } from "./codec-label.ts";
 import { METADATA_ENTRIES } from "./codec-metadata.ts";
 import { NAME_ENTRIES } from "./codec-names.ts";
@@ -59,7 +59,8 @@ export function decodePdu(bytes: Uint8Array): Pdu {
 
 /**
  * Encodes one PDU, header included, into one buffer of its size.
- * Throws PcpError PM_ERR_ARG when a count or length is outside what the layout can carry.
+ * Throws PcpError PM_ERR_ARG when a count or length is outside what the layout can carry, and
+ * PM_ERR_TOOBIG for a PDU that comes near 2^31 bytes.
  */
 export function encodePdu(pdu: Pdu): Uint8Array {
   if (pdu.kind === "unknown") {
@@ -69,7 +70,7 @@ export function encodePdu(pdu: Pdu): Uint8Array {
   }
   const row = byKind.get(pdu.kind);
   if (row === undefined) throw new PcpError(PM_ERR.ARG, `no PDU of kind ${pdu.kind}`);
-  const length = HEADER_BYTES + row.size(pdu);
+  const length = checkedSize(row.name, HEADER_BYTES + row.size(pdu));
   const out = new Writer(length, length).i32(length).i32(row.type).i32(pdu.from);
   row.encode(pdu, out);
   return out.finish();

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { PM_ERR } from "../../lib/base/mod.ts";
 import {
   asPmid,
+  type Atom,
   checkEvents,
   checkValueSets,
   eventsOf,
@@ -212,6 +213,21 @@ describe("placement rules", () => {
       code: -12397,
     });
     expect(measure({ pmid, type: 0, instances: [1], values: [] })).toMatchObject({ code: -12415 });
+    const wrong: readonly [number, Atom, number?][] = [
+      [PM_TYPE.I32, "5"],
+      [PM_TYPE.I32, 1.5],
+      [PM_TYPE.U32, new Uint8Array(4)],
+      [PM_TYPE.I64, 0.5],
+      [PM_TYPE.U64, Number.NaN],
+      [PM_TYPE.DOUBLE, "1"],
+      [PM_TYPE.I64, 1n, PM_VAL.INSITU],
+      [PM_TYPE.STRING, "x", PM_VAL.INSITU],
+    ];
+    for (const [type, value, valfmt] of wrong) {
+      const set = { pmid, type, instances: [1], values: [value] };
+      const result = measure(valfmt === undefined ? set : { ...set, valfmt });
+      expect([type, value, result]).toMatchObject([type, value as string, { code: PM_ERR.TYPE }]);
+    }
     const huge = new Uint8Array(0xffffff);
     expect(measure({ pmid, type: 7, instances: [1], values: [huge] })).toMatchObject({
       code: -12444,

@@ -68,6 +68,7 @@ describe("pmParseUnitsStr", () => {
       'units "byte / foo", column 8: unrecognized',
     );
     expect(() => pmParseUnitsStr("5 -sec")).toThrow("column 3: invalid floating point literal");
+    expect(() => pmParseUnitsStr("1 ".repeat(1000))).toThrow("2000 characters, 1024 allowed");
   });
   test("reads back what pmUnitsStr writes", () => {
     const dim = fc.integer({ min: -8, max: 7 });

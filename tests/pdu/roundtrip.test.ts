@@ -9,6 +9,7 @@ import {
   asPmid,
   type Atom,
   PM_TYPE,
+  type Pmid,
   type ResultInit,
   type ResultView,
   type ValueSetInit,
@@ -271,6 +272,15 @@ describe("the table", () => {
     expect(pduTypeName(0x7015)).toBe("HIGHRES_RESULT");
     expect(pduTypeName(0x700b)).toBe("0x700b");
   });
+});
+
+test("no PDU of 2^31 bytes is begun", () => {
+  const pmids: Pmid[] = [];
+  pmids.length = 2 ** 29;
+  const many = { kind: "fetch", from: 0, context: 0, pmids } as const;
+  for (const encode of [() => encodePdu(many), () => encodeFetch(0, 0, pmids, true)]) {
+    expect(encode).toThrow("2147483676 bytes");
+  }
 });
 
 describe("what a layout cannot carry is refused", () => {
