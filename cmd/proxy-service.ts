@@ -51,15 +51,25 @@ const POST_MS = 5_000;
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
+const writable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    // Missing or another's: either way there is nothing to write to.
+    return false;
+  }
+};
+
 /**
- * A line on PCP's notice board, as the service script leaves: through pmpost, where that and the
- * board exist. A board that cannot be written is no reason not to act; pmpost says so itself.
+ * A line on PCP's notice board, as the service script leaves: through pmpost, where that is installed
+ * and the board is there and ours to write to. A line that is lost is no reason not to act.
  */
 function post(service: Service, event: "start" | "stop"): void {
   const { conf, process: self } = service;
   const pmpost = join(conf.get("PCP_BINADM_DIR") ?? "/usr/lib/pcp/bin", "pmpost");
   const board = join(conf.get("PCP_LOG_DIR") ?? "/var/log/pcp", "NOTICES");
-  if (!existsSync(pmpost) || !existsSync(board)) return;
+  if (!existsSync(pmpost) || !writable(board)) return;
   const { error } = spawnSync(pmpost, [`${event} pmproxy from ${self.execPath}`], {
     env: self.environment,
     stdio: ["ignore", "ignore", "inherit"],
