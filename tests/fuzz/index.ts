@@ -6,12 +6,16 @@ import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
+import { fuzzSasl } from "./sasl.fuzz.ts";
+import { TEXT_FUZZERS } from "./text.fuzz.ts";
 
 /** Fuzzers of product code by name; each must run without a finding. */
 export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   pdu: fuzzPdus,
   frame: fuzzFrames,
   gate: fuzzGate,
+  sasl: fuzzSasl,
+  ...TEXT_FUZZERS,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */

@@ -2,7 +2,7 @@
 // the mistakes of length-prefixed formats, and the one form of a finding.
 
 /** Runs `iterations` inputs made from `seed`; throws FuzzFinding at the first one that breaks. */
-export type Fuzzer = (seed: number, iterations: number) => void;
+export type Fuzzer = (seed: number, iterations: number) => void | Promise<void>;
 
 /** An input that broke a promise; `reproducer` is the input as hexadecimal text. */
 export class FuzzFinding extends Error {

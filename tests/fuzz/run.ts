@@ -40,7 +40,7 @@ for (const [name, fuzzer] of chosen) {
   let runs = 0;
   for (; runs === 0 || Date.now() < end; seed++, runs++) {
     try {
-      fuzzer(seed, ITERATIONS);
+      await fuzzer(seed, ITERATIONS);
     } catch (error) {
       if (!(error instanceof FuzzFinding)) throw error;
       findings++;
