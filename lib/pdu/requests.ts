@@ -130,6 +130,8 @@ const LOOKUP_BYTES = 63 * 1024;
 const LOOKUP_HEAD = 24;
 /** PMIDs in one DESC_IDS of at most LOOKUP_BYTES. */
 const DESCS_PER_REQUEST = (LOOKUP_BYTES - 20) / 4;
+/** State changes before a result: pmcd sends one; each one more starts the time limit again. */
+const NOTICES_LIMIT = 16;
 /** The context slot that is always used (spec pdu.md 9.3). */
 const CONTEXT_SLOT = 0;
 
@@ -188,17 +190,17 @@ export function requestsOver(
       bytes: encodeProfile(FROM_ANON, CONTEXT_SLOT, INCLUDE_ALL.state, INCLUDE_ALL.rules),
     };
 
-  const exchange = (
+  /** Throws for a PDU that pmcd would drop the connection for. */
+  const checkSize = ({ length }: Uint8Array): void => {
+    if (length > requestCeiling)
+      throw new PcpError(PM_ERR.TOOBIG, `request of ${length} bytes, pmcd takes ${requestCeiling}`);
+  };
+
+  const exchange = async (
     bytes: Uint8Array,
     judge: (pdu: Uint8Array) => Verdict,
   ): Promise<Uint8Array> => {
-    if (bytes.length > requestCeiling)
-      return Promise.reject(
-        new PcpError(
-          PM_ERR.TOOBIG,
-          `request of ${bytes.length} bytes, pmcd takes ${requestCeiling}`,
-        ),
-      );
+    checkSize(bytes);
     return link.exchange(bytes, judge);
   };
 
@@ -225,19 +227,21 @@ export function requestsOver(
     return pdu as Extract<Pdu, { kind: K }>;
   };
 
-  /** The same bytes with the profile before them if it has not been sent. */
+  /** An exchange with the profile before it if that has not been sent; the ceiling is for each. */
   const withProfile = async (
     bytes: Uint8Array,
-    send: (bytes: Uint8Array) => Promise<Uint8Array>,
+    judge: (pdu: Uint8Array) => Verdict,
   ): Promise<Uint8Array> => {
-    if (profile.kind === "sent") return send(bytes);
+    checkSize(bytes);
+    if (profile.kind === "sent") return link.exchange(bytes, judge);
     const unsent = profile;
+    checkSize(unsent.bytes);
     const both = new Uint8Array(unsent.bytes.length + bytes.length);
     both.set(unsent.bytes);
     both.set(bytes, unsent.bytes.length);
     profile = { kind: "sent" };
     try {
-      return await send(both);
+      return await link.exchange(both, judge);
     } catch (error) {
       // It may not have gone out (full queue); sending it twice does no harm.
       if (profile.kind === "sent") profile = unsent;
@@ -358,16 +362,18 @@ export function requestsOver(
 
     async fetch(pmids) {
       let changes = 0;
+      let notices = 0;
       const judge = (pdu: Uint8Array): Verdict => {
         if (pduType(pdu) === fetchType) return "last";
         const code = errorCode(pdu) ?? 0;
         if (code === 0) return "wrong";
         if (code < 0) return "last";
+        notices += 1;
         changes |= code;
-        return "more";
+        return notices > NOTICES_LIMIT ? "wrong" : "more";
       };
       const bytes = encodeFetch(FROM_ANON, CONTEXT_SLOT, pmids, highres);
-      const reply = decodePdu(await withProfile(bytes, (all) => exchange(all, judge)));
+      const reply = decodePdu(await withProfile(bytes, judge));
       if (reply.kind === "error") throw new PcpError(reply.code);
       if (reply.kind !== "highres-result" && reply.kind !== "result")
         throw wrongReply(`${reply.kind} in place of a result`);
@@ -420,10 +426,8 @@ export function requestsOver(
         if (pduType(pdu) === PDU_TYPE.LABEL) return "last";
         return (errorCode(pdu) ?? 0) < 0 ? "last" : "wrong";
       };
-      const send = (all: Uint8Array): Promise<Uint8Array> => exchange(all, judge);
-      const pdu = decodePdu(
-        await (type === PM_LABEL.INSTANCES ? withProfile(bytes, send) : send(bytes)),
-      );
+      const send = type === PM_LABEL.INSTANCES ? withProfile : exchange;
+      const pdu = decodePdu(await send(bytes, judge));
       if (pdu.kind === "error") throw new PcpError(pdu.code);
       if (pdu.kind !== "label" || pdu.type !== type || pdu.ident !== ident >>> 0)
         throw wrongReply("labels of something else");

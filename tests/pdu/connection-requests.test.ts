@@ -10,6 +10,7 @@ import {
   PM_INDOM_NULL,
   PM_LABEL,
   PM_TYPE,
+  type Pmid,
   type ResultInit,
 } from "../../lib/pcp/mod.ts";
 import { decodePdu } from "../../lib/pdu/codec.ts";
@@ -308,6 +309,37 @@ describe("fetch", () => {
       "profile",
       "highres-fetch",
     ]);
+  });
+
+  test("profile and fetch are measured one by one", async () => {
+    const many = (count: number): Pmid[] => Array.from({ length: count }, () => metric);
+    const rule = (count: number) => ({
+      indom: asIndom(1),
+      state: 1,
+      instances: new Int32Array(count),
+    });
+    const kinds = await fetching(
+      PLAIN_FEATURES,
+      (talk) => talk.send(emptyResult(true)),
+      async (pmcd) => {
+        pmcd.setProfile({ state: 0, rules: [rule(10_000)] });
+        expect(await codeOf(pmcd.fetch(many(16_378)))).toBe(PM_ERR.TOOBIG);
+        expect(await codeOf(pmcd.fetch(many(16_377)))).toBe("none");
+        pmcd.setProfile({ state: 0, rules: [rule(20_000)] });
+        expect(await codeOf(pmcd.fetch([metric]))).toBe(PM_ERR.TOOBIG);
+      },
+    );
+    expect(kinds).toEqual(["profile", "highres-fetch"]);
+  });
+
+  test("state changes without end are no reply", async () => {
+    await fetching(
+      PLAIN_FEATURES,
+      (talk) => talk.send(...Array.from({ length: 20 }, () => errorPdu(8))),
+      async (pmcd) => {
+        expect(await codeOf(pmcd.fetch([metric]))).toBe(PM_ERR.IPC);
+      },
+    );
   });
 
   test("FETCH and RESULT without HIGHRES", async () => {
