@@ -1,9 +1,9 @@
 // `pcpbox proxy --check`: everything that is wrong with the configuration as file:line:column, then a
 // verdict for each file. Exit status 1 with any error. Nothing is started.
 
-import { lastGiven, problemText } from "../lib/cli/mod.ts";
+import { problemText } from "../lib/cli/mod.ts";
 import { say } from "./output.ts";
-import { type LoadedProxy, loadProxy, type ProxySources } from "./proxy-settings.ts";
+import { loadProxy, type ProxySources } from "./proxy-settings.ts";
 
 /** Errors of one file, counted into a sentence. */
 function verdictOf(errors: number): string {
@@ -11,18 +11,10 @@ function verdictOf(errors: number): string {
   return errors === 1 ? "1 error" : `${errors} errors`;
 }
 
-/** The file named by -c must exist, unlike the ones looked for by themselves. */
-function missingFile(loaded: LoadedProxy, sources: ProxySources): string | undefined {
-  const given = lastGiven(sources.options, "config")?.value;
-  if (given === undefined || loaded.files.some((file) => file.state !== "missing"))
-    return undefined;
-  return `${loaded.files.map((file) => file.path).join(", ")}: error: no such file`;
-}
-
 /** Prints the findings on standard output; `json` as one object. */
 export function checkProxy(sources: ProxySources, json: boolean): number {
   const loaded = loadProxy(sources);
-  const missing = missingFile(loaded, sources);
+  const { missing } = loaded;
   const errors = [...loaded.errors, ...(missing === undefined ? [] : [missing])];
   const failing = loaded.problems.filter((problem) => problem.severity === "error");
   const ok = errors.length === 0 && failing.length === 0;

@@ -257,6 +257,7 @@ function announce(serving: Serving, loaded: LoadedProxy, proxy: Proxy): void {
   const read = loaded.files.filter((file) => file.state === "read");
   for (const { path } of read) log.info(`configuration read from ${path}`);
   if (read.length === 0) log.info("no configuration file found, defaults in force");
+  if (loaded.missing !== undefined) log.warning(loaded.missing);
   if (loaded.run.note !== undefined) log.warning(loaded.run.note);
   for (const problem of loaded.problems) log.warning(problemText(problem));
 }

@@ -59,6 +59,8 @@ export interface LoadedProxy {
   readonly run: RunDirectory;
   /** Configuration files looked at, those that are missing too. */
   readonly files: readonly ConfigFile[];
+  /** Said when the file of -c is not there; those looked for by themselves need not be. */
+  readonly missing: string | undefined;
   readonly tlsConfPath: string;
   readonly problems: readonly ConfigProblem[];
   /** Sentences that end the start-up, in PCP's words where it has some. */
@@ -242,12 +244,15 @@ export function loadProxy(sources: ProxySources): LoadedProxy {
   const conf = readPcpConf(environment);
   const run = chooseRunDirectory(conf, environment, sources.uid);
   const { given, errors, ports: portList, warnings } = gather(sources, conf, run);
-  const paths = configPaths(lastGiven(options, "config")?.value, {
+  const named = lastGiven(options, "config")?.value;
+  const paths = configPaths(named, {
     sysconfDirectory: conf.get("PCP_SYSCONF_DIR") ?? "/etc/pcp",
     home: environment["HOME"],
     workingDirectory: sources.workingDirectory,
   });
   const files = paths.map(readConfigFile);
+  const nothing = named !== undefined && files.every((file) => file.state === "missing");
+  const missing = nothing ? `${paths.join(", ")}: error: no such file` : undefined;
   const overridable = SETTINGS.map(({ section, key, secret }) => ({
     section,
     key,
@@ -270,6 +275,7 @@ export function loadProxy(sources: ProxySources): LoadedProxy {
     conf,
     run,
     files,
+    missing,
     tlsConfPath,
     problems: [
       ...(conf.problem === undefined ? [] : [about("warning", conf.path, conf.problem)]),

@@ -421,12 +421,18 @@ function unknownOverrides(
   options: readonly OverridableOption[],
 ): ConfigProblem[] {
   const names = options.map(({ section, key }) => overrideName(section, key));
-  const known = new Set([...names, ...names.map((name) => `${name}_FILE`)]);
+  const secrets = options.filter(({ secret }) => secret);
+  const files = secrets.map(({ section, key }) => `${overrideName(section, key)}_FILE`);
+  const known = new Set([...names, ...files]);
   const sections = new Set(options.map(({ section }) => `${overrideName(section, "")}`));
   return Object.keys(environment)
     .filter((name) => !known.has(name) && [...sections].some((start) => name.startsWith(start)))
     .toSorted()
     .map((name) => {
+      if (name.endsWith("_FILE") && names.includes(name.slice(0, -"_FILE".length))) {
+        const message = "overrides no option: only passwords are taken from a file";
+        return { ...wholeFile(name, message), severity: "warning" };
+      }
       const meant = nearestName(name, names);
       const hint = meant === undefined ? "" : `, did you mean ${meant}?`;
       return { ...wholeFile(name, `overrides no option${hint}`), severity: "warning" };

@@ -3,8 +3,9 @@
 // both releases do. Chooses a run directory that an ordinary user can write to; a pcp.conf that is
 // missing is normal, one that cannot be read is told.
 
-import { accessSync, constants, mkdirSync, readFileSync, statSync } from "node:fs";
+import { accessSync, chownSync, constants, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { lookUpUser } from "./daemon.ts";
 
 /** Environment as a program sees it. */
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -62,15 +63,18 @@ function readText(path: string): { text: string } | { problem: string | undefine
   }
 }
 
+/** No file is normal, but not the one that somebody has named. */
+function problemOf(reason: string | undefined, environment: Environment): string | undefined {
+  if (reason !== undefined) return `cannot be read: ${reason}`;
+  return environment["PCP_CONF"] === undefined ? undefined : "no such file (PCP_CONF)";
+}
+
 /** Reads the file that PCP_CONF names, else `$PCP_DIR/etc/pcp.conf`. Never throws. */
 export function readPcpConf(environment: Environment): PcpConf {
   const path = environment["PCP_CONF"] ?? join(environment["PCP_DIR"] ?? "/", "etc", "pcp.conf");
   const read = readText(path);
   const file = "text" in read ? parsePcpConf(read.text) : new Map<string, string>();
-  const problem =
-    "problem" in read && read.problem !== undefined
-      ? `${path}: cannot be read: ${read.problem}`
-      : undefined;
+  const problem = "problem" in read ? problemOf(read.problem, environment) : undefined;
   // A prefix given without a pcp.conf of its own moves the standard paths below it.
   const prefix = environment["PCP_DIR"] ?? "";
   const fallback = (name: string): string | undefined => {
@@ -116,8 +120,16 @@ function makeDirectory(path: string, mode: number): boolean {
   return writable(path);
 }
 
+/** Makes the run directory as root, for the user who will write there. */
+function makeForService(conf: PcpConf, path: string): boolean {
+  if (!makeDirectory(path, 0o775)) return false;
+  const user = lookUpUser(conf.get("PCP_USER") ?? "pcp");
+  if (user !== undefined && process.getuid?.() === 0) chownSync(path, user.uid, user.gid);
+  return true;
+}
+
 /**
- * The run directory for `uid`: PCP_RUN_DIR where it can be written (root makes it), else for an
+ * The run directory for `uid`: PCP_RUN_DIR where it can be written (root makes it, for PCP_USER), else for an
  * ordinary user `$XDG_RUNTIME_DIR/pcp` or `~/.pcp/run`. One that the environment names is taken as
  * it is, so that a mistake shows.
  */
@@ -130,7 +142,7 @@ export function chooseRunDirectory(
   const taken = { path: configured, note: undefined };
   if (conf.origin("PCP_RUN_DIR") === "environment" || writable(configured)) return taken;
   if (uid === 0) {
-    return makeDirectory(configured, 0o775)
+    return makeForService(conf, configured)
       ? { path: configured, note: `${configured} made` }
       : taken;
   }

@@ -2,9 +2,10 @@
 // ordinary user gets a run directory that can be written, and -C, -M and -P find PEM files.
 
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { certificateFiles } from "../../lib/cli/certificates.ts";
+import { lookUpUser } from "../../lib/cli/daemon.ts";
 import { chooseRunDirectory, parsePcpConf, readPcpConf } from "../../lib/cli/pcpconf.ts";
 import { privateFolder } from "../helpers/process.ts";
 
@@ -42,7 +43,8 @@ describe("pcp.conf", () => {
     ]);
     expect(none.get("PCP_RUN_DIR")).toBe(`${folder}/run/pcp`);
     expect(none.get("PCP_USER")).toBe("pcp");
-    expect(readPcpConf({ PCP_CONF: folder }).problem).toBe(`${folder}: cannot be read: EISDIR`);
+    expect(readPcpConf({ PCP_CONF: folder }).problem).toBe("cannot be read: EISDIR");
+    expect(readPcpConf({ PCP_CONF: join(folder, "none") }).problem).toBe("no such file (PCP_CONF)");
   });
 });
 
@@ -57,10 +59,18 @@ describe("the run directory", () => {
     const folder = privateFolder("run");
     expect(chooseRunDirectory(conf(folder), {}, 1000)).toEqual({ path: folder, note: undefined });
   });
-  test("root makes it", () => {
+  test("root makes it, for the service's user", () => {
     const path = join(privateFolder("run"), "pcp");
-    expect(chooseRunDirectory(conf(path), {}, 0)).toEqual({ path, note: `${path} made` });
+    const nobody = lookUpUser("nobody");
+    const file = conf(path);
+    const asNobody = {
+      ...file,
+      get: (name: string) => (name === "PCP_USER" ? "nobody" : file.get(name)),
+    };
+    expect(chooseRunDirectory(asNobody, {}, 0)).toEqual({ path, note: `${path} made` });
     expect(existsSync(path)).toBe(true);
+    if (process.getuid?.() === 0 && nobody !== undefined)
+      expect(statSync(path).uid).toBe(nobody.uid);
   });
   test("an ordinary user falls back to a place of their own", () => {
     const folder = privateFolder("run");

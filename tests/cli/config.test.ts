@@ -234,6 +234,7 @@ describe("overrides from the environment", () => {
     expect(problems.map(problemText)).toEqual([
       "PCP_REDIS_PASSWORD_FILE: error: PCP_REDIS_PASSWORD is set as well; set one of them",
       "PCP_KEYS_SERVER: warning: overrides no option, did you mean PCP_KEYS_SERVERS?",
+      "PCP_KEYS_SERVERS_FILE: warning: overrides no option: only passwords are taken from a file",
     ]);
   });
 });
