@@ -250,7 +250,7 @@ export function loadProxy(sources: ProxySources): LoadedProxy {
     home: environment["HOME"],
     workingDirectory: sources.workingDirectory,
   });
-  const files = paths.map(readConfigFile);
+  const files = paths.map((path) => readConfigFile(path, paths.length === 1));
   const nothing = named !== undefined && files.every((file) => file.state === "missing");
   const missing = nothing ? `${paths.join(", ")}: error: no such file` : undefined;
   const overridable = SETTINGS.map(({ section, key, secret }) => ({

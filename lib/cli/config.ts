@@ -4,8 +4,8 @@
 // part over as a JSON string, with its place in front: what comes back is exact text. Unparsable
 // lines are problems with line and column. What a section or option means is not known here.
 
-import { readFileSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
 import * as ini from "ini";
 import { parse as parseToml, TomlError } from "smol-toml";
 import { utf8Text } from "../base/mod.ts";
@@ -337,14 +337,29 @@ export interface ConfigFile extends ConfigText {
   readonly state: "read" | "missing" | "failed";
 }
 
-/** Reads one file in the form that its name says. Never throws; a failure is a problem. */
-export function readConfigFile(path: string): ConfigFile {
+/** Whether a directory is closed to us, so that nobody can say what is in it. */
+function isClosed(directory: string): boolean {
+  try {
+    accessSync(directory, constants.X_OK);
+    return false;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EACCES";
+  }
+}
+
+/**
+ * Reads one file in the form that its name says. Never throws; a failure is a problem. A file that is
+ * only looked for (`named` false) is missing where its directory is closed: a service that runs as an
+ * ordinary user may have the HOME of root.
+ */
+export function readConfigFile(path: string, named = true): ConfigFile {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    if (code === "ENOENT" || code === "ENOTDIR") {
+    const hidden = code === "EACCES" && !named && isClosed(dirname(path));
+    if (code === "ENOENT" || code === "ENOTDIR" || hidden) {
       return { path, state: "missing", entries: [], problems: [] };
     }
     const message = `cannot be read: ${code}`;

@@ -48,6 +48,22 @@ describe("pcp.conf", () => {
   });
 });
 
+test("a closed directory hides a file that is looked for, not one that is named", () => {
+  const folder = privateFolder("closed");
+  const path = join(folder, "pmproxy.conf");
+  writeFileSync(path, "");
+  chmodSync(folder, 0);
+  const module = JSON.stringify(join(import.meta.dir, "../../lib/cli/config.ts"));
+  const body = `
+    import { readConfigFile } from ${module};
+    if (process.getuid?.() === 0) process.setuid(65534);
+    const states = [true, false].map((named) => readConfigFile(${JSON.stringify(path)}, named));
+    console.log(states.map(({ state, problems }) => state + problems.length).join(" "));`;
+  const child = Bun.spawnSync([process.execPath, "-e", body]);
+  chmodSync(folder, 0o700);
+  expect(child.stdout.toString() + child.stderr.toString()).toBe("failed1 missing0\n");
+});
+
 describe("the run directory", () => {
   const closed = "/proc/1/nowhere";
   const conf = (directory: string) => {
