@@ -33,7 +33,8 @@ export const pad4 = (size: number): number => (size + 3) & ~3;
 
 /** Cursor over `bytes[position, end)`. Subarrays that it returns share memory with `bytes`. */
 export class Reader {
-  private readonly view: DataView;
+  /** Over the whole of `bytes`. */
+  readonly view: DataView;
   private buffer: Buffer | undefined;
 
   constructor(

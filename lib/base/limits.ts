@@ -37,11 +37,13 @@ export const MAX_PMNS_DEPTH = 64;
 /** Text of a name space file; a host with every agent has 200 KB. */
 export const MAX_PMNS_BYTES = 64 * 1024 * 1024;
 
-/** Client defaults in seconds (pdu.md 7.6): connecting, and waiting for a reply. */
+/** A client's limit for connecting, in seconds (pdu.md 7.6). */
 export const CONNECT_TIMEOUT_SECONDS = 5;
+/** A client's limit for the header of a reply, and again for its body, in seconds (pdu.md 7.6). */
 export const REQUEST_TIMEOUT_SECONDS = 10;
 /** Delays between attempts to reconnect, in seconds; the last one repeats (pdu.md 7.6). */
 export const RECONNECT_DELAYS_SECONDS: readonly number[] = [5, 10, 20, 40, 80];
-/** Default ports of pmcd and pmproxy (pdu.md 7.6). */
+/** Default port of pmcd (pdu.md 7.6). */
 export const PMCD_PORT = 44321;
+/** Default port of pmproxy (pdu.md 7.6). */
 export const PMPROXY_PORT = 44322;

@@ -8,6 +8,7 @@ import { ctimeShort } from "./time.ts";
 
 /** Levels from quiet to loud; a log shows its own level and everything louder. */
 export const LOG_LEVELS = ["debug", "info", "warning", "error", "critical"] as const;
+/** One of LOG_LEVELS. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** `pcp`: the line form that scripts match on. `json`: one object a line. */

@@ -8,6 +8,7 @@ import type { Term, Verb } from "./verb.ts";
 
 /** Shells that a script can be made for. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
+/** One of SHELLS. */
 export type Shell = (typeof SHELLS)[number];
 
 /** An option as a shell sees it: one name or two, and what its argument is. */

@@ -100,6 +100,8 @@ function printWord(word: number, width: number): string {
 function clock(sec: number, nsec: number, highres: boolean): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const date = new Date(sec * 1000);
+  // A time that no calendar has: its seconds say more than three times NaN.
+  if (Number.isNaN(date.getTime())) return `${sec}.${nsec}`;
   const fraction = highres
     ? String(nsec).padStart(9, "0")
     : String(Math.trunc(nsec / 1e6)).padStart(3, "0");

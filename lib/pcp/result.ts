@@ -100,17 +100,15 @@ export class ValueSetCursor implements ValueSet {
  * byte `wordBase + 4 * W`: 0 in a PDU that starts at byte 0, the record's start - 8 in an archive.
  */
 export class ResultView {
-  private readonly view: DataView;
-
   constructor(
     readonly bytes: Uint8Array,
     readonly timestamp: Timestamp,
     readonly numpmid: number,
     readonly setsAt: number,
     readonly wordBase = 0,
-  ) {
-    this.view = viewOf(bytes);
-  }
+    /** Over `bytes`; a reader that has one already need not pay for another. */
+    readonly view: DataView = viewOf(bytes),
+  ) {}
 
   /** A fresh cursor before the first set: `for (const s = r.sets(); s.next(); ) …`. */
   sets(): ValueSetCursor {
@@ -129,23 +127,20 @@ const broken = (at: number, reason: string): PcpError =>
   new PcpError(PM_ERR.IPC, `value sets broken at offset ${at}: ${reason}`);
 
 /**
- * Checks `numpmid` value sets in `bytes[setsAt, end)` against every placement rule of spec pdu.md
- * 4.3 and throws PM_ERR_IPC naming the offset of the first fault. Returns where the blocks start.
- * `checkEventBlock`, checkEvents if any, sees each block of an event type.
+ * Checks the value sets of `result`, which with their blocks must fill its bytes up to `end`, against
+ * every placement rule of spec pdu.md 4.3; throws PM_ERR_IPC naming the offset of the first fault.
+ * Returns where the blocks start. `checkEventBlock`, checkEvents if any, sees each block of an event
+ * type.
  */
 export function checkValueSets(
-  bytes: Uint8Array,
-  setsAt: number,
+  { bytes, view, numpmid, setsAt, wordBase }: ResultView,
   end: number,
-  numpmid: number,
-  wordBase = 0,
   checkEventBlock?: (bytes: Uint8Array, at: number, view: DataView) => void,
 ): number {
   if (setsAt < 0 || end > bytes.length || setsAt > end) throw broken(setsAt, "outside the PDU");
   if (numpmid < 0 || numpmid > (end - setsAt) / 8) {
     throw broken(setsAt, `${numpmid} metrics do not fit`);
   }
-  const view = viewOf(bytes);
   let at = setsAt;
   for (let set = 0; set < numpmid; set++) {
     if (end - at < 8) throw broken(at, "value set cut short");

@@ -22,9 +22,10 @@ const NSEC_PER_USEC = 1000;
 const TWO_TO_32 = 0x100000000;
 
 function readSets(body: Reader, sec: number, nsec: number, numpmid: number): ResultView {
-  const { bytes, position, end } = body;
-  checkValueSets(bytes, position, end, numpmid, 0, checkEvents);
-  return new ResultView(bytes, { sec, nsec }, numpmid, position);
+  const { bytes, position, end, view } = body;
+  const result = new ResultView(bytes, { sec, nsec }, numpmid, position, 0, view);
+  checkValueSets(result, end, checkEvents);
+  return result;
 }
 
 /** Reads an int64 of a time stamp; doubles hold every time there is. */

@@ -45,8 +45,9 @@ const pdu = (name: string): Uint8Array =>
 
 function viewOfPdu(bytes: Uint8Array, head: number): ResultView {
   const numpmid = Buffer.from(bytes).readInt32BE(head === RESULT_HEAD ? 20 : 12);
-  checkValueSets(bytes, head, bytes.length, numpmid);
-  return new ResultView(bytes, { sec: 0, nsec: 0 }, numpmid, head);
+  const result = new ResultView(bytes, { sec: 0, nsec: 0 }, numpmid, head);
+  checkValueSets(result, bytes.length);
+  return result;
 }
 
 describe("recorded results", () => {
@@ -165,7 +166,9 @@ describe("placement rules", () => {
     return bytes;
   };
   const check = (bytes: Uint8Array, numpmid = 4): unknown =>
-    outcome(() => checkValueSets(bytes, 0, bytes.length, numpmid));
+    outcome(() =>
+      checkValueSets(new ResultView(bytes, { sec: 0, nsec: 0 }, numpmid, 0), bytes.length),
+    );
   const changed = (at: number, word: number): Uint8Array => {
     const bytes = good();
     new DataView(bytes.buffer).setUint32(at, word);
@@ -237,8 +240,9 @@ describe("placement rules", () => {
     const size = measureValueSets(sets);
     const bytes = new Uint8Array(100 + size.sets + size.blocks);
     writeValueSets(bytes, 100, sets, size, 72);
-    expect(checkValueSets(bytes, 100, bytes.length, 4, 72)).toBe(176);
-    const view = new ResultView(bytes, { sec: 0, nsec: 0 }, 4, 100, 72).find(asPmid(3));
+    const result = new ResultView(bytes, { sec: 0, nsec: 0 }, 4, 100, 72);
+    expect(checkValueSets(result, bytes.length)).toBe(176);
+    const view = result.find(asPmid(3));
     expect(view === undefined ? "" : pmExtractValue(view, 0, PM_TYPE.STRING)).toBe("abc");
   });
 });

@@ -126,6 +126,13 @@ describe("text of values", () => {
     expect(pmPrintValue(set, 0, PM_TYPE.DOUBLE)).toBe("[IPC protocol failure]");
   });
 
+  test("pmPrintValue shows an event of a time that no calendar has", () => {
+    const wire = "00000001" + "0000ffffffffffff" + "0000000000000007" + "0000000100000000";
+    const set = setOf({ valfmt: 2, vtype: PM_TYPE.HIGHRES_EVENT, wire });
+    const text = "[1 event record timestamp 281474976710655.7]";
+    expect(pmPrintValue(set, 0, PM_TYPE.HIGHRES_EVENT)).toBe(text);
+  });
+
   test("pmAtomStr gives what libpcp gives", () => {
     for (const { type, wire, out } of rows<{ type: number; wire: string; out: string }>("atoms")) {
       if (out === "-nan") continue;
