@@ -44,22 +44,25 @@ async function addressesOf(name: string): Promise<readonly Address[]> {
   }));
 }
 
-/** Every address to be opened; a name that does not resolve is an error naming it. */
+/** Every address to be opened, each once; a name that does not resolve is an error naming it. */
 async function allAddresses(settings: ListenSettings): Promise<readonly Address[]> {
   if (settings.interfaces.length === 0) {
     return settings.localOnly ? [V4_LOOPBACK, V6_LOOPBACK] : [V4_ANY, V6_ANY];
   }
-  const addresses: Address[] = [];
+  // Two names may stand for the same address: it is opened once, under the first.
+  const addresses = new Map<string, Address>();
   for (const name of settings.interfaces) {
     try {
-      addresses.push(...(await addressesOf(name)));
+      for (const each of await addressesOf(name)) {
+        if (!addresses.has(each.address)) addresses.set(each.address, each);
+      }
     } catch (error) {
       const port = settings.ports[0] ?? 0;
       const text = `OpenRequestSocket(${port}, ${name}) invalid address`;
       throw new PcpError(-22, text, { cause: error });
     }
   }
-  return addresses;
+  return [...addresses.values()];
 }
 
 /** libuv's words for the errors that listening has, which PCP's log shows. */

@@ -82,6 +82,14 @@ describe("TCP", () => {
     expect(rowsOf(server)).toContainEqual([true, port, "inet", "localhost"]);
   });
 
+  test("an address that is named twice is opened once", async () => {
+    const port = await freePort();
+    const interfaces = ["127.0.0.1", "localhost", "127.0.0.1"];
+    const server = await serverWith({ listen: { ports: [port], portsNamed: true, interfaces } });
+    const four = rowsOf(server).filter(([, , family]) => family === "inet");
+    expect(four).toEqual([[true, port, "inet", "127.0.0.1"]]);
+  });
+
   test("a name that is none ends the start-up", async () => {
     const failed = refusal({ listen: { ports: [44396], interfaces: ["nosuch.invalid"] } });
     expect(await failed).toContain("OpenRequestSocket(44396, nosuch.invalid) invalid address");
