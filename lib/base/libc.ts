@@ -29,7 +29,6 @@ const SO_ACCEPTCONN = LINUX ? 30 : 2;
 const MSG_NOSIGNAL = LINUX ? 0x4000 : 0;
 const MSG_DONTWAIT = LINUX ? 0x40 : 0x80;
 const RLIMIT_NOFILE = LINUX ? 7 : 8;
-const PR_SET_NAME = 15;
 const CLOCK_MONOTONIC = LINUX ? 1 : 6;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -38,8 +37,6 @@ const F_DUPFD_CLOEXEC = 1030;
 const EVENTFD_FLAGS = 0x80800;
 /** Bytes of sun_path: longer socket paths are refused. */
 const SUN_PATH = LINUX ? 108 : 104;
-/** Bytes of a thread name of Linux without its final NUL. */
-const COMM_BYTES = 15;
 const SOCKADDR_BYTES = 128;
 /** No datagram of ours comes near this. */
 const DATAGRAM_BYTES = 64 * 1024;
@@ -55,10 +52,8 @@ const SYMBOLS = {
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
-  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
 } as const;
 const LINUX_SYMBOLS = {
-  prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   eventfd: { args: ["u32", "i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },
@@ -85,7 +80,6 @@ function bind() {
         const { symbols } = ffi.dlopen(name, { ...SYMBOLS, ...DARWIN_SYMBOLS });
         return {
           ...symbols,
-          prctl: null,
           fcntl: null,
           eventfd: null,
           write: null,
@@ -128,19 +122,6 @@ function failed(library: Libc, call: string): PcpError {
   return new PcpError(-errno, `${call}: ${errno > 0 ? getSystemErrorName(-errno) : "no errno"}`);
 }
 
-/**
- * Gives this process the name that `ps -e`, `ps -C`, `top` and `pgrep` know: at most 15 bytes of
- * UTF-8, longer ones are cut as the kernel does. `pidof` goes by argv[0] instead, which whoever
- * starts the process chooses. Linux only: elsewhere PcpError with ENOSYS.
- */
-export function setProcessName(name: string): void {
-  const library = libc();
-  if (library.prctl === null) throw new PcpError(-ENOSYS, "prctl: Linux only");
-  const text = new Uint8Array(COMM_BYTES + 1);
-  new TextEncoder().encodeInto(name, text.subarray(0, COMM_BYTES));
-  if (library.prctl(PR_SET_NAME, text, 0n, 0n, 0n) !== 0) throw failed(library, "prctl");
-}
-
 /** Soft and hard limit of open files; RLIM_INFINITY is the largest 64-bit number (darwin 2^63-1). */
 export interface FileLimit {
   readonly soft: bigint;
@@ -153,16 +134,6 @@ export function openFileLimit(): FileLimit {
   const limit = new BigUint64Array(2);
   if (library.getrlimit(RLIMIT_NOFILE, limit) !== 0) throw failed(library, "getrlimit");
   return { soft: limit[0] ?? 0n, hard: limit[1] ?? 0n };
-}
-
-/** Raises the soft limit of open files to the hard one (spec proxy.md 4.1); returns what holds then. */
-export function raiseOpenFileLimit(): FileLimit {
-  const library = libc();
-  const { soft, hard } = openFileLimit();
-  if (soft === hard) return { soft, hard };
-  const wanted = new BigUint64Array([hard, hard]);
-  if (library.setrlimit(RLIMIT_NOFILE, wanted) !== 0) throw failed(library, "setrlimit");
-  return openFileLimit();
 }
 
 /** CLOCK_MONOTONIC in nanoseconds: Bun's `process.hrtime` counts from the start of the process. */

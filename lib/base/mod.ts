@@ -19,12 +19,10 @@ export {
   monotonicNanoseconds,
   openEventFd,
   openFileLimit,
-  raiseOpenFileLimit,
   replaceDescriptor,
   sendUnixDatagram,
   setBacklog,
   setKeepAlive,
-  setProcessName,
   type SocketName,
   socketName,
 } from "./libc.ts";

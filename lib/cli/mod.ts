@@ -3,29 +3,24 @@ export {
   defineOptions,
   isGiven,
   lastGiven,
-  longNames,
   readOptions,
   valuesGiven,
   type Given,
-  type KnownTo,
-  type OldName,
   type OptionResult,
   type OptionSpec,
   type OptionTable,
   type Parsed,
   type Question,
-  type ValueOf,
 } from "./options.ts";
 export { debugList, DEBUG_OPTIONS, interval, oneOf, ports, positive } from "./values.ts";
 export { defineVerb, readVerb, type Operand, type Section, type Term, type Verb } from "./verb.ts";
-export { leftSide, optionGroups, usageText, type OptionLine } from "./usage.ts";
-export { pageOf, pageText, wrap, type Block, type Page, type TextStyle } from "./page.ts";
-export { manSource, roffText } from "./man.ts";
+export { usageText } from "./usage.ts";
+export { pageOf, pageText, type Page, type TextStyle } from "./page.ts";
+export { manSource } from "./man.ts";
 export {
   configPaths,
   environmentEntries,
   nearestName,
-  overrideName,
   problemText,
   readConfigFile,
   type ConfigEntry,
@@ -55,7 +50,6 @@ export {
   type SystemUser,
 } from "./daemon.ts";
 export {
-  isPmproxy,
   LSB_NOT_RUNNING,
   LSB_STATUS,
   optionalText,

@@ -16,8 +16,6 @@ export {
   describeTarget,
   dial,
   type Environment,
-  parsePortList,
-  reconnectDelay,
   type ReconnectPolicy,
   type Target,
   type Warn,
@@ -44,7 +42,6 @@ export {
   type Framer,
   type FramerPhase,
   type Header,
-  HEADER_BYTES,
   NO_CEILING,
   readHeader,
 } from "./frame.ts";

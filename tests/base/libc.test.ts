@@ -1,5 +1,5 @@
-// Goal: the calls of the C library work for real on this machine (name seen by the kernel, limits seen
-// by the kernel, datagrams received by another program), and failures are PcpErrors with the errno.
+// Goal: the calls of the C library work for real on this machine (limits seen by the kernel, datagrams
+// received by another program), and failures are PcpErrors with the errno.
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
@@ -9,7 +9,6 @@ import {
   monotonicNanoseconds,
   openFileLimit,
   PcpError,
-  raiseOpenFileLimit,
   replaceDescriptor,
   sendUnixDatagram,
   socketName,
@@ -53,27 +52,10 @@ function descriptorsOf(port: number): number[] {
 }
 
 describe.skipIf(process.platform !== "linux")("the C library", () => {
-  test("the process name is what the kernel shows, cut at 15 bytes", () => {
-    const body = `
-      base.setProcessName("pmproxy");
-      const first = await Bun.file("/proc/self/comm").text();
-      base.setProcessName("a-name-longer-than-fifteen");
-      console.log(first.trim(), (await Bun.file("/proc/self/comm").text()).trim());`;
-    expect(script(body)).toBe("pmproxy a-name-longer-t\n");
-  });
-
-  test("the soft limit of open files is raised to the hard one", () => {
-    const { hard } = openFileLimit();
-    const body = `
-      const { readFileSync } = require("node:fs");
-      const seen = () => /open files +(\\d+) +(\\d+)/.exec(readFileSync("/proc/self/limits", "utf8")).slice(1);
-      const after = base.raiseOpenFileLimit();
-      console.log(seen().join(" "), String(after.soft), String(after.hard));`;
-    const source = `import * as base from ${JSON.stringify(library)};\n${body}`;
-    const limited = ["sh", "-c", `ulimit -Sn 64; exec "$0" -e "$1"`, process.execPath, source];
-    const child = Bun.spawnSync(limited);
-    expect(child.stdout.toString()).toBe(`${hard} ${hard} ${hard} ${hard}\n`);
-    expect(raiseOpenFileLimit().soft).toBe(hard);
+  test("the limit of open files is the kernel's", () => {
+    const seen = /open files +(\d+) +(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"));
+    const { soft, hard } = openFileLimit();
+    expect([String(soft), String(hard)]).toEqual([seen?.[1] ?? "", seen?.[2] ?? ""]);
   });
 
   test("the monotonic clock is the kernel's, not the process's", () => {
