@@ -35,8 +35,9 @@ interface PemFile {
 }
 
 function inspect(path: string): PemFile | undefined {
-  const { size } = statSync(path);
-  if (size > PEM_BYTES_LIMIT || !statSync(path).isFile()) return undefined;
+  // A link that leads nowhere, as directories of hashed names have them, is no file.
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isFile() !== true || status.size > PEM_BYTES_LIMIT) return undefined;
   const text = readFileSync(path, "latin1");
   return {
     path,

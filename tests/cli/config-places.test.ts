@@ -2,7 +2,7 @@
 // ordinary user gets a run directory that can be written, and -C, -M and -P find PEM files.
 
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { certificateFiles } from "../../lib/cli/certificates.ts";
 import { lookUpUser } from "../../lib/cli/daemon.ts";
@@ -123,6 +123,7 @@ describe("-C, -M and -P", () => {
     writeFileSync(join(folder, "d", "a.key"), key);
     writeFileSync(join(folder, "d", "b.pem"), certificate);
     writeFileSync(join(folder, "d", "b-key.pem"), `x\n${key}`);
+    symlinkSync("nowhere", join(folder, "d", "12ab34cd.0"));
     const pair = (name: string) => {
       const found = certificateFiles(join(folder, "d"), name, undefined);
       return found.ok ? [found.value.certificates, found.value.privateKey] : [found.error];
