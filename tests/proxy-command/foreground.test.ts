@@ -30,7 +30,7 @@ test("the log is pmproxy's, from the header to the end", async () => {
       "  === ==== ===== ====== =======",
       "  ok    FD       unix   FOLDER/run/pmproxy.socket",
       "  ok    FD PORT inet   127.0.0.1",
-      "[TIME] pmproxy(PID) Info: no configuration file found, defaults in force",
+      "[TIME] pmproxy(PID) Info: no configuration file found, default setup",
       "[TIME] pmproxy(PID) Info: pmproxy caught SIGTERM",
       "[TIME] pmproxy(PID) Info: pmproxy Shutdown",
       "",
@@ -104,7 +104,7 @@ test("a reload takes over what is live and tells the rest", async () => {
   expect(await waitUntil(() => stage.read("console").split("SIGHUP").length > 2, 5000)).toBe(true);
   await daemon.stop();
   const log = settled(stage.read("console"), stage, host);
-  expect(log).toContain("Info: configuration read from FOLDER/etc/site.conf");
+  expect(log).toContain("Info: configuration of FOLDER/etc/site.conf setup");
   expect(log).toContain("Info: pmproxy caught SIGHUP");
   expect(log).toContain("Info: Reloaded: http.Access-Control-Max-Age = 60");
   expect(log).toContain("Info: Not reloadable, restart needed: keys.servers = k:1");
