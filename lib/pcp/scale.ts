@@ -83,19 +83,22 @@ function fit(type: PmType, value: bigint): number | bigint {
   return bits === 32 ? Number(value) : value;
 }
 
-/**
- * The value of `type` in units word `from`, expressed in units word `to` (spec pdu.md 5.6). 64-bit
- * types take and give bigint, others number. A value without dimensions counts as a plain count.
- */
-export function pmConvScale(
-  type: PmType,
-  value: number | bigint,
-  from: number,
-  to: number,
-): number | bigint {
-  if (!Number.isInteger(type) || type < PM_TYPE.I32 || type > PM_TYPE.DOUBLE) {
-    throw new PcpError(PM_ERR.CONV, `type ${type} has no scale`);
-  }
+/** How values of one units word become those of another. */
+interface Scaling {
+  readonly from: number;
+  readonly to: number;
+  /** The factor, exact and as a double. */
+  readonly ratio: Readonly<Ratio>;
+  readonly factor: number;
+  /** Half a unit is added before an integer is divided, but not where an extra dimension is scaled. */
+  readonly half: bigint;
+  /** Scales C, F, K as 1, 2, 3 when the extra dimension is temperature. */
+  readonly degrees: readonly [number, number] | undefined;
+}
+
+const isDegrees = (scale: number): boolean => scale >= 1 && scale <= 3;
+
+function scalingOf(from: number, to: number): Scaling {
   const source = plain(unitsFields(from));
   const target = plain(unitsFields(to));
   if (!sameDimensions(source, target)) {
@@ -122,27 +125,44 @@ export function pmConvScale(
     const ten = (scale: number): bigint => 10n ** BigInt(scale + 8);
     apply(ratio, ten(source.scaleCount), ten(target.scaleCount), source.dimCount);
   }
-  const integer = type <= PM_TYPE.U64;
   const extra = source.extraUnit;
-  if (extra === 1) {
-    const known = (scale: number): boolean => scale >= 1 && scale <= 3;
-    if (!known(source.extraScale) || !known(target.extraScale)) refuseUnits(from, to);
-    const degrees = temperature(Number(value), source.extraScale, target.extraScale);
-    const scaled = (Number(ratio.num) / Number(ratio.den)) * degrees;
-    return integer ? fit(type, BigInt(Math.trunc(scaled))) : scaled;
-  }
-  if (extra !== 0) {
+  const degrees = extra === 1 ? ([source.extraScale, target.extraScale] as const) : undefined;
+  if (degrees !== undefined && !degrees.every(isDegrees)) refuseUnits(from, to);
+  if (extra !== 0 && degrees === undefined) {
     const upper = EXTRA_PARTS[extra]?.[source.extraScale] ?? 0n;
     const lower = EXTRA_PARTS[extra]?.[target.extraScale] ?? 0n;
     if (upper === 0n || lower === 0n) refuseUnits(from, to);
     apply(ratio, upper, lower, 1);
   }
   reduce(ratio);
-  if (integer) {
-    // Half a unit is added before the division, but not where an extra dimension is scaled.
-    const half = extra === 0 ? ratio.den / 2n : 0n;
+  const factor = Number(ratio.num) / Number(ratio.den);
+  return { from, to, ratio, factor, half: extra === 0 ? ratio.den / 2n : 0n, degrees };
+}
+
+// Values come by the column: the scaling of the last one is that of the next.
+let last: Scaling | undefined;
+
+/**
+ * The value of `type` in units word `from`, expressed in units word `to` (spec pdu.md 5.6). 64-bit
+ * types take and give bigint, others number. A value without dimensions counts as a plain count.
+ */
+export function pmConvScale(
+  type: PmType,
+  value: number | bigint,
+  from: number,
+  to: number,
+): number | bigint {
+  if (!Number.isInteger(type) || type < PM_TYPE.I32 || type > PM_TYPE.DOUBLE) {
+    throw new PcpError(PM_ERR.CONV, `type ${type} has no scale`);
+  }
+  if (last === undefined || last.from !== from || last.to !== to) last = scalingOf(from, to);
+  const { ratio, factor, half, degrees } = last;
+  if (type <= PM_TYPE.U64 && degrees === undefined) {
     return fit(type, (BigInt(value) * ratio.num + half) / ratio.den);
   }
-  const scaled = (Number(ratio.num) / Number(ratio.den)) * Number(value);
+  const plainValue = Number(value);
+  const scaled =
+    factor * (degrees === undefined ? plainValue : temperature(plainValue, degrees[0], degrees[1]));
+  if (type <= PM_TYPE.U64) return fit(type, BigInt(Math.trunc(scaled)));
   return type === PM_TYPE.FLOAT ? Math.fround(scaled) : scaled;
 }

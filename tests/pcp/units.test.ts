@@ -139,6 +139,8 @@ describe("pmConvScale", () => {
   });
   test("refuses texts and other dimensions", () => {
     expect(() => pmConvScale(PM_TYPE.STRING, 1, 0, 0)).toThrow("type 6 has no scale");
+    // A float stays one, also where degrees are converted.
+    expect(pmConvScale(PM_TYPE.FLOAT, 100, 0x0a, 0x09)).toBe(Math.fround((68 * 5) / 9));
     expect(() => pmConvScale(PM_TYPE.I32, 1, 0x10000000, 0x01000000)).toThrow(
       'units "byte" and "nanosec" have different dimensions',
     );
