@@ -5,6 +5,8 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   configPaths,
   type ConfigText,
@@ -17,6 +19,7 @@ import {
   readConfigFile,
 } from "../../lib/cli/config.ts";
 import { utf8 } from "../../lib/base/mod.ts";
+import { privateFolder } from "../helpers/process.ts";
 import dialect from "../fixtures/config/dialect.json";
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -164,6 +167,15 @@ describe("text that nobody means well with", () => {
     expect(keys(parseProxyConf(utf8(text), "f"))).toEqual(expected);
     expect(keys(parseProxyToml(text, "f.toml"))).toEqual(expected);
     expect(Object.prototype).not.toHaveProperty("1");
+  });
+  test("TOML that is not UTF-8 is refused, a byte order mark in front is not", () => {
+    const path = join(privateFolder("toml"), "pcpbox.toml");
+    writeFileSync(path, Buffer.from('[a]\nb = "\xff"\n', "latin1"));
+    const { state, entries, problems } = readConfigFile(path);
+    expect([state, entries]).toEqual(["failed", []]);
+    expect(problems.map(problemText)).toEqual([`${path}: error: text is not UTF-8`]);
+    writeFileSync(path, '\ufeff[a]\nb = "c"\n');
+    expect(readConfigFile(path).entries.map(({ value }) => value)).toEqual(["c"]);
   });
   test("a byte order mark is dropped in front and kept elsewhere", () => {
     const { entries, problems } = parseProxyConf(utf8("\ufeff[a]\nb = \ufeffc\n"), "f");
