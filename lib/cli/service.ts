@@ -4,6 +4,7 @@
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
+import { PcpError, PM_ERR } from "../base/mod.ts";
 import { readPidFile } from "./daemon.ts";
 
 /**
@@ -32,14 +33,14 @@ export function parseEnvironmentFile(text: string): Record<string, string> {
   return variables;
 }
 
-/** Text of a file, or undefined when there is none. Throws when it cannot be read. */
+/** Text of a file, or undefined when there is none. Throws a PcpError naming one that cannot be read. */
 export function optionalText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     if (code === "ENOENT" || code === "ENOTDIR" || code === "ESRCH") return undefined;
-    throw error;
+    throw new PcpError(PM_ERR.GENERIC, `${path}: cannot be read: ${code}`, { cause: error });
   }
 }
 

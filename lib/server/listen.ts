@@ -74,6 +74,7 @@ const LISTEN_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
   EINVAL: "invalid argument",
   EMFILE: "too many open files",
+  EROFS: "read-only file system",
 };
 
 function described(error: unknown): { code: string; text: string } {

@@ -8,6 +8,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -186,6 +187,15 @@ test("start and stop are posted where there is a notice board", async () => {
   // Nothing ended, nothing posted.
   expect((await stage.proxy(["stop"])).status).toBe(0);
   expect(told().split("\n")).toHaveLength(4);
+});
+
+test("an options file that cannot be read is named", async () => {
+  const stage = await makeStage();
+  mkdirSync(stage.path("etc/pmproxy.options"));
+  expect(await stage.proxy(["start", "-A", "-p", `${stage.port}`])).toMatchObject({
+    status: 1,
+    stderr: `pmproxy: ${stage.path("etc/pmproxy.options")}: cannot be read: EISDIR\n`,
+  });
 });
 
 test("start without an options file says so and starts", async () => {
