@@ -61,8 +61,8 @@ const LINUX_SYMBOLS = {
 } as const;
 const DARWIN_SYMBOLS = { __error: { args: [], returns: "ptr" } } as const;
 
-/** Names to try, in this order: glibc, then musl by its architecture; darwin has one. */
-function libraryNames(): readonly string[] {
+/** Names of the C library to try, in this order: glibc, then musl by its architecture; darwin has one. */
+export function libraryNames(): readonly string[] {
   if (process.platform === "darwin") return ["/usr/lib/libSystem.B.dylib"];
   if (!LINUX) return [];
   const arch = process.arch === "arm64" ? "aarch64" : "x86_64";

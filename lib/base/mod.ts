@@ -16,6 +16,7 @@ export {
   duplicate,
   type EventFd,
   type FileLimit,
+  libraryNames,
   monotonicNanoseconds,
   openEventFd,
   openFileLimit,

@@ -5,6 +5,7 @@
 // TLS or HTTP: those sessions stay where they are.
 
 import { dlopen, ptr, read } from "bun:ffi";
+import { libraryNames } from "../base/mod.ts";
 import { PduGate } from "./gate.ts";
 import {
   FIRST_SLOT,
@@ -96,9 +97,22 @@ class Pair {
   }
 }
 
+/** The C library under the first of its names that this system has; throws when there is none. */
+function openLibrary() {
+  const reasons: string[] = [];
+  for (const name of libraryNames()) {
+    try {
+      return dlopen(name, SYMBOLS).symbols;
+    } catch (error) {
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new Error(`no C library: ${reasons.join("; ")}`);
+}
+
 function run(start: PumpStart, report: (report: PumpReport) => void): void {
   const { ring, wakeFd, totals, bufferBytes } = start;
-  const { symbols: libc } = dlopen("libc.so.6", SYMBOLS);
+  const libc = openLibrary();
   const errno = (): number => {
     const at = libc.__errno_location();
     return at === null ? 0 : read.i32(at, 0);
