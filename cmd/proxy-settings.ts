@@ -24,10 +24,10 @@ import {
   type RunDirectory,
   valuesGiven,
 } from "../lib/cli/mod.ts";
+import { parseTlsConf } from "../lib/pdu/mod.ts";
 import {
   buildSettings,
   type InheritedSocket,
-  parseTlsConf,
   type ProxyArguments,
   type ProxySettings,
   readEntries,

@@ -13,7 +13,7 @@ import { decodePdu, encodePdu } from "./codec.ts";
 import { errnoError, type Target } from "./endpoint.ts";
 import { errorCode, type Link } from "./link.ts";
 import { chooseMechanism, startSasl } from "./sasl.ts";
-import type { TlsSettings } from "./tlsconf.ts";
+import { certificatesOf, type TlsSettings } from "./tlsconf.ts";
 import { CREDS_VERSION_WORD, FEATURE, FROM_ANON, PDU_VERSION } from "./types.ts";
 
 // ---------------------------------------------------------------- what is wanted
@@ -136,9 +136,12 @@ export function checkFeatures(
 /** Most certificate files taken from a folder. */
 const CA_FILES_LIMIT = 1024;
 
-async function folderOfCertificates(folder: string): Promise<Buffer[]> {
+async function folderOfCertificates(folder: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => /\.(pem|crt|cer|\d+)$/.test(name));
-  return Promise.all(names.slice(0, CA_FILES_LIMIT).map((name) => readFile(join(folder, name))));
+  const texts = names
+    .slice(0, CA_FILES_LIMIT)
+    .map(async (name) => certificatesOf(await readFile(join(folder, name), "latin1")));
+  return (await Promise.all(texts)).flat();
 }
 
 /** The name a client shows to the server: that of the host, or its own (spec pdu.md 8.4). */
@@ -154,7 +157,7 @@ async function tlsOptions(settings: TlsSettings, target: Target): Promise<Connec
   const { caFile, caFolder, certificateFile, keyFile, ciphers, verify } = settings;
   const servername = serverName(target);
   try {
-    const ca: Buffer[] = [];
+    const ca: (Buffer | string)[] = [];
     if (caFile !== undefined) ca.push(await readFile(caFile));
     if (caFolder !== undefined) ca.push(...(await folderOfCertificates(caFolder)));
     return {

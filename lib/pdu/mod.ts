@@ -23,6 +23,7 @@ export {
 export type { LinkEnd } from "./link.ts";
 export {
   clientTls,
+  certificatesOf,
   parseTlsConf,
   readTlsConf,
   type TlsConf,

@@ -1,6 +1,7 @@
 // tls.conf (spec pdu.md 8.4, proxy.md 10.2): its keys with their values, and what they say to a
 // client. Read as PCP reads it: a value ends at the first blank or `#`, quotes are part of it, the
 // last one of a key counts, lines of any other form mean nothing. No certificate is opened here.
+import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { PcpError, PM_ERR } from "../base/mod.ts";
 
@@ -113,4 +114,20 @@ export function readTlsConf(path: string): TlsSettings {
     throw new PcpError(PM_ERR.TLS, `cannot read ${path}: ${String(error)}`, { cause: error });
   }
   throw new PcpError(PM_ERR.TLS, `${path}: longer than ${TLS_CONF_LIMIT} bytes`);
+}
+
+/**
+ * The certificates in a PEM text that can be read, each in PEM form; other blocks and what is no
+ * certificate are passed over, as OpenSSL passes over odd files in a folder of authorities.
+ */
+export function certificatesOf(pem: string): string[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  return blocks.filter((block) => {
+    try {
+      return new X509Certificate(block).raw.length > 0;
+    } catch (error) {
+      if (error instanceof Error) return false;
+      throw error;
+    }
+  });
 }

@@ -6,6 +6,7 @@ import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { PcpError } from "../base/mod.ts";
+import { certificatesOf } from "../pdu/mod.ts";
 import { Bridge } from "./bridge.ts";
 import type { Server, TlsContext } from "./server.ts";
 import type { TlsSettings } from "./settings.ts";
@@ -56,9 +57,7 @@ export function loadTls(settings: TlsSettings): TlsContext {
     settings.passphraseFile === undefined
       ? undefined
       : readPem(settings.passphraseFile, "Cannot read the password file").split(/\r?\n/, 1)[0];
-  const ca = authorities.flatMap(
-    (text) => text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [],
-  );
+  const ca = authorities.flatMap(certificatesOf);
   if (authorities.length > 0 && ca.length === 0) {
     const path = settings.authority ?? settings.authorityDirectory ?? "";
     throw failure(CLIENT_CA, path, "no certificate in it");

@@ -6,7 +6,8 @@ import { describe, expect, test } from "bun:test";
 import { PcpError } from "../../lib/base/mod.ts";
 import { DEFAULT_SETTINGS } from "../../lib/server/settings.ts";
 import { findSetting, settingName, SETTINGS } from "../../lib/server/settings-table.ts";
-import { parseTlsConf, resolveTls } from "../../lib/server/settings-tls.ts";
+import { parseTlsConf } from "../../lib/pdu/mod.ts";
+import { resolveTls } from "../../lib/server/settings-tls.ts";
 import {
   buildSettings,
   changeText,

@@ -11,7 +11,7 @@ import { startKeyServer } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { describePeer, testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
-import { run } from "../helpers/process.ts";
+import { privateFolder, run } from "../helpers/process.ts";
 import { type TlsFiles, tlsFiles } from "../helpers/tls.ts";
 import { GREETING, rawClient, rawOver, serverWith, standIn, stopAll, WELCOME } from "./support.ts";
 import type { RawClient, TestServer } from "./support.ts";
@@ -213,8 +213,9 @@ describePeer("openssl", "TLS", () => {
   });
 
   describe("settings that cannot be used", () => {
+    const folder = privateFolder("bad-tls");
     const bad = (name: string, text: string): string => {
-      const path = join(files.folder, name);
+      const path = join(folder, name);
       writeFileSync(path, text);
       return path;
     };
