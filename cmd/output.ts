@@ -3,7 +3,8 @@
 // and what is in it at the exit can be lost. A reader that goes away is not an error; output that
 // fails for another reason makes the exit status 1.
 
-import { fstatSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -51,8 +52,8 @@ export function outputStyle(noColour: boolean): {
   readonly width: number;
   readonly colour: boolean;
 } {
-  // Only a device can be a terminal; process.stdout is opened for nothing else.
-  if (!fstatSync(STDOUT).isCharacterDevice() || process.stdout.isTTY !== true) {
+  // process.stdout is opened for a terminal alone.
+  if (!isatty(STDOUT)) {
     return { width: 80, colour: false };
   }
   return { width: process.stdout.columns, colour: !noColour && wantsColour(true, process.env) };
