@@ -1,6 +1,7 @@
 // The registry of fuzzers: what `make fuzz` runs for long and smoke.test.ts for a moment. A fuzzer
 // makes its inputs from a seed alone, so that a finding can be repeated; it throws FuzzFinding for
 // the first input that breaks its promise.
+import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
@@ -8,6 +9,7 @@ import { fuzzPdus } from "./pdu.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
 import { TEXT_FUZZERS } from "./text.fuzz.ts";
+import { fuzzTimes } from "./time.fuzz.ts";
 
 /** Fuzzers of product code by name; each must run without a finding. */
 export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
@@ -16,6 +18,8 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   gate: fuzzGate,
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
+  archive: fuzzArchives,
+  time: fuzzTimes,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */

@@ -1,0 +1,239 @@
+// One data volume, walked record by record in both directions (spec archive.md 3.1, 6). Only the frame
+// of a record is looked at until its result is asked for: small records through a window of the
+// file, large ones by their two ends. Refused with PM_ERR_LOGREC: frames that do not hold; the
+// position stays where it was, so what precedes the damage can still be read.
+import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
+import type { ResultView, Timestamp } from "../pcp/mod.ts";
+import { dataHead, markBytes, resultAt } from "./data.ts";
+import { archiveError } from "./fault.ts";
+import { MAX_RECORD_BYTES, TRAILER } from "./frame.ts";
+import { type ArchiveFile, sizeOf } from "./plain-file.ts";
+import { type ArchiveVersion, nanosecondsAt, secondsAt } from "./timestamp.ts";
+
+/** Bytes of a volume looked at together. */
+const WINDOW = 256 * 1024;
+/** Records longer than this are not read through, only their ends. */
+const SKIP = 32 * 1024;
+
+/** The record that a walk has come to. Its fields change with the next step. */
+export interface DataRecord {
+  readonly sec: number;
+  readonly nsec: number;
+  /** Number of metrics; 0 for a mark. */
+  readonly numpmid: number;
+  /** Where the record begins in its volume, and its length with both length words. */
+  readonly offset: number;
+  readonly length: number;
+  /** The whole record; valid until the next step. */
+  raw(): Uint8Array;
+  /** The values; throws PM_ERR_LOGREC. Valid until the next step. */
+  result(): ResultView;
+}
+
+/** A walk through one volume. The position is between two records; a walk begins at the first. */
+export class Volume implements DataRecord {
+  sec = 0;
+  nsec = 0;
+  numpmid = 0;
+  offset = 0;
+  length = 0;
+  /** Offset of the record that `next` comes to; its predecessor ends there. */
+  position: number;
+  private window: Uint8Array = new Uint8Array(0);
+  private view: DataView = viewOf(this.window);
+  private base = 0;
+  private readonly head: number;
+  private readonly shortest: number;
+
+  constructor(
+    private readonly file: ArchiveFile,
+    readonly path: string,
+    readonly version: ArchiveVersion,
+    /** Offset of the first record. */
+    readonly first: number,
+    /** A record that is cut short by the end of the file is not there yet, instead of damage. */
+    private readonly growing: boolean,
+  ) {
+    this.position = first;
+    this.head = dataHead(version);
+    this.shortest = markBytes(version);
+  }
+
+  /** Bytes in the file now; infinite for compressed data with damage, whose end nobody knows. */
+  private size(): number {
+    try {
+      return sizeOf(this.file);
+    } catch (error) {
+      if (error instanceof PcpError) return Number.POSITIVE_INFINITY;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.file.close();
+  }
+
+  private damage(offset: number, reason: string): PcpError {
+    const place = { file: this.path, offset };
+    return archiveError(PM_ERR.LOGREC, "data record", place, reason);
+  }
+
+  /** Makes the window begin at `base`; returns how many bytes it has. */
+  private load(base: number, length: number): number {
+    this.window = this.file.read(base, length);
+    this.view = viewOf(this.window);
+    this.base = base;
+    return this.window.length;
+  }
+
+  /** Whether bytes `[at, at + length)` of the file are in the window. */
+  private has(at: number, length: number): boolean {
+    return at >= this.base && at + length <= this.base + this.window.length;
+  }
+
+  /** Takes the fields of the record at `at`, whose head is in the window. */
+  private take(at: number, length: number): void {
+    const here = at - this.base;
+    this.offset = at;
+    this.length = length;
+    this.sec = secondsAt(this.view, here + 4, this.version);
+    this.nsec = nanosecondsAt(this.view, here + 4, this.version);
+    this.numpmid = this.view.getInt32(here + this.head - 4);
+  }
+
+  /** Steps to the next record; false at the end. Throws PM_ERR_LOGREC. */
+  next(): boolean {
+    const at = this.position;
+    if (!this.has(at, this.head) && this.load(at, WINDOW) < this.head) {
+      const left = this.window.length;
+      // PCP takes up to three bytes of a length word for the end.
+      if (left < 4 || this.growing) return false;
+      const length = this.view.getInt32(0);
+      throw this.damage(at, `length ${length}, but the file ends ${left} bytes after its start`);
+    }
+    const length = this.view.getInt32(at - this.base);
+    if (length < this.shortest) throw this.damage(at, `length ${length}`);
+    const end = at + length - TRAILER;
+    if (length <= SKIP && !this.has(at, length)) this.load(at, WINDOW);
+    this.take(at, length);
+    if (!this.has(end, TRAILER) && this.load(end, TRAILER + this.head) < TRAILER) {
+      if (this.growing) return false;
+      const left = this.size() - at;
+      throw this.damage(at, `length ${length}, but the file ends ${left} bytes after its start`);
+    }
+    const trailer = this.view.getInt32(end - this.base);
+    if (trailer !== length) {
+      throw this.damage(at, `length ${length} at its start, ${trailer} at its end`);
+    }
+    this.position = at + length;
+    return true;
+  }
+
+  /** Steps to the record before; false at the start. Throws PM_ERR_LOGREC. */
+  previous(): boolean {
+    const end = this.position;
+    if (end <= this.first) return false;
+    if (end - this.first < this.shortest) throw this.damage(end, "too close to the label");
+    if (!this.has(end - TRAILER, TRAILER)) {
+      const from = Math.max(this.first, end - WINDOW);
+      if (this.load(from, end - from) < end - from) {
+        throw this.damage(end, `nothing here, the file ends before`);
+      }
+    }
+    const length = this.view.getInt32(end - TRAILER - this.base);
+    const at = end - length;
+    if (length < this.shortest || at < this.first) {
+      throw this.damage(end - TRAILER, `length ${length} at the end of a record`);
+    }
+    if (!this.has(at, this.head)) {
+      const from =
+        length > SKIP ? Math.max(this.first, at - TRAILER) : Math.max(this.first, end - WINDOW);
+      this.load(from, length > SKIP ? at + this.head - from : end - from);
+    }
+    const header = this.view.getInt32(at - this.base);
+    if (header !== length) {
+      throw this.damage(at, `length ${header} at its start, ${length} at its end`);
+    }
+    this.take(at, length);
+    this.position = at;
+    return true;
+  }
+
+  /** Makes the window hold the whole record. */
+  private whole(): void {
+    const { offset, length } = this;
+    if (this.has(offset, length)) return;
+    if (length > MAX_RECORD_BYTES) {
+      throw this.damage(offset, `length ${length}, ${MAX_RECORD_BYTES} allowed`);
+    }
+    if (this.load(offset, Math.max(length, WINDOW)) < length) {
+      throw this.damage(offset, `length ${length}, but the file has become shorter`);
+    }
+  }
+
+  raw(): Uint8Array {
+    this.whole();
+    const here = this.offset - this.base;
+    return this.window.subarray(here, here + this.length);
+  }
+
+  result(): ResultView {
+    this.whole();
+    const { path: file, offset } = this;
+    return resultAt(this.window, offset - this.base, this.length, this.version, { file, offset });
+  }
+
+  /** Steps forward over a whole, sound record; false for the end and for anything else. */
+  private nextSound(): boolean {
+    const before = this.position;
+    try {
+      if (!this.next()) return false;
+      this.result();
+      return true;
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      this.position = before;
+      return false;
+    }
+  }
+
+  /**
+   * Puts the position after the last sound record (spec archive.md 6.1): the one that ends where
+   * the file ends, else the last one that can be reached forwards from one of `starts`, offsets of
+   * records from the last to the first. Gives its time, undefined without any record.
+   */
+  toEnd(starts: Iterable<number>): Timestamp | undefined {
+    const size = this.size();
+    if (size <= this.first) return undefined;
+    const last = this.lastBefore(size);
+    if (last !== undefined) return last;
+    for (const start of starts) {
+      if (start > size || start < this.first) continue;
+      const found = this.forwardFrom(start);
+      if (found !== undefined) return found;
+    }
+    return this.forwardFrom(this.first);
+  }
+
+  /** The time of the sound record that ends at `end`; the position is then there. */
+  private lastBefore(end: number): Timestamp | undefined {
+    if (end === Number.POSITIVE_INFINITY) return undefined;
+    this.position = end;
+    try {
+      if (!this.previous()) return undefined;
+      this.result();
+    } catch (error) {
+      if (error instanceof PcpError) return undefined;
+      throw error;
+    }
+    this.position = end;
+    return { sec: this.sec, nsec: this.nsec };
+  }
+
+  private forwardFrom(start: number): Timestamp | undefined {
+    this.position = start;
+    let found: Timestamp | undefined;
+    while (this.nextSound()) found = { sec: this.sec, nsec: this.nsec };
+    return found;
+  }
+}

@@ -1,0 +1,175 @@
+// The files of an archive being written: buffered output under temporary names in the target directory,
+// which get their final names together at the end. Metadata are renamed last, since nothing opens an
+// archive without them, so there is no moment with a half archive. Refuses names that are taken
+// with -EEXIST; a full disk or any other fault of the system is one error naming the file.
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { asPcpError, PcpError, pmErrStr } from "../base/mod.ts";
+import { COMPRESSED_SUFFIXES } from "./places.ts";
+
+/** Bytes that wait before they are written to a file. */
+const BUFFER_BYTES = 256 * 1024;
+const EEXIST = -17;
+
+/** Runs a call of the system; its error names the file. */
+function attempt<T>(path: string, what: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof PcpError) throw error;
+    const { code } = asPcpError(error);
+    throw new PcpError(code, `${path}: cannot ${what}: ${pmErrStr(code)}`, { cause: error });
+  }
+}
+
+/** One file being written from its start to its end. */
+export class OutputFile {
+  /** Bytes put so far: where the next ones will be in the file. */
+  length = 0;
+  private buffer = new Uint8Array(BUFFER_BYTES);
+  private waiting = 0;
+  private descriptor: number | undefined;
+
+  constructor(
+    /** Its name until the end, and from then on. */
+    readonly temporary: string,
+    readonly final: string,
+  ) {
+    this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
+  }
+
+  put(bytes: Uint8Array): void {
+    this.length += bytes.length;
+    if (bytes.length > BUFFER_BYTES - this.waiting) this.flush();
+    if (bytes.length >= BUFFER_BYTES) this.write(bytes);
+    else {
+      this.buffer.set(bytes, this.waiting);
+      this.waiting += bytes.length;
+    }
+  }
+
+  private flush(): void {
+    const { waiting } = this;
+    this.waiting = 0;
+    this.write(this.buffer.subarray(0, waiting));
+  }
+
+  private write(bytes: Uint8Array, position: number | null = null): void {
+    attempt(this.final, "write", () => {
+      for (let done = 0; done < bytes.length;) {
+        const at = position === null ? null : position + done;
+        done += writeSync(this.descriptor ?? -1, bytes, done, bytes.length - done, at);
+      }
+    });
+  }
+
+  /** Replaces bytes at the start of the file, which must have been put before. */
+  replaceStart(bytes: Uint8Array): void {
+    this.flush();
+    this.write(bytes, 0);
+  }
+
+  /** Writes what waits, makes it durable and closes the file. */
+  finish(): void {
+    if (this.descriptor === undefined) return;
+    this.flush();
+    attempt(this.final, "write", () => fsyncSync(this.descriptor ?? -1));
+    this.close();
+  }
+
+  /** Closes the file with whatever is in it. */
+  close(): void {
+    const { descriptor } = this;
+    this.descriptor = undefined;
+    this.buffer = new Uint8Array(0);
+    if (descriptor !== undefined) attempt(this.final, "close", () => closeSync(descriptor));
+  }
+}
+
+function syncDirectory(path: string): void {
+  attempt(path, "write", () => {
+    const descriptor = openSync(path, "r");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+}
+
+/** All files of one archive being written. */
+export class OutputFiles {
+  private readonly folder: string;
+  private readonly name: string;
+  private readonly all: OutputFile[] = [];
+  private static made = 0;
+
+  /** `base`: directory and base name. Throws -EEXIST when files of this archive are there. */
+  constructor(readonly base: string) {
+    this.folder = dirname(base);
+    this.name = basename(base);
+    this.refuseTaken();
+  }
+
+  private refuseTaken(): void {
+    const entries = attempt(this.folder, "read", () => readdirSync(this.folder));
+    const taken = entries.find((entry) => {
+      const suffix = COMPRESSED_SUFFIXES.find((each) => entry.endsWith(each)) ?? "";
+      const plain = suffix === "" ? entry : entry.slice(0, -suffix.length);
+      return (
+        plain.startsWith(`${this.name}.`) &&
+        /^(meta|index|\d+)$/.test(plain.slice(this.name.length + 1))
+      );
+    });
+    if (taken === undefined) return;
+    throw new PcpError(EEXIST, `${join(this.folder, taken)}: cannot create: ${pmErrStr(EEXIST)}`);
+  }
+
+  /** Starts the file with this ending: "meta", "index" or the number of a volume. */
+  create(ending: string): OutputFile {
+    // A leading dot and a strange ending: no PCP program takes it for part of an archive.
+    const mark = `${process.pid}-${OutputFiles.made++}`;
+    const temporary = join(this.folder, `.${this.name}.${ending}.${mark}.tmp`);
+    const file = new OutputFile(temporary, `${this.base}.${ending}`);
+    this.all.push(file);
+    return file;
+  }
+
+  /** Makes everything durable, then gives the files their names, metadata last. */
+  publish(meta: OutputFile): void {
+    for (const file of this.all) file.finish();
+    this.refuseTaken();
+    const others = this.all.filter((file) => file !== meta);
+    const rename = (file: OutputFile): void =>
+      attempt(file.final, "rename", () => renameSync(file.temporary, file.final));
+    const named: OutputFile[] = [];
+    try {
+      for (const file of others) {
+        rename(file);
+        named.push(file);
+      }
+      syncDirectory(this.folder);
+      rename(meta);
+    } catch (error) {
+      for (const file of named) rmSync(file.final, { force: true });
+      throw error;
+    }
+    this.all.length = 0;
+    syncDirectory(this.folder);
+  }
+
+  /** Closes and removes everything that has no final name yet. */
+  discard(): void {
+    const files = this.all.splice(0);
+    for (const file of files) rmSync(file.temporary, { force: true });
+    for (const file of files) file.close();
+  }
+}
