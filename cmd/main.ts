@@ -26,6 +26,12 @@ async function sayVersion(json: boolean): Promise<number> {
   return 0;
 }
 
+/** Help about a verb, or about pcpbox. */
+function sayHelp(verb?: string): Promise<number> | number {
+  const help = VERBS.find((each) => each.name === "help");
+  return help === undefined ? 2 : runVerb(help, verb === undefined ? [] : [verb], "pcpbox");
+}
+
 /**
  * Options before any verb, about pcpbox as a whole. Returns the exit status, or undefined when they
  * are no question and the verb is to be run.
@@ -36,6 +42,7 @@ async function runBare(args: readonly string[], verb?: string): Promise<number |
   if (first === "--version" && second === "--json" && more.length === 0) {
     return sayVersion(args.length === 2);
   }
+  if (args.length === 0 && verb === undefined) return sayHelp();
   const [{ isGiven, readOptions }, { rootOptions }] = await Promise.all([
     import("../lib/cli/mod.ts"),
     import("./options/root.ts"),
@@ -56,8 +63,7 @@ async function runBare(args: readonly string[], verb?: string): Promise<number |
   }
   if (isGiven(result.options, "noColor")) process.env["NO_COLOR"] = "1";
   if (result.kind === "ok" && verb !== undefined) return undefined;
-  const help = VERBS.find((each) => each.name === "help");
-  return help === undefined ? 2 : runVerb(help, verb === undefined ? [] : [verb], "pcpbox");
+  return sayHelp(verb);
 }
 
 /** The whole program for an argv[0] and the arguments after it; returns the exit status. */

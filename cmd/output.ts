@@ -3,8 +3,7 @@
 // and what is in it at the exit can be lost. A reader that goes away is not an error; output that
 // fails for another reason makes the exit status 1.
 
-import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
+import { fstatSync, writeSync } from "node:fs";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -52,8 +51,11 @@ export function outputStyle(noColour: boolean): {
   readonly width: number;
   readonly colour: boolean;
 } {
-  // process.stdout is opened for a terminal alone.
-  if (!isatty(STDOUT)) {
+  // Only a device can be a terminal; node:tty and process.stdout are loaded for nothing else.
+  if (
+    !fstatSync(STDOUT).isCharacterDevice() ||
+    !process.getBuiltinModule("node:tty").isatty(STDOUT)
+  ) {
     return { width: 80, colour: false };
   }
   return { width: process.stdout.columns, colour: !noColour && wantsColour(true, process.env) };

@@ -1,7 +1,7 @@
 // `pcpbox proxy --check`: everything that is wrong with the configuration as file:line:column, then a
 // verdict for each file. Exit status 1 with any error. Nothing is started.
 
-import { problemText } from "../lib/cli/mod.ts";
+import { problemText } from "../lib/daemon/mod.ts";
 import { say } from "./output.ts";
 import { loadProxy, type ProxySources } from "./proxy-settings.ts";
 

@@ -12,12 +12,11 @@ import {
   type LogSink,
   replaceDescriptor,
 } from "../lib/base/mod.ts";
+import { isGiven, lastGiven, valuesGiven } from "../lib/cli/mod.ts";
 import {
   becomeUser,
   type DaemonRole,
   daemonRole,
-  isGiven,
-  lastGiven,
   logFooter,
   logHeader,
   logNameWithPid,
@@ -36,9 +35,8 @@ import {
   startWatchdog,
   stoppingState,
   type SystemUser,
-  valuesGiven,
   writePidFile,
-} from "../lib/cli/mod.ts";
+} from "../lib/daemon/mod.ts";
 import {
   buildSettings,
   changeText,

@@ -5,9 +5,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, chownSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { isGiven } from "../lib/cli/mod.ts";
 import {
   chooseRunDirectory,
-  isGiven,
   LSB_NOT_RUNNING,
   LSB_STATUS,
   lookUpUser,
@@ -20,7 +20,7 @@ import {
   serviceState,
   type ServiceState,
   stopProcess,
-} from "../lib/cli/mod.ts";
+} from "../lib/daemon/mod.ts";
 import { complain, say } from "./output.ts";
 import type { ProxyGiven } from "./proxy-settings.ts";
 

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PcpError } from "../lib/base/mod.ts";
+import { type Given, isGiven, lastGiven, ports, valuesGiven } from "../lib/cli/mod.ts";
 import {
   certificateFiles,
   chooseRunDirectory,
@@ -13,17 +14,12 @@ import {
   configPaths,
   type ConfigProblem,
   environmentEntries,
-  type Given,
-  isGiven,
-  lastGiven,
   nearestName,
   type PcpConf,
-  ports,
   readConfigFile,
   readPcpConf,
   type RunDirectory,
-  valuesGiven,
-} from "../lib/cli/mod.ts";
+} from "../lib/daemon/mod.ts";
 import { parseTlsConf } from "../lib/pdu/mod.ts";
 import {
   buildSettings,

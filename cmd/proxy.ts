@@ -2,7 +2,8 @@
 // action on the service) and loads only that. Mistakes on the command line end as pmproxy's do.
 
 import { createLog } from "../lib/base/mod.ts";
-import { isGiven, listenFds } from "../lib/cli/mod.ts";
+import { isGiven } from "../lib/cli/mod.ts";
+import { listenFds } from "../lib/daemon/mod.ts";
 import { proxyVerb, type ProxyOptions } from "./options/proxy.ts";
 import { complain } from "./output.ts";
 import { command, type CommandLine } from "./verb.ts";

@@ -7,7 +7,6 @@ import type { CommandDef } from "citty";
 import {
   type Given,
   isGiven,
-  nearestName,
   type OptionTable,
   pageOf,
   pageText,
@@ -15,6 +14,7 @@ import {
   usageText,
   type Verb,
 } from "../lib/cli/mod.ts";
+import { nearestName } from "../lib/daemon/mod.ts";
 import { versionJson, versionLine } from "./build-info.ts";
 import { complain, outputStyle, say } from "./output.ts";
 

@@ -23,6 +23,7 @@ import {
 const floors: Readonly<Record<string, number>> = {
   base: 0,
   cli: 1,
+  daemon: 1,
   pcp: 1,
   archive: 2,
   pdu: 2,
@@ -79,7 +80,9 @@ test("a room imports its own files, and lower rooms through their mod.ts", () =>
       const theirs = floors[other];
       if (theirs === undefined || theirs >= own) offences.push(`${path} must not use ${target}`);
       else if (target !== `lib/${other}/mod.ts`) offences.push(`${path} goes round ${target}`);
-      else if (other === "cli" && room !== "cmd") offences.push(`${path}: cli is for cmd alone`);
+      else if (["cli", "daemon"].includes(other) && room !== "cmd") {
+        offences.push(`${path}: ${other} is for cmd alone`);
+      }
     }
   }
   expect(offences).toEqual([]);

@@ -3,7 +3,7 @@
 // swapped or put in. The promise: a value or the reader's own errors, in time that goes with the
 // length, and what was read can be written and read again.
 import { PM_ERR, PcpError, utf8 } from "../../lib/base/mod.ts";
-import { type ConfigText, parseProxyConf, parseProxyToml } from "../../lib/cli/config.ts";
+import { type ConfigText, parseProxyConf, parseProxyToml } from "../../lib/daemon/config.ts";
 import {
   labelsOf,
   namesText,

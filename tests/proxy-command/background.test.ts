@@ -16,7 +16,7 @@ import {
   statSync,
 } from "node:fs";
 import { userInfo } from "node:os";
-import { lookUpUser } from "../../lib/cli/daemon.ts";
+import { lookUpUser } from "../../lib/daemon/daemon.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { skipAloud } from "../helpers/peers.ts";
 import { run } from "../helpers/process.ts";

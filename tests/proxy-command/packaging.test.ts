@@ -3,8 +3,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { nearestName, parseProxyConf, parseProxyToml } from "../../lib/cli/config.ts";
-import { parseOptionsFile } from "../../lib/cli/service.ts";
+import { nearestName, parseProxyConf, parseProxyToml } from "../../lib/daemon/config.ts";
+import { parseOptionsFile } from "../../lib/daemon/service.ts";
 import { settingName, SETTINGS } from "../../lib/server/settings-table.ts";
 import { readEntries } from "../../lib/server/settings-values.ts";
 import { DEFAULT_SETTINGS } from "../../lib/server/settings.ts";

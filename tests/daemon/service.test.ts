@@ -12,7 +12,7 @@ import {
   parseOptionsFile,
   serviceState,
   stopProcess,
-} from "../../lib/cli/service.ts";
+} from "../../lib/daemon/service.ts";
 import { privateFolder, startDaemon } from "../helpers/process.ts";
 
 test("pmproxy.options: lines that begin with a hyphen, without -f", () => {

@@ -29,7 +29,7 @@ import {
   reportFailure,
   selfAs,
   writePidFile,
-} from "../../lib/cli/daemon.ts";
+} from "../../lib/daemon/daemon.ts";
 import { privateFolder } from "../helpers/process.ts";
 
 const at = new Date(2026, 10, 21, 21, 18, 24);

@@ -17,7 +17,7 @@ import {
   parseProxyToml,
   problemText,
   readConfigFile,
-} from "../../lib/cli/config.ts";
+} from "../../lib/daemon/config.ts";
 import { utf8 } from "../../lib/base/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
 import dialect from "../fixtures/config/dialect.json";

@@ -15,11 +15,11 @@ import {
   stoppingState,
   watchdogInterval,
   watchdogState,
-} from "../../lib/cli/systemd.ts";
+} from "../../lib/daemon/systemd.ts";
 import { testWith } from "../helpers/peers.ts";
 
 const PYTHON = "/usr/bin/python3";
-const systemd = join(import.meta.dir, "../../lib/cli/systemd.ts");
+const systemd = join(import.meta.dir, "../../lib/daemon/systemd.ts");
 const folder = mkdtempSync(join(tmpdir(), "systemd-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -3,7 +3,10 @@
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import type { Parsed } from "./options.ts";
+
+/** A value, or why there is none. */
+type Found<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
 
 /** Paths for TLS; `passphraseFile` opens the key. */
 export interface CertificateFiles {
@@ -47,10 +50,10 @@ function inspect(path: string): PemFile | undefined {
   };
 }
 
-const bad = (error: string): Parsed<never> => ({ ok: false, error });
+const bad = (error: string): Found<never> => ({ ok: false, error });
 
 /** Certificate and key of a directory: of that name, or the only pair there is. */
-function fromDirectory(directory: string, name: string | undefined): Parsed<CertificateFiles> {
+function fromDirectory(directory: string, name: string | undefined): Found<CertificateFiles> {
   const names = readdirSync(directory).toSorted();
   if (names.length > DIRECTORY_LIMIT) return bad(`-C: too many files in ${directory}`);
   const pem = names
@@ -95,7 +98,7 @@ export function certificateFiles(
   path: string,
   name: string | undefined,
   passphraseFile: string | undefined,
-): Parsed<CertificateFiles> {
+): Found<CertificateFiles> {
   try {
     if (passphraseFile !== undefined && !statSync(passphraseFile).isFile()) {
       return bad(`-P: ${passphraseFile} is not a file`);

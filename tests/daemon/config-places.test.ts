@@ -4,9 +4,9 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { certificateFiles } from "../../lib/cli/certificates.ts";
-import { lookUpUser } from "../../lib/cli/daemon.ts";
-import { chooseRunDirectory, parsePcpConf, readPcpConf } from "../../lib/cli/pcpconf.ts";
+import { certificateFiles } from "../../lib/daemon/certificates.ts";
+import { lookUpUser } from "../../lib/daemon/daemon.ts";
+import { chooseRunDirectory, parsePcpConf, readPcpConf } from "../../lib/daemon/pcpconf.ts";
 import { privateFolder } from "../helpers/process.ts";
 
 describe("pcp.conf", () => {
@@ -53,7 +53,7 @@ test("a closed directory hides a file that is looked for, not one that is named"
   const path = join(folder, "pmproxy.conf");
   writeFileSync(path, "");
   chmodSync(folder, 0);
-  const module = JSON.stringify(join(import.meta.dir, "../../lib/cli/config.ts"));
+  const module = JSON.stringify(join(import.meta.dir, "../../lib/daemon/config.ts"));
   const body = `
     import { readConfigFile } from ${module};
     if (process.getuid?.() === 0) process.setuid(65534);
