@@ -227,7 +227,7 @@ async function open(serving: Serving, loaded: LoadedProxy): Promise<Proxy | numb
   }
   let proxy: Proxy;
   try {
-    proxy = await serving.process.start(settings, log, {});
+    proxy = await serving.process.start(settings, log);
   } catch (error) {
     return notStarted(serving, messageOf(error).split("\n"));
   }

@@ -9,6 +9,7 @@ export {
   pmErrStr,
   pmErrSymbol,
 } from "./errors.ts";
+export { complaintLines, intervalSeconds, type TimeComplaint, UNEXPECTED } from "./interval.ts";
 export * from "./limits.ts";
 export {
   closeDescriptor,

@@ -2,7 +2,7 @@
 // archive.md 14.1), one of several words, lists of debug options. Each gives a value or PCP's
 // sentence for the mistake; trailing text is refused even where PCP's programs overlook it.
 
-import { wholeNumber } from "../base/mod.ts";
+import { complaintLines, intervalSeconds, UNEXPECTED, wholeNumber } from "../base/mod.ts";
 import type { Parsed } from "./options.ts";
 
 const good = <T>(value: T): Parsed<T> => ({ ok: true, value });
@@ -47,74 +47,16 @@ export const oneOf =
       : good(word);
   };
 
-/** Seconds of each interval unit; the letters are compared without case, one final s dropped. */
-const UNIT_SECONDS: ReadonlyMap<string, number> = new Map([
-  ["nanosecond", 1e-9],
-  ["nsec", 1e-9],
-  ["microsecond", 1e-6],
-  ["usec", 1e-6],
-  ["millisecond", 1e-3],
-  ["msec", 1e-3],
-  ["", 1],
-  ["second", 1],
-  ["sec", 1],
-  ["s", 1],
-  ["minute", 60],
-  ["min", 60],
-  ["m", 60],
-  ["hour", 3600],
-  ["hr", 3600],
-  ["h", 3600],
-  ["day", 86_400],
-  ["d", 86_400],
-]);
+/** Longest interval of an option, seconds: 68 years. */
+const LONGEST = 2 ** 31;
 
-const BLANKS = /[ \t\n\v\f\r]*/y;
-const NUMBER =
-  /[+-]?(?:0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)/y;
-const LETTERS = /[A-Za-z]*/y;
-
-function match(pattern: RegExp, text: string, at: number): string {
-  pattern.lastIndex = at;
-  return pattern.exec(text)?.[0] ?? "";
-}
-
-/** strtod(3) of the C locale for a text that NUMBER matched. */
-function numberOf(text: string): number {
-  const parts = /^([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]+))?$/.exec(text);
-  if (parts === null) return Number.parseFloat(text);
-  const [, sign, whole = "", fraction = "", exponent = "0"] = parts;
-  const mantissa = Number.parseInt(`0${whole}${fraction}`, 16);
-  const size = mantissa * 2 ** (Number.parseInt(exponent, 10) - 4 * fraction.length);
-  return sign === "-" ? -size : size;
-}
-
-/** Where an interval is wrong, in the form of pmParseInterval(3): text, caret, reason. */
-const marked = (text: string, at: number, reason: string): Parsed<never> =>
-  bad(`${text}\n${" ".repeat(at)}^ -- ${reason}`);
-
-/** A PCP interval (`10`, `1min`, `1h 30m`) in seconds; the error is PCP's three-part text. */
+/** A PCP interval (`10`, `1min`, `1h 30m`) in seconds; the error is PCP's two lines. */
 export function interval(text: string): Parsed<number> {
-  if (text === "") return marked(text, 0, "Null or empty specification");
-  let seconds = 0;
-  for (let at = match(BLANKS, text, 0).length; at < text.length;) {
-    const number = match(NUMBER, text, at);
-    const value = numberOf(number);
-    if (number === "" || value < 0 || !Number.isFinite(value)) {
-      return marked(text, at, "unexpected value");
-    }
-    at += number.length;
-    at += match(BLANKS, text, at).length;
-    const letters = match(LETTERS, text, at);
-    const unit = (letters.length > 1 ? letters.replace(/s$/i, "") : letters).toLowerCase();
-    const scale = UNIT_SECONDS.get(unit);
-    if (scale === undefined) return marked(text, at, "unexpected value");
-    seconds += value * scale;
-    if (seconds > 2 ** 31) return marked(text, at, "unexpected value");
-    at += letters.length;
-    at += match(BLANKS, text, at).length;
-  }
-  return good(seconds);
+  const seconds = intervalSeconds(text);
+  if (typeof seconds !== "number") return bad(complaintLines(seconds));
+  return seconds <= LONGEST
+    ? good(seconds)
+    : bad(complaintLines({ text, at: 0, reason: UNEXPECTED }));
 }
 
 /** Names for `-D`, those of PCP 6.0.3 and 7.2 (`pmdbg -l`). */

@@ -2,7 +2,7 @@
 // (spec archive.md 14.3). What is missing comes from a time of reference. Refuses everything else
 // with PCP's reasons; callers then try the freer language of getdate.
 import { type Instant, NANOSECONDS } from "./instant.ts";
-import { type TimeComplaint, UNEXPECTED } from "./interval.ts";
+import { type TimeComplaint, UNEXPECTED } from "../base/mod.ts";
 import { localTime, secondOfLocal, type Zone } from "./timezone.ts";
 
 const WEEK_DAYS = "sun mon tue wed thu fri sat".split(" ");

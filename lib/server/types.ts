@@ -21,12 +21,6 @@ export interface ProxyStatus {
   readonly [name: string]: unknown;
 }
 
-/** What the server tells its starter. */
-export interface ProxyHooks {
-  /** The server cannot go on, e.g. its last listening socket failed; the starter ends the process. */
-  readonly onFatal?: (error: Error) => void;
-}
-
 /** A running proxy. */
 export interface Proxy {
   readonly rows: readonly PortRow[];
@@ -43,4 +37,4 @@ export interface Proxy {
  * Opens the sockets and serves. Throws a PcpError listing the failures when no request port can be
  * opened, or when one of the named ports cannot.
  */
-export type StartProxy = (settings: ProxySettings, log: Log, hooks: ProxyHooks) => Promise<Proxy>;
+export type StartProxy = (settings: ProxySettings, log: Log) => Promise<Proxy>;

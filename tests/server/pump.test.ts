@@ -51,7 +51,6 @@ const proxy: Proxy = await startProxy(
     listen: { ...DEFAULT_SETTINGS.listen, ports: [0], portsNamed: true },
   },
   log,
-  {},
 );
 const proxyPort = (): number => {
   const status = proxy.status() as { ports: readonly number[] };

@@ -11,7 +11,7 @@ process.on("uncaughtException", (error) => {
 const settings = JSON.parse(process.argv[2] ?? "") as ProxySettings;
 const level = process.env["PCPBOX_TEST_LOG"] === "debug" ? "debug" : "error";
 const log = createLog({ program: "pmproxy", sink: fdSink(2), level });
-const proxy = await startProxy(settings, log, {});
+const proxy = await startProxy(settings, log);
 const say = (value: unknown): void => console.log(JSON.stringify(value));
 const tcp = proxy.rows.find(({ ok, family }) => ok && family !== "unix");
 say(tcp === undefined ? 0 : socketName(tcp.fd).port);

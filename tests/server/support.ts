@@ -45,7 +45,7 @@ const running: Proxy[] = [];
 export async function serverWith(changes: Changes = {}, lines: string[] = []): Promise<TestServer> {
   const sink = { write: (line: string) => lines.push(line) > 0 };
   const log = createLog({ program: "pmproxy", sink, level: "debug" });
-  const proxy = await startProxy(settingsWith(changes), log, {});
+  const proxy = await startProxy(settingsWith(changes), log);
   running.push(proxy);
   const tcp = proxy.rows.find(({ ok, family }) => ok && family !== "unix");
   const counters = () => proxy.status()["counters"] as ReturnType<TestServer["counters"]>;
