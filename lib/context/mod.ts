@@ -1,0 +1,2 @@
+// context: sources of metrics behind one interface: hosts, archives, local agents.
+export * from "./types.ts";
