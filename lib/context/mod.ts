@@ -1,2 +1,3 @@
 // context: sources of metrics behind one interface: hosts, archives, local agents.
 export * from "./types.ts";
+export * from "./profile.ts";
