@@ -63,7 +63,9 @@ export function refuse(verb: Verb, errors: readonly string[]): number {
   const sentences = errors.map((each) => `${program}: ${each}\n`).join("");
   complain(
     sentences +
-      (verb.actsAsPcp ? usageText(verb) : `Try '${program} --help' for more information.\n`),
+      (verb.actsAsPcp
+        ? usageText(verb)
+        : `Try 'pcpbox ${verb.name} --help' for more information.\n`),
   );
   return verb.mistakeStatus;
 }

@@ -22,6 +22,8 @@ export interface Operand {
   readonly name: string;
   readonly text: string;
   readonly choices?: readonly Term[];
+  /** It may be given any number of times; only the last operand of a verb can be such. */
+  readonly repeats?: boolean;
   /** The operand is the name of a verb; only completion needs to know. */
   readonly namesVerb?: boolean;
 }
@@ -62,7 +64,8 @@ export function readVerb<T extends OptionTable>(
   if (result.kind !== "ok") return result;
   const errors = [...(verb.check?.(new Set(result.options.map((each) => each.option))) ?? [])];
   for (const [index, text] of result.operands.entries()) {
-    const operand = verb.operands[index];
+    const last = verb.operands.at(-1);
+    const operand = verb.operands[index] ?? (last?.repeats === true ? last : undefined);
     const words = operand?.choices?.map((each) => each.term);
     if (operand === undefined) errors.push(`unexpected argument '${text}'`);
     else if (words !== undefined && !words.includes(text)) {

@@ -386,3 +386,20 @@ describe("values", () => {
     expect(debugList("all")).toEqual({ ok: true, value: ["all"] });
   });
 });
+
+test("an operand that repeats takes any number, after those before it", () => {
+  const verb = {
+    ...proxyVerb,
+    operands: [
+      { name: "source", text: "", choices: [{ term: "a", text: "" }] },
+      { name: "metric", text: "", repeats: true },
+    ],
+  };
+  const kind = (...args: readonly string[]): string => readVerb(verb, args).kind;
+  expect([kind(), kind("a"), kind("a", "b", "c", "d"), kind("b", "c")]).toEqual([
+    "ok",
+    "ok",
+    "ok",
+    "error",
+  ]);
+});
