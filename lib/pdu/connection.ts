@@ -7,18 +7,18 @@ import { type HostSpec, parseHostSpec } from "../pcp/mod.ts";
 import {
   type ConnectionSettings,
   connectionSettings,
-  describeTarget,
   dial,
   type Environment,
   errnoError,
   greetProxy,
   planTargets,
-  type Target,
   type Warn,
 } from "./endpoint.ts";
 import { shakeHands, wishesOf } from "./handshake.ts";
 import { createLink, QUEUE_LIMIT } from "./link.ts";
+import { type ConnectObserver, step, type Watch } from "./observe.ts";
 import { type PmcdConnection, requestsOver } from "./requests.ts";
+import { describeTarget, type Target } from "./target.ts";
 import { DEFAULT_TLS, readTlsConf, type TlsSettings } from "./tlsconf.ts";
 
 /** How to connect. All may be left out. */
@@ -39,6 +39,8 @@ export interface ConnectOptions {
   readonly queueLimit?: number;
   /** Process id to show to pmcd. */
   readonly pid?: number;
+  /** Is told each step of connecting, with its times and what came of it. */
+  readonly observe?: ConnectObserver;
 }
 
 const DEFAULT_TLS_CONF = "/etc/pcp/tls.conf";
@@ -50,9 +52,17 @@ async function establish(
   spec: HostSpec,
   settings: ConnectionSettings,
   options: ConnectOptions,
+  watch: Watch | undefined,
 ): Promise<PmcdConnection> {
   const limit = settings.requestTimeout;
-  const early = target.kind === "proxy" ? await greetProxy(socket, target, limit) : undefined;
+  const early =
+    target.kind === "proxy"
+      ? await step(
+          watch,
+          () => greetProxy(socket, target, limit),
+          () => ({ kind: "greeting", host: target.host, port: target.port }),
+        )
+      : undefined;
   const env = options.env ?? process.env;
   const wishes = wishesOf(spec, settings.secureSockets, settings.container);
   const link = createLink(
@@ -71,7 +81,7 @@ async function establish(
         ? DEFAULT_TLS
         : readTlsConf(env["PCP_TLSCONF_PATH"] ?? DEFAULT_TLS_CONF));
     const pid = options.pid ?? process.pid;
-    const session = await shakeHands(link, { target, wishes, tls, pid, limit });
+    const session = await shakeHands(link, { target, wishes, tls, pid, limit, watch });
     return requestsOver(link, target, session, options.requestCeiling ?? PDU_CEILING);
   } catch (error) {
     link.fail(asPcpError(error));
@@ -94,12 +104,15 @@ export async function connectPmcd(
     options.settings ??
     connectionSettings(options.env ?? process.env, options.warn ?? (() => undefined));
   const parsed = typeof spec === "string" ? parseHostSpec(spec, settings.defaultSocket) : spec;
+  const { observe } = options;
+  const started = performance.now();
   let failure = new PcpError(PM_ERR.NOTHOST);
   for (const target of planTargets(parsed, settings)) {
     let socket: Socket | undefined;
+    const watch = observe === undefined ? undefined : { observe, target, started };
     try {
-      socket = await dial(target, settings.connectTimeout);
-      return await establish(socket, target, parsed, settings, options);
+      socket = await dial(target, settings.connectTimeout, watch);
+      return await establish(socket, target, parsed, settings, options, watch);
     } catch (error) {
       failure = asPcpError(error);
       // Without a proxy there is no way to any port behind it.

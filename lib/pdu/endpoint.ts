@@ -18,6 +18,8 @@ import {
   wholeNumber,
 } from "../base/mod.ts";
 import { defaultSocketPath, type HostSpec } from "../pcp/mod.ts";
+import { type ConnectFacts, report, step, type Watch } from "./observe.ts";
+import { describeTarget, type Target } from "./target.ts";
 
 /** Environment variables, as process.env has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -187,18 +189,6 @@ export function createReconnectPolicy(delays: readonly number[]): ReconnectPolic
 
 // ---------------------------------------------------------------- places to try
 
-/** One place to try. */
-export type Target =
-  | { readonly kind: "socket"; readonly path: string; readonly strict: boolean }
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | {
-      readonly kind: "proxy";
-      readonly proxyHost: string;
-      readonly proxyPort: number;
-      readonly host: string;
-      readonly port: number;
-    };
-
 /**
  * The places that a specification stands for, in the order in which they are tried (spec pdu.md
  * 8.1). Throws PcpError: PM_ERR_NOTHOST without a host, -EPERM for a socket path together with
@@ -235,13 +225,6 @@ export function planTargets(spec: HostSpec, settings: ConnectionSettings): Targe
   }));
 }
 
-/** A target as it stands in messages. */
-export function describeTarget(target: Target): string {
-  if (target.kind === "socket") return target.path;
-  const to = `${target.host} port ${target.port}`;
-  return target.kind === "tcp" ? to : `${to} through ${target.proxyHost} port ${target.proxyPort}`;
-}
-
 // ---------------------------------------------------------------- dialling
 
 /** Addresses of a name that are tried at the same time, at most. */
@@ -268,7 +251,7 @@ async function addressesOf(host: string): Promise<string[]> {
 /** What a socket connects to. */
 export type Where = { readonly path: string } | { readonly host: string; readonly port: number };
 
-/** What a race has come to; `abandon` ends every attempt but the winner's. */
+/** What a race has come to. */
 type Race =
   | { readonly kind: "running"; left: number; failure: PcpError | undefined }
   | { readonly kind: "over" };
@@ -276,27 +259,42 @@ type Race =
 /**
  * Connects to all of `places` at once; the first socket that is connected wins, the others are
  * closed. Throws PcpError: that of the first failure when all fail, -ETIMEDOUT at `deadline`
- * (performance.now() milliseconds, Infinity: none). `detail` names the target in messages.
+ * (performance.now() milliseconds, Infinity: none). `detail` names the target in messages. `watch`
+ * is told of every attempt.
  */
 export function raceConnect(
   places: readonly Where[],
   detail: string,
   deadline: number,
+  watch?: Watch,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const sockets: Socket[] = [];
+    const start = performance.now();
+    const tell = (place: Where, outcome: ConnectFacts["outcome"], error?: PcpError): void => {
+      if (watch === undefined) return;
+      const [address, port] = "path" in place ? [place.path, undefined] : [place.host, place.port];
+      report(watch, start, { kind: "connect", address, port, outcome }, error);
+    };
+    const pending = new Set(places);
     let race: Race = { kind: "running", left: places.length, failure: undefined };
     let timer: ReturnType<typeof setTimeout> | undefined;
     const settle = (winner: Socket | undefined, failure?: PcpError): void => {
       race = { kind: "over" };
       clearTimeout(timer);
       for (const socket of sockets) if (socket !== winner) socket.destroy();
+      for (const place of pending)
+        if (winner === undefined) tell(place, "failed", failure);
+        else tell(place, "lost");
       if (winner === undefined) reject(failure);
       else resolve(winner);
     };
-    const lost = (error: unknown): void => {
+    const lost = (place: Where, error: unknown): void => {
       if (race.kind === "over") return;
-      race.failure ??= connectError(error, detail);
+      const failure = connectError(error, detail);
+      pending.delete(place);
+      tell(place, "failed", failure);
+      race.failure ??= failure;
       race.left -= 1;
       if (race.left === 0) settle(undefined, race.failure);
     };
@@ -310,13 +308,15 @@ export function raceConnect(
       const socket = connect(place);
       sockets.push(socket);
       // The listener stays: an abandoned or closed socket may still report an error.
-      socket.on("error", lost);
+      socket.on("error", (error) => lost(place, error));
       socket.once("connect", () => {
         if (race.kind === "over") {
           socket.destroy();
           return;
         }
         if ("port" in place) socket.setNoDelay(true);
+        pending.delete(place);
+        tell(place, "connected");
         settle(socket);
       });
     }
@@ -345,18 +345,24 @@ async function beforeDeadline<T>(work: Promise<T>, detail: string, deadline: num
  * and share `timeout` milliseconds (0: no limit). Ports are cut to 16 bits, as PCP's are.
  * Throws PcpError: -EHOSTUNREACH for a name that does not resolve, -ECONNREFUSED, -ETIMEDOUT, ...
  */
-export async function dial(target: Target, timeout: number): Promise<Socket> {
+export async function dial(target: Target, timeout: number, watch?: Watch): Promise<Socket> {
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout;
   const detail = describeTarget(target);
-  if (target.kind === "socket") return raceConnect([{ path: target.path }], detail, deadline);
+  if (target.kind === "socket")
+    return raceConnect([{ path: target.path }], detail, deadline, watch);
   const [name, wide] =
     target.kind === "tcp" ? [target.host, target.port] : [target.proxyHost, target.proxyPort];
   const port = wide & 0xffff;
-  const addresses = await beforeDeadline(addressesOf(name), detail, deadline);
+  const addresses = await step(
+    watch,
+    () => beforeDeadline(addressesOf(name), detail, deadline),
+    (found) => ({ kind: "resolve", name, addresses: found ?? [] }),
+  );
   return raceConnect(
     addresses.map((host) => ({ host, port })),
     detail,
     deadline,
+    watch,
   );
 }
 

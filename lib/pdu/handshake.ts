@@ -10,11 +10,13 @@ import type { ConnectionOptions } from "node:tls";
 import { MAX_SASL_BYTES, PcpError, PM_ERR, pmErrStr, utf8, utf8Text } from "../base/mod.ts";
 import { hostAttribute, type HostSpec, PCP_ATTR } from "../pcp/mod.ts";
 import { decodePdu, encodePdu } from "./codec.ts";
-import { errnoError, type Target } from "./endpoint.ts";
+import { errnoError } from "./endpoint.ts";
 import { errorCode, type Link } from "./link.ts";
+import { step, tlsFacts, type TlsFacts, type Watch } from "./observe.ts";
 import { chooseMechanism, startSasl } from "./sasl.ts";
+import type { Target } from "./target.ts";
 import { certificatesOf, type TlsSettings } from "./tlsconf.ts";
-import { CREDS_VERSION_WORD, FEATURE, FROM_ANON, PDU_VERSION } from "./types.ts";
+import { type ChallengePdu, CREDS_VERSION_WORD, FEATURE, FROM_ANON, PDU_VERSION } from "./types.ts";
 
 // ---------------------------------------------------------------- what is wanted
 
@@ -184,12 +186,12 @@ const anyPdu = (): "last" => "last";
 const unexpected = (wanted: string): PcpError =>
   new PcpError(PM_ERR.IPC, `${pmErrStr(PM_ERR.IPC)}: ${wanted} expected`);
 
-/** Waits for pmcd's first PDU and returns the features that it offers. */
-async function awaitChallenge(link: Link, limit: number): Promise<number> {
+/** Waits for pmcd's first PDU. */
+async function awaitChallenge(link: Link, limit: number): Promise<ChallengePdu> {
   const pdu = decodePdu(await link.exchange(undefined, anyPdu, limit));
   if (pdu.kind !== "challenge") throw unexpected("a challenge");
   if (pdu.code < 0) throw new PcpError(pdu.code);
-  return pdu.features;
+  return pdu;
 }
 
 async function awaitAck(link: Link, limit: number): Promise<void> {
@@ -219,12 +221,22 @@ function postSasl(link: Link, value: Uint8Array): void {
   postAttribute(link, PCP_ATTR.NONE, value);
 }
 
-async function authenticate(link: Link, wish: SaslWish | undefined, limit: number): Promise<void> {
+/** What is known of an exchange while it runs. */
+interface SaslNotes {
+  offered: readonly string[];
+  mechanism: string | undefined;
+}
+
+async function authenticate(
+  link: Link,
+  wish: SaslWish | undefined,
+  limit: number,
+  notes: SaslNotes,
+): Promise<void> {
   const list = utf8Text(await awaitSasl(link, limit)).replaceAll("\0", " ");
-  const mechanism = chooseMechanism(
-    list.split(" ").filter((name) => name !== ""),
-    wish?.method,
-  );
+  notes.offered = list.split(" ").filter((name) => name !== "");
+  const mechanism = chooseMechanism(notes.offered, wish?.method);
+  notes.mechanism = mechanism;
   const exchange = startSasl(mechanism, { user: wish?.user, password: wish?.password });
   const name = utf8(`${mechanism}\0`);
   const first = exchange.initial ?? new Uint8Array(0);
@@ -247,6 +259,7 @@ export interface HandshakeOptions {
   readonly pid: number;
   /** Milliseconds for each message; 0: no limit. */
   readonly limit: number;
+  readonly watch?: Watch | undefined;
 }
 
 /** What came of it. */
@@ -256,25 +269,77 @@ export interface Session {
   readonly agreement: Agreement;
 }
 
+/** TLS on the socket, after pmcd's word for it if that was agreed on. */
+async function secureLink(
+  link: Link,
+  { target, limit, watch }: HandshakeOptions,
+  settings: ConnectionOptions,
+  acknowledged: boolean,
+): Promise<void> {
+  let seen: TlsFacts = tlsFacts(undefined, settings.servername);
+  await step(
+    watch,
+    async () => {
+      if (acknowledged) await awaitAck(link, limit);
+      if (watch === undefined) return link.startTls(settings, limit);
+      return link.startTls(settings, limit, (socket) => {
+        seen = tlsFacts(socket, serverName(target));
+      });
+    },
+    () => seen,
+  );
+}
+
 /**
  * Sets up a session over a fresh link and opens it for requests. Throws PcpError as spec pdu.md 8.1
  * to 8.5 has it; the link is then of no more use.
  */
 export async function shakeHands(link: Link, options: HandshakeOptions): Promise<Session> {
-  const { target, wishes, limit } = options;
-  const features = await awaitChallenge(link, limit);
-  const agreement = checkFeatures(
-    features,
-    { ...wishes, sasl: wishes.sasl !== undefined, container: wishes.container !== undefined },
-    placeOf(target),
+  const { target, wishes, limit, watch } = options;
+  const { features } = await step(
+    watch,
+    () => awaitChallenge(link, limit),
+    (challenge) => ({
+      kind: "challenge",
+      version: challenge?.version ?? 0,
+      licensed: challenge?.licensed ?? 0,
+      features: challenge?.features ?? 0,
+    }),
   );
-  const secure = agreement.tls ? await tlsOptions(options.tls, target) : undefined;
-  const word = { type: CREDS_VERSION_WORD, version: PDU_VERSION, flags: agreement.flags };
-  link.post(encodePdu({ kind: "creds", from: options.pid, credentials: [word] }));
-  if (agreement.acknowledged) await awaitAck(link, limit);
-  if (secure !== undefined) await link.startTls(secure, limit);
-  if (agreement.sasl) await authenticate(link, wishes.sasl, limit);
-  if (agreement.container) postAttribute(link, PCP_ATTR.CONTAINER, utf8(wishes.container ?? ""));
+  const asked = {
+    ...wishes,
+    sasl: wishes.sasl !== undefined,
+    container: wishes.container !== undefined,
+  };
+  const agreement = await step(
+    watch,
+    async () => {
+      const agreed = checkFeatures(features, asked, placeOf(target));
+      const word = { type: CREDS_VERSION_WORD, version: PDU_VERSION, flags: agreed.flags };
+      const secure = agreed.tls ? await tlsOptions(options.tls, target) : undefined;
+      link.post(encodePdu({ kind: "creds", from: options.pid, credentials: [word] }));
+      return { ...agreed, secure };
+    },
+    (agreed) => ({ kind: "creds", flags: agreed?.flags ?? 0 }),
+  );
+  if (agreement.secure !== undefined)
+    await secureLink(link, options, agreement.secure, agreement.acknowledged);
+  if (agreement.sasl) {
+    const notes: SaslNotes = { offered: [], mechanism: undefined };
+    await step(
+      watch,
+      () => authenticate(link, wishes.sasl, limit, notes),
+      () => ({ kind: "sasl", ...notes, user: wishes.sasl?.user }),
+    );
+  }
+  if (agreement.container) {
+    const value = wishes.container ?? "";
+    await step(
+      watch,
+      async () => postAttribute(link, PCP_ATTR.CONTAINER, utf8(value)),
+      () => ({ kind: "attribute", name: "container", value }),
+    );
+  }
   link.open();
   return { features, agreement };
 }

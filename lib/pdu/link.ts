@@ -119,8 +119,15 @@ export interface Link {
   ): Promise<Uint8Array>;
   /** Sends whole PDUs that have no reply; only while nothing is outstanding. */
   post(bytes: Uint8Array): void;
-  /** Goes on in TLS. Throws PcpError PM_ERR_TLS, -ENOTCONN or PM_ERR_TIMEOUT. */
-  startTls(options: ConnectionOptions, limit: number): Promise<void>;
+  /**
+   * Goes on in TLS. Throws PcpError PM_ERR_TLS, -ENOTCONN or PM_ERR_TIMEOUT. `inspect` sees the
+   * socket when the handshake is over, also when it has failed.
+   */
+  startTls(
+    options: ConnectionOptions,
+    limit: number,
+    inspect?: (socket: TLSSocket) => void,
+  ): Promise<void>;
   /** Ends the handshake: from now on PDUs that come unasked are refusals or faults. */
   open(): void;
   /** Ends the link because a reply made no sense. */
@@ -138,11 +145,17 @@ const brokenError = (reason: string, cause?: unknown): PcpError =>
   new PcpError(PM_ERR.IPC, `${pmErrStr(PM_ERR.IPC)}: ${reason}`, { cause });
 
 /** TLS over a socket whose bytes nobody reads any more; the socket is destroyed on failure. */
-function wrapInTls(socket: Socket, options: ConnectionOptions, limit: number): Promise<TLSSocket> {
+function wrapInTls(
+  socket: Socket,
+  options: ConnectionOptions,
+  limit: number,
+  inspect: (socket: TLSSocket) => void,
+): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     let secure: TLSSocket;
     try {
-      secure = connectTls({ ...options, socket });
+      // Whether the chain is trusted is looked at below: a certificate that is refused can be shown.
+      secure = connectTls({ ...options, rejectUnauthorized: false, socket });
     } catch (error) {
       socket.destroy();
       reject(new PcpError(PM_ERR.TLS, `TLS settings: ${String(error)}`, { cause: error }));
@@ -156,6 +169,7 @@ function wrapInTls(socket: Socket, options: ConnectionOptions, limit: number): P
       secure.off("end", onHangUp);
       // A socket that is given up may still report an error; nobody waits for it.
       secure.on("error", ignore);
+      inspect(secure);
       if (error === undefined) {
         resolve(secure);
         return;
@@ -175,7 +189,10 @@ function wrapInTls(socket: Socket, options: ConnectionOptions, limit: number): P
     secure.on("error", onFailure);
     secure.on("close", onHangUp);
     secure.on("end", onHangUp);
-    secure.once("secureConnect", () => settle());
+    secure.once("secureConnect", () => {
+      if (options.rejectUnauthorized === false || secure.authorized) settle();
+      else settle(new PcpError(PM_ERR.TLS, `TLS: ${String(secure.authorizationError)}`));
+    });
   });
 }
 
@@ -409,7 +426,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
       if (state.kind !== "ended") send(bytes);
     },
 
-    async startTls(tlsOptions, limit) {
+    async startTls(tlsOptions, limit, inspect = ignore) {
       if (state.kind === "ended") throw state.end.error;
       if (state.kind !== "handshake" || inbox.length > 0 || framer.buffered > 0)
         // Bytes in clear from before must not count as said inside TLS.
@@ -419,7 +436,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
       socket.off("data", onData);
       socket.off("end", onClose);
       socket.off("close", onClose);
-      const secure = await wrapInTls(socket, tlsOptions, limit);
+      const secure = await wrapInTls(socket, tlsOptions, limit, inspect);
       stream = secure;
       state = HANDSHAKE;
       listen(secure);

@@ -13,14 +13,26 @@ export {
   type ConnectionSettings,
   connectionSettings,
   createReconnectPolicy,
-  describeTarget,
   dial,
   type Environment,
   type ReconnectPolicy,
-  type Target,
   type Warn,
 } from "./endpoint.ts";
 export type { LinkEnd } from "./link.ts";
+export type {
+  AttributeFacts,
+  CertificateFacts,
+  ChallengeFacts,
+  ConnectFacts,
+  ConnectObserver,
+  ConnectStep,
+  CredsFacts,
+  GreetingFacts,
+  ResolveFacts,
+  SaslFacts,
+  StepFacts,
+  TlsFacts,
+} from "./observe.ts";
 export {
   clientTls,
   certificatesOf,
@@ -46,6 +58,7 @@ export {
   NO_CEILING,
   readHeader,
 } from "./frame.ts";
+export { describeTarget, type Target } from "./target.ts";
 export {
   CREDS_VERSION_WORD,
   FEATURE,

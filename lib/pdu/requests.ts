@@ -25,9 +25,9 @@ import {
   nameRequestBytes,
 } from "./codec-request.ts";
 import { encodeResult } from "./codec-result.ts";
-import type { Target } from "./endpoint.ts";
 import type { Session } from "./handshake.ts";
 import { errorCode, type Link, type LinkEnd, pduType, type Verdict } from "./link.ts";
+import type { Target } from "./target.ts";
 import {
   FEATURE,
   FROM_ANON,

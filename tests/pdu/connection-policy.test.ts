@@ -7,15 +7,14 @@ import { parseHostSpec } from "../../lib/pcp/mod.ts";
 import {
   connectionSettings,
   createReconnectPolicy,
-  describeTarget,
   type Environment,
   parseDelays,
   parsePortList,
   parseSeconds,
   planTargets,
   reconnectDelay,
-  type Target,
 } from "../../lib/pdu/endpoint.ts";
+import { describeTarget, type Target } from "../../lib/pdu/target.ts";
 import {
   checkFeatures,
   type Place,
