@@ -4,6 +4,8 @@ import { PcpError, pmErrStr, utf8Text, viewOf } from "../base/mod.ts";
 import { PM_EVENT, eventsOf } from "./events.ts";
 import { formatE, formatF, formatG } from "./format.ts";
 import type { Atom, ValueSet } from "./result.ts";
+import { clockText } from "./time-text.ts";
+import type { Zone } from "./timezone.ts";
 import { PM_TYPE, PM_VAL, type PmType, pmTypeStr } from "./types.ts";
 import { blockBytes, blockLength, blockType, extractBlock, extractInsitu } from "./values.ts";
 
@@ -97,7 +99,8 @@ function printWord(word: number, width: number): string {
   return `${text} 0x${word.toString(16).padStart(width - 2)}`;
 }
 
-function clock(sec: number, nsec: number, highres: boolean): string {
+function clock(sec: number, nsec: number, highres: boolean, zone: Zone | undefined): string {
+  if (zone !== undefined) return clockText({ sec, nsec }, zone, highres ? 9 : 3);
   const two = (value: number): string => String(value).padStart(2, "0");
   const date = new Date(sec * 1000);
   // A time that no calendar has: its seconds say more than three times NaN.
@@ -108,15 +111,15 @@ function clock(sec: number, nsec: number, highres: boolean): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${fraction}`;
 }
 
-/** `[2 event records timestamps FIRST...LAST]` of the block at `at`, times in the local zone. */
-function printEvents(bytes: Uint8Array, at: number): string {
+/** `[2 event records timestamps FIRST...LAST]` of the block at `at`. */
+function printEvents(bytes: Uint8Array, at: number, zone: Zone | undefined): string {
   const events = eventsOf(bytes, at);
   let missed = 0;
   let first = "";
   let last = "";
   while (events.next()) {
     if ((events.flags & PM_EVENT.MISSED) !== 0) missed += events.nparams;
-    last = clock(events.sec, events.nsec, events.highres);
+    last = clock(events.sec, events.nsec, events.highres, zone);
     first ||= last;
   }
   let text = eventCount(events.nrecords);
@@ -151,9 +154,16 @@ function fits(bytes: Uint8Array, at: number, type: PmType): boolean {
 
 /**
  * Value `i` of a set as pmPrintValue(3) prints it for a metric of `type`, at least `width` wide. A
- * value that does not fit its type prints as bytes; a broken block as PCP's text for its error.
+ * value that does not fit its type prints as bytes; a broken block as PCP's text for its error. Times
+ * of events are in `zone`, that of the process without one.
  */
-export function pmPrintValue(set: ValueSet, i: number, type: PmType, width = 0): string {
+export function pmPrintValue(
+  set: ValueSet,
+  i: number,
+  type: PmType,
+  width = 0,
+  zone?: Zone,
+): string {
   const insitu = set.valfmt === PM_VAL.INSITU;
   try {
     const typed = printTyped(set, i, type, width);
@@ -161,7 +171,7 @@ export function pmPrintValue(set: ValueSet, i: number, type: PmType, width = 0):
     if (insitu) return printWord(set.word(i), width);
     const at = set.block(i);
     if (type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT) {
-      if (blockType(set.bytes, at) === type) return printEvents(set.bytes, at);
+      if (blockType(set.bytes, at) === type) return printEvents(set.bytes, at, zone);
     }
     return printBytes(hostOrder(set.bytes, at), width);
   } catch (error) {

@@ -1,0 +1,368 @@
+// The content of archives as text in the format of pmdumplog(1), piece by piece: label, descriptors,
+// labels, help texts, instances, index, and every record with its values. Where the order of the C
+// program before PCP 7 is that of a hash table, it is that of numbers here, as in PCP 7.
+// Refused with the error of the call that fails: names of metrics that are not in the archive, and
+// damage met in a walk, after everything before it.
+import { existsSync, statSync } from "node:fs";
+import {
+  type Archive,
+  archiveEnd,
+  type ArchiveSet,
+  Catalog,
+  compareTimes,
+  compressionOf,
+  type DataRecord,
+  decodeIndom,
+  type IndexEntry,
+  type IndomRecord,
+  labelBytes,
+  loadMeta,
+  markBytes,
+  META_TYPE,
+  openArchiveFile,
+  PM_TEXT,
+  type RecordPlace,
+  SetCursor,
+  setEnd,
+} from "../archive/mod.ts";
+import { pad4 } from "../base/mod.ts";
+import {
+  asIndom,
+  asPmid,
+  ctimeText,
+  clockText,
+  type FractionDigits,
+  labelSetsText,
+  MAX_VLEN,
+  PM_LABEL,
+  PM_VAL,
+  pmDescStr,
+  type Pmid,
+  pmIDStr,
+  pmInDomStr,
+  secondsBetween,
+  type Timestamp,
+  UTC,
+  type ValueSet,
+} from "../pcp/mod.ts";
+import type { DumpOptions } from "./dump-types.ts";
+import { type Naming, naming, valueSetText } from "./dump-values.ts";
+
+/** What the parts of one dump share. */
+interface Dump extends Naming {
+  readonly set: ArchiveSet;
+  readonly options: DumpOptions;
+  /** Digits of a second: 6 where the first archive has version 2, else 9. */
+  readonly digits: FractionDigits;
+}
+
+/** A time as it stands in front of a line. */
+function stamp({ set, options, zone, digits }: Dump, time: Timestamp): string {
+  const { extended = 0 } = options;
+  if (extended === 0) return clockText(time, zone, digits);
+  let text = ctimeText(time, zone, digits);
+  if (extended > 1) text += ` (${secondsBetween(time, set.label.start).toFixed(digits)})`;
+  return extended > 2 ? `${text} ${time.sec}` : text;
+}
+
+/** The heading of a member where there are several. */
+const member = ({ set }: Dump, archive: Archive): string =>
+  set.members.length === 1 ? "" : `--- archive ${archive.name} ---\n`;
+
+function featureText(features: number): string {
+  let text = `Archive features: 0x${features.toString(16)}`;
+  // The highest bit is PCP's own for tests; no other has a meaning yet.
+  for (let bit = 0; bit < 31; bit++) {
+    if ((features & (1 << bit)) !== 0) text += ` [unknown: bit_${String(bit).padStart(2, "0")}]`;
+  }
+  return `${text}\n`;
+}
+
+function labelText(dump: Dump, archive: Archive): string {
+  const { label } = archive;
+  const end = archiveEnd(archive);
+  const at = (time: Timestamp): string => ctimeText(time, dump.zone, dump.digits);
+  let text = member(dump, archive);
+  text += `Log Label (Log Format Version ${label.version})\n`;
+  text += `Performance metrics from host ${label.host}\n`;
+  text += `    commencing ${at(label.start)}\n`;
+  text += `    ending     ${end === undefined ? "UNKNOWN" : at(end)}\n`;
+  if (dump.options.label === "short") return text;
+  text += `Archive timezone: ${label.timezone}\n`;
+  if (label.zoneinfo !== "") text += `Archive zoneinfo: ${label.zoneinfo}\n`;
+  if (label.features !== 0) text += featureText(label.features);
+  return `${text}PID for pmlogger: ${label.pid}\n`;
+}
+
+function* descriptors({ catalog, metric }: Dump): Generator<string> {
+  yield "\nDescriptions for Metrics in the Log ...\n";
+  for (const desc of [...catalog.descs.values()].sort((a, b) => a.pmid - b.pmid)) {
+    yield `PMID: ${metric(desc.pmid)}\n${pmDescStr(desc)}`;
+  }
+}
+
+/** Levels in the order in which a dump has them. */
+const LEVELS: readonly number[] = [
+  PM_LABEL.CONTEXT,
+  PM_LABEL.DOMAIN,
+  PM_LABEL.CLUSTER,
+  PM_LABEL.ITEM,
+  PM_LABEL.INDOM,
+  PM_LABEL.INSTANCES,
+];
+
+function* labels(dump: Dump): Generator<string> {
+  yield "\nMetric Labels in the Log ...\n";
+  const { catalog } = dump;
+  const keys = [...catalog.labelKeys()].flatMap(({ type, ident, times }) =>
+    times.map((time) => ({ type, ident, time })),
+  );
+  const level = (type: number): number => LEVELS.indexOf(type);
+  keys.sort(
+    (a, b) => compareTimes(a.time, b.time) || level(a.type) - level(b.type) || a.ident - b.ident,
+  );
+  let now: Timestamp | undefined;
+  for (const { type, ident, time } of keys) {
+    if (now === undefined || compareTimes(now, time) !== 0) yield `${stamp(dump, time)}\n`;
+    now = time;
+    // pmPrintLabelSets(3) says "(null)" where a host left the JSON out; a dump says nothing.
+    const text = labelSetsText(ident, type, catalog.labelsAt(type, ident, time) ?? []);
+    yield text.replaceAll("labels (0 bytes): (null)\n", "labels (0 bytes): \n");
+  }
+}
+
+function* texts({ catalog }: Dump): Generator<string> {
+  yield "\nMetric Help Text in the Log ...\n";
+  const about = (type: number): number => type & (PM_TEXT.PMID | PM_TEXT.INDOM);
+  const keys = [...catalog.textKeys()].sort(
+    (a, b) => about(a.type) - about(b.type) || a.ident - b.ident || a.type - b.type,
+  );
+  for (const { type, ident } of keys) {
+    const what =
+      (type & PM_TEXT.PMID) !== 0
+        ? `PMID: ${pmIDStr(asPmid(ident))}`
+        : `InDom: ${pmInDomStr(asIndom(ident))}`;
+    const text = catalog.text(type, ident) ?? "";
+    yield (type & PM_TEXT.ONELINE) !== 0 ? `${what} [${text}]\n` : `${what}\n${text}\n`;
+  }
+}
+
+function* instances(dump: Dump): Generator<string> {
+  yield "\nInstance Domains in the Log ...\n";
+  for (const [indom, history] of [...dump.catalog.indoms].sort(([a], [b]) => a - b)) {
+    yield `InDom: ${pmInDomStr(indom)}\n`;
+    for (const [i, { timestamp }] of history.records.entries()) {
+      const { ids, names } = history.stateAfter(i);
+      let text = `${stamp(dump, timestamp)} ${ids.length} instances\n`;
+      ids.forEach((id, at) => (text += `   ${id} or "${names[at]}"\n`));
+      yield text;
+    }
+  }
+}
+
+/** Keeps the instance domain records of a file in their order, and nothing else. */
+class StoredInstances extends Catalog {
+  readonly records: IndomRecord[] = [];
+
+  override add(type: number, bytes: Uint8Array, place: RecordPlace): void {
+    if (type !== META_TYPE.INDOM && type !== META_TYPE.INDOM_DELTA && type !== META_TYPE.INDOM_V2) {
+      return;
+    }
+    this.records.push(decodeIndom(bytes, place));
+  }
+}
+
+function* storedInstances(dump: Dump, archive: Archive): Generator<string> {
+  yield `\n${member(dump, archive)}Instance Domains on-disk ...\n`;
+  const stored = new StoredInstances();
+  const { meta } = archive.files;
+  const file = openArchiveFile(meta);
+  try {
+    loadMeta(file, meta, labelBytes(archive.label.version), stored, archive.growing);
+  } finally {
+    file.close();
+  }
+  for (const { timestamp, indom, delta, instances: entries } of stored.records) {
+    const change = delta ? " delta" : "";
+    let text = `${stamp(dump, timestamp)} InDom: ${pmInDomStr(indom)}${change}`;
+    text += ` ${entries.length} instances\n`;
+    for (const { inst, name } of entries) {
+      if (name === undefined) text += `   del ${inst}\n`;
+      else text += `   ${delta ? "add " : ""}${inst} or "${name}"\n`;
+    }
+    yield text;
+  }
+}
+
+/** Tabs before the heading of the index, by `extended`, for 6 digits; for 9 there is one more. */
+const INDEX_TABS: readonly number[] = [2, 4, 6, 6];
+
+const sizeOnDisk = (path: string | undefined): number =>
+  path === undefined || compressionOf(path) !== undefined || !existsSync(path)
+    ? Number.POSITIVE_INFINITY
+    : statSync(path).size;
+
+/** What is wrong with an entry, a line each. */
+function* entryFaults(
+  { clock, meta, volumes }: IndexCheck,
+  before: IndexEntry | undefined,
+  { timestamp, volume, metaOffset, dataOffset }: IndexEntry,
+): Generator<string> {
+  const size = volumes.get(volume);
+  if (size === undefined) yield `Warning: file missing for log volume ${volume}`;
+  const { sec, nsec } = timestamp;
+  if (sec < 0 || nsec > 999_999_999) {
+    yield `Error: illegal timestamp value (${sec} sec, ${nsec} nsec)`;
+  }
+  if (metaOffset > meta) yield `Error: offset to meta file past end of file (${meta})`;
+  if (size !== undefined && dataOffset > size) {
+    yield `Error: offset to log file past end of file (${size})`;
+  }
+  if (before === undefined) return;
+  if (compareTimes(before.timestamp, timestamp) > 0) {
+    const times = `${clock(before.timestamp)} -> ${clock(timestamp)}`;
+    yield `Error: timestamp went backwards in time ${times}`;
+  }
+  if (before.volume > volume) yield "Error: volume number decreased";
+  if (before.metaOffset > metaOffset) yield "Error: offset to meta file decreased";
+  if (before.volume === volume && before.dataOffset > dataOffset) {
+    yield "Error: offset to log file decreased";
+  }
+}
+
+/** What entries are checked against: sizes of files, infinite for compressed ones. */
+interface IndexCheck {
+  readonly clock: (time: Timestamp) => string;
+  readonly meta: number;
+  readonly volumes: ReadonlyMap<number, number>;
+}
+
+function* temporalIndex(dump: Dump, archive: Archive): Generator<string> {
+  const { files, index } = archive;
+  const tabs = (INDEX_TABS[dump.options.extended ?? 0] ?? 2) + (dump.digits === 9 ? 1 : 0);
+  yield `\n${member(dump, archive)}Temporal Index\n`;
+  yield `${"\t".repeat(tabs)}Log Vol    end(meta)     end(log)\n`;
+  const check: IndexCheck = {
+    clock: (time) => clockText(time, dump.zone, dump.digits),
+    meta: sizeOnDisk(files.meta),
+    volumes: new Map([...files.volumes].map(([volume, path]) => [volume, sizeOnDisk(path)])),
+  };
+  let before: IndexEntry | undefined;
+  for (let i = 0; i < (index?.count ?? 0); i++) {
+    const entry = index?.entry(i);
+    if (entry === undefined) break;
+    const columns = [entry.volume, entry.metaOffset, entry.dataOffset];
+    const [volume, meta, data] = columns.map((each, at) =>
+      String(each).padStart(at === 0 ? 5 : 11),
+    );
+    let text = `${stamp(dump, entry.timestamp)}\t  ${volume}  ${meta}  ${data}\n`;
+    for (const fault of entryFaults(check, before, entry)) text += `\t\t${fault}\n`;
+    yield text;
+    before = entry;
+  }
+}
+
+/** Bytes that a set with its blocks takes in a record. */
+function setBytes(set: ValueSet): number {
+  if (set.numval <= 0) return 8;
+  let size = 12 + 8 * set.numval;
+  if (set.valfmt === PM_VAL.INSITU) return size;
+  for (let i = 0; i < set.numval; i++) size += pad4(set.view.getUint32(set.block(i)) & MAX_VLEN);
+  return size;
+}
+
+/** The PMIDs of metrics at and below names; throws PM_ERR_NAME. */
+const pmidsOf = ({ names }: Catalog, wanted: readonly string[]): ReadonlySet<Pmid> =>
+  new Set(wanted.flatMap((name) => [...names.traverse(name)].map(({ pmid }) => pmid)));
+
+/** One record, or what of it concerns `wanted`; nothing when that is nothing. */
+function* recordText(
+  dump: Dump,
+  record: DataRecord,
+  wanted: ReadonlySet<Pmid> | undefined,
+): Generator<string> {
+  const { sizes = false, marks = false, all = false } = dump.options;
+  const shortest = markBytes(dump.set.label.version);
+  const size = (bytes: number): string => (sizes || all ? `[${bytes} bytes]\n` : "");
+  const time = { sec: record.sec, nsec: record.nsec };
+  if (record.numpmid === 0) {
+    if (wanted !== undefined && !marks) return;
+    yield `\n${size(record.length || shortest)}${stamp(dump, time)}  <mark>\n`;
+    return;
+  }
+  const result = record.result();
+  let count = result.numpmid;
+  let bytes = record.length;
+  if (wanted !== undefined) {
+    count = 0;
+    bytes = shortest;
+    for (const set = result.sets(); set.next();) {
+      if (!wanted.has(set.pmid)) continue;
+      count++;
+      bytes += setBytes(set);
+    }
+    if (count === 0) return;
+  }
+  dump.at(time);
+  yield `\n${size(bytes)}${stamp(dump, time)} ${count} metric${count === 1 ? "" : "s"}\n`;
+  for (const set = result.sets(); set.next();) {
+    if (wanted?.has(set.pmid) !== false) yield valueSetText(dump, set);
+  }
+}
+
+function* values(dump: Dump): Generator<string> {
+  const { set, options, catalog, zone } = dump;
+  const { metrics, reverse = false, start, finish } = options;
+  const wanted =
+    metrics === undefined || metrics.length === 0 ? undefined : pmidsOf(catalog, metrics);
+  if (reverse) yield `\nLog finished at ${ctimeText(setEnd(set), zone)} - dump in reverse order\n`;
+  const cursor = new SetCursor(set);
+  try {
+    const from = reverse ? finish : start;
+    if (from !== undefined) cursor.seek(from, reverse ? "backward" : "forward");
+    else if (reverse) cursor.toEnd();
+    while (reverse ? cursor.previous() : cursor.next()) {
+      const { record } = cursor;
+      if (reverse && start !== undefined && compareTimes(record, start) < 0) return;
+      if (!reverse && finish !== undefined && compareTimes(record, finish) > 0) return;
+      yield* recordText(dump, record, wanted);
+    }
+  } finally {
+    cursor.close();
+  }
+}
+
+/**
+ * The dump of a set, in pieces of whole lines with their newlines: at most one value set or one
+ * state of an instance domain each. Without any part the values are dumped, as pmdumplog does.
+ * Throws PcpError: PM_ERR_NAME for an unknown metric before any value; PM_ERR_LOGREC at damage,
+ * PM_ERR_LOGOVERLAP where members overlap, after what precedes it.
+ */
+export function* dumpArchives(set: ArchiveSet, options: DumpOptions = {}): Generator<string> {
+  const { all = false } = options;
+  const { members, label, catalog } = set;
+  const parts = {
+    label: options.label !== undefined || all,
+    descriptors: options.descriptors ?? all,
+    labels: options.labels ?? false,
+    texts: options.texts ?? false,
+    storedInstances: options.storedInstances ?? false,
+    instances: options.instances ?? all,
+    index: options.index ?? all,
+  };
+  const dump: Dump = {
+    ...naming(catalog, options.zone ?? UTC),
+    set,
+    options,
+    digits: label.version === 2 ? 6 : 9,
+  };
+  if (members.length > 1) yield `Note: multi-archive context with ${members.length} archives\n`;
+  if (parts.label) for (const archive of members) yield labelText(dump, archive);
+  if (parts.descriptors) yield* descriptors(dump);
+  if (parts.labels) yield* labels(dump);
+  if (parts.texts) yield* texts(dump);
+  if (parts.storedInstances) for (const archive of members) yield* storedInstances(dump, archive);
+  if (parts.instances) yield* instances(dump);
+  if (parts.index) for (const archive of members) yield* temporalIndex(dump, archive);
+  if (options.values ?? (all || !Object.values(parts).includes(true))) yield* values(dump);
+}
