@@ -1,2 +1,3 @@
 // extract: pmlogextract's work. Archives merged, cut, reduced and converted into one.
+export { selectionOf } from "./config.ts";
 export type * from "./types.ts";

@@ -1,9 +1,10 @@
 // Fuzzes the readers of texts that come from outside: host specifications, units, labels, name space
-// files, pmproxy.conf, pcpbox.toml and tls.conf. Inputs are good texts with pieces cut out, doubled,
+// files, pmproxy.conf, pcpbox.toml, tls.conf and configurations of extraction. Inputs are good texts with pieces cut out, doubled,
 // swapped or put in. The promise: a value or the reader's own errors, in time that goes with the
 // length, and what was read can be written and read again.
 import { PM_ERR, PcpError, utf8 } from "../../lib/base/mod.ts";
 import { type ConfigText, parseProxyConf, parseProxyToml } from "../../lib/daemon/config.ts";
+import { parseConfig } from "../../lib/extract/config.ts";
 import {
   labelsOf,
   namesText,
@@ -180,6 +181,55 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     codes: [],
     check(text) {
       checkConfig(parseProxyToml(text, "f"), text);
+    },
+  },
+  extract: {
+    texts: [
+      "# keep\nkernel.all.load[1, 5 'one' \"15 minute\"], disk\nproc\n",
+      "a b,c[d]\n\te[\n'f' 7,\n]\r\n",
+    ],
+    pieces: [
+      "[",
+      "]",
+      ",",
+      "#",
+      "'",
+      '"',
+      "a.",
+      "a_1",
+      "\n",
+      " ",
+      "\r",
+      "'x y'",
+      "4294967297",
+      "-",
+    ],
+    codes: [],
+    check(text) {
+      const bytes = utf8(text);
+      const { requests, mistake } = parseConfig(bytes);
+      const lines = text.split("\n").length;
+      for (const { line } of requests) {
+        if (line < 1 || line > lines) throw new Error(`line ${line}`);
+      }
+      if (mistake !== undefined) {
+        const [row = "", mark = ""] = mistake.picture.split("\n");
+        if (mark.length > row.length + 3 + 62) throw new Error(`mark ${mark.length}`);
+        // What stands before the mistake, and nothing else, was read.
+        if (mistake.line < 1 || mistake.line > lines) throw new Error(`line ${mistake.line}`);
+        return;
+      }
+      const written = requests.map(({ name, instances }) => {
+        if (instances === undefined) return name;
+        const each = instances.map((one) => {
+          if (typeof one === "number") return String(one >>> 0);
+          return one.includes('"') ? `'${one}'` : `"${one}"`;
+        });
+        return `${name}[${each.join(",")}]`;
+      });
+      const again = parseConfig(utf8(written.join("\n"))).requests;
+      const bare = (list: typeof requests) => list.map(({ name, instances }) => [name, instances]);
+      same("specs read again", bare(again), bare(requests));
     },
   },
   tlsconf: {
