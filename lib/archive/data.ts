@@ -27,7 +27,7 @@ const KIND = "data record";
 
 /**
  * The result in `bytes[at, at + length)`, a whole record whose frame was checked; checks the rest.
- * `place` is that of the record in its file.
+ * `place` is that of the record in its file, `view` one over `bytes`.
  */
 export function resultAt(
   bytes: Uint8Array,
@@ -35,12 +35,12 @@ export function resultAt(
   length: number,
   version: ArchiveVersion,
   place: RecordPlace,
+  view: DataView = viewOf(bytes),
 ): ResultView {
-  const view = viewOf(bytes);
   const setsAt = at + dataHead(version);
   const numpmid = view.getInt32(setsAt - 4);
   const time = timeAt(view, at + 4, version);
-  const result = new ResultView(bytes, time, numpmid, setsAt, at + WORD_BASE);
+  const result = new ResultView(bytes, time, numpmid, setsAt, at + WORD_BASE, view);
   try {
     checkValueSets(result, at + length - TRAILER);
   } catch (error) {

@@ -91,7 +91,7 @@ export class ValueSetCursor implements ValueSet {
     return this.view.getUint32(this.values + 8 * i + 4);
   }
   block(i: number): number {
-    return this.wordBase + 4 * this.view.getUint32(this.values + 8 * i + 4);
+    return this.wordBase + 4 * this.view.getInt32(this.values + 8 * i + 4);
   }
 }
 
@@ -126,16 +126,88 @@ export class ResultView {
 const broken = (at: number, reason: string): PcpError =>
   new PcpError(PM_ERR.IPC, `value sets broken at offset ${at}: ${reason}`);
 
+/** Sees a block of an event type: checkEvents where somebody will look into it. */
+type CheckEventBlock = (bytes: Uint8Array, at: number, view: DataView) => void;
+
 /**
  * Checks the value sets of `result`, which with their blocks must fill its bytes up to `end`, against
  * every placement rule of spec pdu.md 4.3; throws PM_ERR_IPC naming the offset of the first fault.
- * Returns where the blocks start. `checkEventBlock`, checkEvents if any, sees each block of an event
- * type.
+ * Returns where the blocks start. Sets are stepped over by their heads; values in situ are not
+ * looked at, each block is.
  */
 export function checkValueSets(
+  result: ResultView,
+  end: number,
+  checkEventBlock?: CheckEventBlock,
+): number {
+  const blocksAt = soundBlocksAt(result, end, checkEventBlock !== undefined);
+  return blocksAt >= 0 ? blocksAt : checkEachSet(result, end, checkEventBlock);
+}
+
+/**
+ * One pass over sets and blocks together, for what is as it should be: where the blocks start, or
+ * below 0 when checkEachSet has to look, at a fault or (`events`) at a block of an event type.
+ */
+function soundBlocksAt(
   { bytes, view, numpmid, setsAt, wordBase }: ResultView,
   end: number,
-  checkEventBlock?: (bytes: Uint8Array, at: number, view: DataView) => void,
+  events: boolean,
+): number {
+  if (setsAt < 0 || end > bytes.length || setsAt > end) return -1;
+  const last = end - 4;
+  // Where the blocks start is taken from the first block index, and checked when all sets were seen.
+  let first = -1;
+  let block = -1;
+  let word = 0;
+  // Most values of a metric have blocks with equal heads: what one says is worked out once.
+  let knownHead = 0;
+  let knownSize = 0;
+  let at = setsAt;
+  for (let set = 0; set < numpmid; set++) {
+    if (end - at < 8) return -1;
+    const numval = view.getInt32(at + 4);
+    at += 8;
+    if (numval <= 0) continue;
+    if (numval > (last - at) >> 3) return -1;
+    const valfmt = view.getInt32(at);
+    at += 4;
+    const stop = at + 8 * numval;
+    if (valfmt === PM_VAL.INSITU) {
+      at = stop;
+      continue;
+    }
+    if (valfmt !== PM_VAL.DPTR && valfmt !== PM_VAL.SPTR) return -1;
+    if (first < 0) {
+      word = view.getInt32(at + 4);
+      block = first = wordBase + 4 * word;
+      if (block < stop) return -1;
+    }
+    for (at += 4; at < stop; at += 8) {
+      if (view.getInt32(at) !== word || block > last) return -1;
+      const head = view.getInt32(block);
+      if (head !== knownHead) {
+        const vlen = head & MAX_VLEN;
+        if (vlen < 4 || (events && isEventType(head >>> 24))) return -1;
+        knownHead = head;
+        knownSize = (vlen + 3) & ~3;
+      }
+      block += knownSize;
+      word += knownSize >> 2;
+    }
+    at = stop;
+  }
+  if (numpmid < 0 || first < 0) return numpmid >= 0 && at === end ? at : -1;
+  return first === at && block === end ? at : -1;
+}
+
+const isEventType = (type: number): boolean =>
+  type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT;
+
+/** As checkValueSets, sets first and then blocks, so that the first fault is the one that is named. */
+function checkEachSet(
+  { bytes, view, numpmid, setsAt, wordBase }: ResultView,
+  end: number,
+  checkEventBlock: CheckEventBlock | undefined,
 ): number {
   if (setsAt < 0 || end > bytes.length || setsAt > end) throw broken(setsAt, "outside the PDU");
   if (numpmid < 0 || numpmid > (end - setsAt) / 8) {
@@ -178,10 +250,7 @@ export function checkValueSets(
       const head = view.getUint32(block);
       const vlen = head & MAX_VLEN;
       if (vlen < 4 || pad4(vlen) > end - block) throw broken(block, `value length ${vlen}`);
-      const type = head >>> 24;
-      if (type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT) {
-        checkEventBlock?.(bytes, block, view);
-      }
+      if (isEventType(head >>> 24)) checkEventBlock?.(bytes, block, view);
       block += pad4(vlen);
     }
   }
