@@ -15,6 +15,7 @@ import {
   checkLabelSets,
   decodeLabelSets,
   labelSetsBody,
+  type LabelSetRecord,
 } from "./labelset.ts";
 import { compareTimes, lastNotAfter } from "./timestamp.ts";
 
@@ -140,6 +141,11 @@ export class Catalog {
       const ident = key - type * 0x1_0000_0000;
       yield { type, ident, times: list.map((each) => each.timestamp) };
     }
+  }
+
+  /** The label records of a level and identifier in order of time, each as it was written. */
+  labelRecords(type: number, ident: number): readonly LabelSetRecord[] {
+    return (this.labels.get(keyOf(type, ident)) ?? []).map(({ bytes }) => decodeLabelSets(bytes));
   }
 
   /** The text of a type (PM_TEXT bits) and identifier; undefined without one. */

@@ -113,20 +113,21 @@ const LEVELS: readonly number[] = [
 
 function* labels(dump: Dump): Generator<string> {
   yield "\nMetric Labels in the Log ...\n";
-  const { catalog } = dump;
-  const keys = [...catalog.labelKeys()].flatMap(({ type, ident, times }) =>
-    times.map((time) => ({ type, ident, time })),
+  const records = [...dump.catalog.labelKeys()].flatMap(({ type, ident }) =>
+    dump.catalog.labelRecords(type, ident),
   );
   const level = (type: number): number => LEVELS.indexOf(type);
-  keys.sort(
-    (a, b) => compareTimes(a.time, b.time) || level(a.type) - level(b.type) || a.ident - b.ident,
+  records.sort(
+    (a, b) =>
+      compareTimes(a.timestamp, b.timestamp) || level(a.type) - level(b.type) || a.ident - b.ident,
   );
   let now: Timestamp | undefined;
-  for (const { type, ident, time } of keys) {
-    if (now === undefined || compareTimes(now, time) !== 0) yield `${stamp(dump, time)}\n`;
-    now = time;
+  for (const { type, ident, timestamp, sets } of records) {
+    if (now === undefined || compareTimes(now, timestamp) !== 0)
+      yield `${stamp(dump, timestamp)}\n`;
+    now = timestamp;
     // pmPrintLabelSets(3) says "(null)" where a host left the JSON out; a dump says nothing.
-    const text = labelSetsText(ident, type, catalog.labelsAt(type, ident, time) ?? []);
+    const text = labelSetsText(ident, type, sets);
     yield text.replaceAll("labels (0 bytes): (null)\n", "labels (0 bytes): \n");
   }
 }
