@@ -42,7 +42,7 @@ export class Catalog {
   /** Descriptors by PMID in the order of their first appearance. */
   readonly descs: Map<Pmid, Desc> = new Map();
   /** All names; a new child stands before its siblings, as in PCP. */
-  readonly names: Names = new Names({ newestFirst: true });
+  readonly names: Names = new Names({ newestFirst: true, keepFirst: true });
   /** Instances of each domain that has records. */
   readonly indoms: Map<Indom, InstanceHistory> = new Map();
   private readonly labels = new Map<number, TimedLabels[]>();
@@ -58,7 +58,8 @@ export class Catalog {
     } else this.addIndom(bytes, place);
   }
 
-  private addDesc({ desc, names }: DescRecord, place: RecordPlace): void {
+  /** Adds a descriptor record, already read. */
+  addDesc({ desc, names }: DescRecord, place: RecordPlace): void {
     const known = this.descs.get(desc.pmid);
     if (known === undefined) this.descs.set(desc.pmid, desc);
     else {
@@ -71,9 +72,8 @@ export class Catalog {
     }
     for (const text of names) {
       // Some old writers padded names; for PCP a name ends at its first NUL.
-      const [name = ""] = text.split("\0", 1);
-      // A name keeps the first metric that it was given to.
-      if (this.names.find(name)?.pmid !== undefined) continue;
+      const nul = text.indexOf("\0");
+      const name = nul < 0 ? text : text.slice(0, nul);
       try {
         this.names.add(name, desc.pmid);
       } catch (error) {

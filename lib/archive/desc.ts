@@ -1,9 +1,9 @@
 // Descriptor records (spec archive.md 3.2, DESC): one metric with all its names, alike in both
 // versions. Refused with PM_ERR_LOGREC: names that do not fit the record.
-import { PM_ERR, type Reader, utf8, utf8Text, type Writer } from "../base/mod.ts";
+import { bufferOf, PM_ERR, utf8, viewOf, type Writer } from "../base/mod.ts";
 import { asIndom, asPmid, type Desc } from "../pcp/mod.ts";
-import { archiveError, NO_PLACE, type RecordPlace, within } from "./fault.ts";
-import { frame, META_TYPE, unframed } from "./frame.ts";
+import { archiveError, NO_PLACE, type RecordPlace } from "./fault.ts";
+import { frame, META_TYPE, TRAILER } from "./frame.ts";
 
 /** A metric as the metadata file has it. */
 export interface DescRecord {
@@ -14,30 +14,51 @@ export interface DescRecord {
 
 const KIND = "descriptor record";
 
+/** Offsets of the fields in a record; the names follow their count. */
+const AT = { pmid: 8, type: 12, indom: 16, sem: 20, units: 24, count: 28, names: 32 } as const;
+
 /** Reads a whole record, its length words included. */
-export function decodeDesc(bytes: Uint8Array, place: RecordPlace = NO_PLACE): DescRecord {
-  return within(PM_ERR.LOGREC, KIND, place, () => {
-    const body = unframed(bytes);
-    const pmid = asPmid(body.u32());
-    const type = body.i32();
-    const indom = asIndom(body.u32());
-    const sem = body.i32();
-    const units = body.u32();
-    // Writers leave the count out of a record without names.
-    const count = body.remaining === 0 ? 0 : body.i32();
-    const refuse = (reason: string) => archiveError(PM_ERR.LOGREC, KIND, place, reason);
-    if (count < 0 || count > body.remaining / 4) throw refuse(`${count} names do not fit`);
-    const names: string[] = [];
-    for (let i = 0; i < count; i++) names.push(readName(body, refuse));
-    return { kind: "desc", desc: { pmid, type, indom, sem, units }, names };
-  });
+export const decodeDesc = (bytes: Uint8Array, place: RecordPlace = NO_PLACE): DescRecord =>
+  descAt(bufferOf(bytes), viewOf(bytes), 0, bytes.length, place);
+
+/** Reads the whole record in `bytes[at, at + length)`, over which `view` is, too. */
+export function descAt(
+  bytes: Buffer,
+  view: DataView,
+  at: number,
+  length: number,
+  place: RecordPlace,
+): DescRecord {
+  const end = at + length - TRAILER;
+  if (end < at + AT.count) throw refusal(place, `${length} bytes are too short`);
+  const desc: Desc = {
+    pmid: asPmid(view.getUint32(at + AT.pmid)),
+    type: view.getInt32(at + AT.type),
+    indom: asIndom(view.getUint32(at + AT.indom)),
+    sem: view.getInt32(at + AT.sem),
+    units: view.getUint32(at + AT.units),
+  };
+  // Writers leave the count out of a record without names.
+  if (end === at + AT.count) return { kind: "desc", desc, names: [] };
+  if (end < at + AT.names) throw refusal(place, `${length} bytes are too short for a count`);
+  const count = view.getInt32(at + AT.count);
+  let next = at + AT.names;
+  if (count < 0 || count > (end - next) / 4) throw refusal(place, `${count} names do not fit`);
+  const names: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const size = end - next < 4 ? -1 : view.getInt32(next);
+    next += 4;
+    if (size < 0 || size > end - next) {
+      throw refusal(place, `a name of ${size} bytes does not fit`);
+    }
+    names.push(bytes.toString("utf8", next, next + size));
+    next += size;
+  }
+  return { kind: "desc", desc, names };
 }
 
-function readName(body: Reader, refuse: (reason: string) => Error): string {
-  const length = body.i32();
-  if (length < 0 || length > body.remaining) throw refuse(`a name of ${length} bytes does not fit`);
-  return utf8Text(body.slice(length));
-}
+const refusal = (place: RecordPlace, reason: string): Error =>
+  archiveError(PM_ERR.LOGREC, KIND, place, reason);
 
 /** The whole record, its length words included. */
 export function encodeDesc({ desc, names }: DescRecord): Uint8Array {

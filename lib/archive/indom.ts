@@ -1,7 +1,7 @@
 // Instance domain records (spec archive.md 3.2, INDOM_V2, INDOM, INDOM_DELTA): the instances of a
 // domain from a time on, or in version 3 what changed. A checked record is read where it lies.
 // Refused with PM_ERR_LOGREC: counts that do not fit, negative instances, names outside the record.
-import { PM_ERR, utf8, utf8Text, viewOf } from "../base/mod.ts";
+import { bufferOf, PM_ERR, utf8, viewOf } from "../base/mod.ts";
 import { asIndom, asInstance, type Indom, type InstanceId, type Timestamp } from "../pcp/mod.ts";
 import { archiveError, NO_PLACE, type RecordPlace } from "./fault.ts";
 import { frame, META_HEAD, META_TYPE, TRAILER } from "./frame.ts";
@@ -77,14 +77,18 @@ export const instanceAt = (record: IndomView, i: number): InstanceId =>
   record.view.getInt32(record.instancesAt + 4 * i) as InstanceId;
 
 /** Name of instance `i` of a view, undefined for one that is gone. */
-export function instanceNameAt(record: IndomView, i: number): string | undefined {
-  const { bytes, view, count, instancesAt } = record;
+export function instanceNameAt(
+  record: IndomView,
+  i: number,
+  bytes: Buffer = bufferOf(record.bytes),
+): string | undefined {
+  const { view, count, instancesAt } = record;
   const offset = view.getInt32(instancesAt + 4 * (count + i));
   if (offset < 0) return undefined;
   const at = instancesAt + 8 * count + offset;
   const end = bytes.length - TRAILER;
   const nul = bytes.indexOf(0, at);
-  return utf8Text(bytes.subarray(at, nul < 0 || nul > end ? end : nul));
+  return bytes.toString("utf8", at, nul < 0 || nul > end ? end : nul);
 }
 
 /** Reads a whole record, its length words included. */

@@ -1,6 +1,7 @@
 // The instances of one domain over time (spec archive.md 7): records in order of time, each either
 // all instances or changes. States are made when asked for and the last one is kept, so that walking
 // through an archive costs what the changes cost. Refuses nothing; records were checked before.
+import { bufferOf } from "../base/mod.ts";
 import type { InstanceId, Timestamp } from "../pcp/mod.ts";
 import { instanceAt, instanceNameAt, type IndomView } from "./indom.ts";
 import { compareTimes, lastNotAfter } from "./timestamp.ts";
@@ -15,6 +16,7 @@ const NONE: Instances = { ids: [], names: [] };
 
 /** All entries of a full record, ascending. */
 function full(record: IndomView): Instances {
+  const bytes = bufferOf(record.bytes);
   const ids: InstanceId[] = [];
   const names: string[] = [];
   let ascending = true;
@@ -22,7 +24,7 @@ function full(record: IndomView): Instances {
     const inst = instanceAt(record, i);
     if (i > 0 && inst < (ids[i - 1] as number)) ascending = false;
     ids.push(inst);
-    names.push(instanceNameAt(record, i) ?? "");
+    names.push(instanceNameAt(record, i, bytes) ?? "");
   }
   if (ascending) return { ids, names };
   const order = ids.map((_, i) => i).sort((a, b) => (ids[a] as number) - (ids[b] as number));

@@ -2,11 +2,12 @@
 // the end is forgiven. Refused: records cut short, lengths that differ and bodies that do not hold
 // with PM_ERR_LOGREC, unknown types with PM_ERR_RECTYPE. In a file that grows, a record that is not
 // complete ends the reading without an error.
-import { PM_ERR, viewOf } from "../base/mod.ts";
+import { bufferOf, PM_ERR, viewOf } from "../base/mod.ts";
 import type { Catalog } from "./catalog.ts";
-import { archiveError } from "./fault.ts";
+import { descAt } from "./desc.ts";
+import { archiveError, type RecordPlace } from "./fault.ts";
 import { MAX_RECORD_BYTES, META_HEAD, META_TYPE, TRAILER } from "./frame.ts";
-import { metaType, unknownType } from "./meta.ts";
+import { unknownType } from "./meta.ts";
 import type { ArchiveFile } from "./plain-file.ts";
 
 const CHUNK = 1024 * 1024;
@@ -32,41 +33,53 @@ export function loadMeta(
   let descriptors = 0;
   let at = from;
   let base = from;
-  let chunk: Uint8Array = file.read(base, CHUNK).slice();
-  let view = viewOf(chunk);
+  let { chunk, view } = reload(file, base, CHUNK);
   for (;;) {
     if (at - base + META_HEAD > chunk.length) {
-      if (at !== base) ({ base, chunk, view } = reload(file, at, CHUNK));
+      if (at !== base) ({ chunk, view } = reload(file, at, CHUNK));
+      base = at;
       if (chunk.length < META_HEAD) return { end: at, descriptors };
     }
+    const here = at - base;
     const place = { file: path, offset: at };
-    const length = view.getInt32(at - base);
-    const type = view.getInt32(at - base + 4);
-    const refuse = (reason: string) =>
-      archiveError(PM_ERR.LOGREC, "metadata record", place, reason);
-    if (length <= 0) throw refuse(`length ${length}`);
+    const length = view.getInt32(here);
+    const type = view.getInt32(here + 4);
+    if (length <= 0) throw refusal(place, `length ${length}`);
     if (!TYPES.has(type)) throw unknownType(type, place);
-    if (length < SHORTEST || length > MAX_RECORD_BYTES) throw refuse(`length ${length}`);
-    if (at - base + length > chunk.length) {
-      ({ base, chunk, view } = reload(file, at, Math.max(length, CHUNK)));
+    if (length < SHORTEST || length > MAX_RECORD_BYTES) throw refusal(place, `length ${length}`);
+    if (here + length > chunk.length) {
+      // The same record again, from the start of a chunk that holds it.
+      if (here > 0 || length > CHUNK) ({ chunk, view } = reload(file, at, Math.max(length, CHUNK)));
+      base = at;
       if (chunk.length < length) {
         if (growing) return { end: at, descriptors };
-        throw refuse(`length ${length}, but the file ends ${chunk.length} bytes after its start`);
+        const left = `the file ends ${chunk.length} bytes after its start`;
+        throw refusal(place, `length ${length}, but ${left}`);
       }
     }
-    const record = chunk.subarray(at - base, at - base + length);
-    metaType(record, place);
-    catalog.add(type, record, place);
-    if (type === META_TYPE.DESC) descriptors++;
+    const from = at - base;
+    const trailer = view.getInt32(from + length - TRAILER);
+    if (trailer !== length) {
+      throw refusal(place, `length ${length} at its start, ${trailer} at its end`);
+    }
+    if (type === META_TYPE.DESC) {
+      catalog.addDesc(descAt(chunk, view, from, length, place), place);
+      descriptors++;
+    } else catalog.add(type, chunk.subarray(from, from + length), place);
     at += length;
   }
 }
 
-function reload(
-  file: ArchiveFile,
-  base: number,
-  length: number,
-): { base: number; chunk: Uint8Array; view: DataView } {
-  const chunk = file.read(base, length).slice();
-  return { base, chunk, view: viewOf(chunk) };
+const refusal = (place: RecordPlace, reason: string): Error =>
+  archiveError(PM_ERR.LOGREC, "metadata record", place, reason);
+
+interface Chunk {
+  readonly chunk: Buffer;
+  readonly view: DataView;
+}
+
+/** Bytes of the file in memory of their own: records that are kept share it. */
+function reload(file: ArchiveFile, base: number, length: number): Chunk {
+  const chunk = bufferOf(file.read(base, length).slice());
+  return { chunk, view: viewOf(chunk) };
 }

@@ -28,4 +28,5 @@ export {
   type WriterOptions,
   type WrittenArchive,
 } from "./writer.ts";
+export { OutputFile, OutputFiles } from "./writer-files.ts";
 export { type LoggerState, loggerMetrics, loggerResult } from "./writer-logger.ts";

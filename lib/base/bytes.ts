@@ -28,6 +28,10 @@ export const utf8Text = (bytes: Uint8Array): string => textDecoder.decode(bytes)
 export const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** A Buffer over the same memory: its `toString(encoding, start, end)` needs no subarray. */
+export const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 /** The next multiple of four: where PCP's formats put what follows a text or a block. */
 export const pad4 = (size: number): number => (size + 3) & ~3;
 
@@ -89,8 +93,7 @@ export class Reader {
   /** The next `size` bytes as utf8Text gives them, in half the time for short texts. */
   text(size: number): string {
     const at = this.take(size);
-    const { buffer, byteOffset, byteLength } = this.bytes;
-    this.buffer ??= Buffer.from(buffer, byteOffset, byteLength);
+    this.buffer ??= bufferOf(this.bytes);
     return this.buffer.toString("utf8", at, at + size);
   }
   skip(size: number): void {

@@ -10,7 +10,13 @@ export interface NameNode {
   readonly name: string;
   readonly parent: NameNode | undefined;
   pmid: Pmid | undefined;
-  readonly children: Map<string, NameNode>;
+  readonly children: ReadonlyMap<string, NameNode>;
+}
+
+/** A node as this file changes it. */
+interface OwnNode extends NameNode {
+  readonly parent: OwnNode | undefined;
+  children: Map<string, OwnNode>;
 }
 
 /** A child of a name, as in a PMNS_NAMES reply with status. */
@@ -32,13 +38,24 @@ export interface NamesOptions {
   readonly duplicates?: boolean;
   /** Whether a new child stands before its siblings, as PCP does with the names of an archive. */
   readonly newestFirst?: boolean;
+  /** Whether a metric stays what it is when another PMID is added for it, instead of an error. */
+  readonly keepFirst?: boolean;
 }
 
-const newNode = (name: string, parent: NameNode | undefined): NameNode => ({
+/** How far a name leads: to its node, or to one above it with `from`, where the rest begins. */
+interface Followed {
+  readonly node: OwnNode;
+  readonly from: number | undefined;
+}
+
+/** The children of every leaf, which most nodes are: a map each would be most of the memory. */
+const NO_CHILDREN: Map<string, OwnNode> = new Map();
+
+const newNode = (name: string, parent: OwnNode | undefined): OwnNode => ({
   name,
   parent,
   pmid: undefined,
-  children: new Map(),
+  children: NO_CHILDREN,
 });
 
 /** The full name of a node; empty for the root. */
@@ -52,18 +69,37 @@ const isLeaf = (node: NameNode): boolean => node.pmid !== undefined && !isDynami
 
 /** A name space. Order is that of addition (or its reverse, see NamesOptions). */
 export class Names {
-  readonly root: NameNode = newNode("", undefined);
-  private readonly byPmid = new Map<Pmid, NameNode[]>();
+  readonly root: NameNode;
+  private readonly top: OwnNode;
+  private readonly byPmid = new Map<Pmid, OwnNode[]>();
   private count = 0;
 
-  constructor(private readonly options: NamesOptions = {}) {}
+  constructor(private readonly options: NamesOptions = {}) {
+    this.top = newNode("", undefined);
+    this.root = this.top;
+  }
 
   /** Number of metrics and dynamic roots. */
   get size(): number {
     return this.count;
   }
 
-  private branch(name: string): NameNode {
+  /** Follows a name as far as there are nodes for it. */
+  private follow(name: string): Followed {
+    let node = this.top;
+    for (let from = 0; ;) {
+      const dot = name.indexOf(".", from);
+      const child = node.children.get(dot < 0 ? name.slice(from) : name.slice(from, dot));
+      if (child === undefined) return { node, from };
+      if (dot < 0) return { node: child, from: undefined };
+      node = child;
+      from = dot + 1;
+    }
+  }
+
+  /** Adds the nodes that a name lacks; gives the last one. */
+  private grow({ node, from }: Followed, name: string): OwnNode {
+    if (from === undefined) return node;
     const parts = name.split(".");
     if (parts.length > MAX_PMNS_DEPTH) {
       throw new PcpError(
@@ -74,36 +110,32 @@ export class Names {
     if (parts.includes("")) {
       throw new PcpError(PM_ERR.PMNS, `metric name "${name}" has an empty part`);
     }
-    let node = this.root;
-    for (const part of parts) {
-      if (node.pmid !== undefined) {
-        throw new PcpError(
-          PM_ERR.PMNS,
-          `"${fullName(node)}" is a metric and cannot hold "${name}"`,
-        );
-      }
-      let child = node.children.get(part);
-      if (child === undefined) {
-        child = newNode(part, node);
-        node.children.set(part, child);
-      }
-      node = child;
+    if (node.pmid !== undefined) {
+      throw new PcpError(PM_ERR.PMNS, `"${fullName(node)}" is a metric and cannot hold "${name}"`);
     }
-    return node;
+    let grown = node;
+    for (const part of name.slice(from).split(".")) {
+      const child = newNode(part, grown);
+      if (grown.children === NO_CHILDREN) grown.children = new Map();
+      grown.children.set(part, child);
+      grown = child;
+    }
+    return grown;
   }
 
   /** Adds a branch that may stay empty. */
   addBranch(name: string): void {
-    const node = this.branch(name);
+    const node = name === "" ? this.top : this.grow(this.follow(name), name);
     if (node.pmid === undefined) return;
     throw new PcpError(PM_ERR.PMNS, `"${name}" is a metric and cannot hold others`);
   }
 
   /** Adds a metric or a dynamic root. The same name with the same PMID again is fine. */
   add(name: string, pmid: Pmid): void {
-    const known = this.find(name);
-    if (known?.pmid === pmid) return;
+    const followed = this.follow(name);
+    const known = followed.from === undefined ? followed.node : undefined;
     if (known?.pmid !== undefined) {
+      if (known.pmid === pmid || this.options.keepFirst === true) return;
       const [old, given] = [pmIDStr(known.pmid), pmIDStr(pmid)];
       throw new PcpError(PM_ERR.PMNS, `metric "${name}" has PMID ${old} and cannot have ${given}`);
     }
@@ -121,7 +153,7 @@ export class Names {
         `Duplicate metric id (${pmIDStr(pmid)}) in name space for metrics "${name}" and "${fullName(other)}"`,
       );
     }
-    const node = this.branch(name);
+    const node = this.grow(followed, name);
     node.pmid = pmid;
     this.count++;
     if (holders === undefined) this.byPmid.set(pmid, [node]);
@@ -130,17 +162,17 @@ export class Names {
 
   /** The node of a name, the root for the empty one; undefined when there is none. */
   find(name: string): NameNode | undefined {
-    let node: NameNode | undefined = this.root;
-    if (name === "") return node;
-    for (const part of name.split(".")) {
-      node = node.children.get(part);
-      if (node === undefined) return undefined;
-    }
-    return node;
+    return this.own(name);
   }
 
-  private known(name: string): NameNode {
-    const node = this.find(name);
+  private own(name: string): OwnNode | undefined {
+    if (name === "") return this.top;
+    const { node, from } = this.follow(name);
+    return from === undefined ? node : undefined;
+  }
+
+  private known(name: string): OwnNode {
+    const node = this.own(name);
     if (node === undefined) throw new PcpError(PM_ERR.NAME, `unknown metric name "${name}"`);
     return node;
   }
@@ -189,9 +221,9 @@ export class Names {
       if (left.length === 0) this.byPmid.delete(pmid);
       else this.byPmid.set(pmid, left);
     }
-    node.children.clear();
+    node.children = NO_CHILDREN;
     node.pmid = undefined;
-    let empty = node;
+    let empty: OwnNode = node;
     while (empty.parent !== undefined && empty.children.size === 0) {
       empty.parent.children.delete(empty.name);
       empty = empty.parent;
