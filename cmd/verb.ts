@@ -7,6 +7,7 @@ import type { CommandDef } from "citty";
 import {
   type Given,
   isGiven,
+  keysGiven,
   type OptionTable,
   pageOf,
   pageText,
@@ -16,6 +17,7 @@ import {
 } from "../lib/cli/mod.ts";
 import { nearestName } from "../lib/daemon/mod.ts";
 import { versionJson, versionLine } from "./build-info.ts";
+import { notice } from "./notice.ts";
 import { complain, outputStyle, say } from "./output.ts";
 
 /** A verb as main.ts knows it; nothing of it is loaded before it is asked for. */
@@ -61,12 +63,8 @@ export const helpText = (verb: Verb, noColour: boolean): string =>
 export function refuse(verb: Verb, errors: readonly string[]): number {
   const { program } = verb;
   const sentences = errors.map((each) => `${program}: ${each}\n`).join("");
-  complain(
-    sentences +
-      (verb.actsAsPcp
-        ? usageText(verb)
-        : `Try 'pcpbox ${verb.name} --help' for more information.\n`),
-  );
+  if (verb.actsAsPcp) notice(sentences + usageText(verb));
+  else complain(`${sentences}Try 'pcpbox ${verb.name} --help' for more information.\n`);
   return verb.mistakeStatus;
 }
 
@@ -80,7 +78,11 @@ async function answer<T extends OptionTable>(
   work: Work<T>,
   refused: Refused | undefined,
 ): Promise<number> {
-  const result = readVerb(verb, args);
+  const operandsLast = verb.actsAsPcp && process.env["POSIXLY_CORRECT"] !== undefined;
+  const result = readVerb(verb, args, { operandsLast });
+  for (const each of verb.warnings?.(keysGiven(result)) ?? []) {
+    complain(`${verb.program}: ${each}\n`);
+  }
   if (result.kind === "error") {
     const status = refuse(verb, result.errors);
     refused?.(result.errors, result.misspelt);
@@ -93,8 +95,10 @@ async function answer<T extends OptionTable>(
   const given = (option: string): boolean => isGiven(result.options, option);
   if (result.kind === "version") {
     say(given("json") ? versionJson() : versionLine(invocation.program));
-  } else if (invocation.program === verb.program && verb.actsAsPcp) complain(usageText(verb));
-  else say(helpText(verb, given("noColor")));
+  } else if (invocation.program === verb.program && verb.actsAsPcp) {
+    notice(usageText(verb));
+    return verb.helpStatus ?? 0;
+  } else say(helpText(verb, given("noColor")));
   return 0;
 }
 

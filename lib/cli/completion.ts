@@ -55,10 +55,9 @@ const indented = (lines: readonly string[], by: string): string =>
 const bashWords = (words: readonly string[]): string =>
   `_pcpbox_words ${words.map(quote).join(" ")}`;
 
-/** A call that offers an option's argument; empty: nothing to offer. */
-function bashAction(spec: OptionSpec): string {
-  if (spec.choices !== undefined) return `${bashWords(spec.choices)}; `;
-  switch (spec.completes) {
+/** A call that offers what is named; empty: nothing to offer. */
+function bashFound(completes: OptionSpec["completes"]): string {
+  switch (completes) {
     case "file":
       return "_pcpbox_found -f; ";
     case "directory":
@@ -72,6 +71,10 @@ function bashAction(spec: OptionSpec): string {
   }
 }
 
+/** A call that offers an option's argument; empty: nothing to offer. */
+const bashAction = ({ choices, completes }: OptionSpec): string =>
+  choices === undefined ? bashFound(completes) : `${bashWords(choices)}; `;
+
 function bashVerb(verb: Verb, verbs: readonly Verb[]): string {
   const choices = choicesOf(verb);
   const cases = choices
@@ -79,12 +82,14 @@ function bashVerb(verb: Verb, verbs: readonly Verb[]): string {
     .map(({ names, spec }) => `${names.map(quote).join("|")}) ${bashAction(spec)}return ;;`);
   const options = choices.flatMap((each) => each.names);
   const operands = operandTerms(verb, verbs).map((each) => each.term);
+  const found = bashFound(verb.operands.at(-1)?.completes);
+  const offer = operands.length > 0 ? `${bashWords(operands)} ` : found;
   return [
     `_pcpbox_${verb.name}() {\n`,
     cases.length === 0 ? "" : `  case $prev in\n${indented(cases, "    ")}  esac\n`,
     "  case $cur in\n",
     `    -*) ${bashWords(options)} ;;\n`,
-    operands.length === 0 ? "" : `    *) ${bashWords(operands)} ;;\n`,
+    offer === "" ? "" : `    *) ${offer};;\n`,
     "  esac\n}\n\n",
   ].join("");
 }
@@ -145,9 +150,9 @@ complete -F _pcpbox ${names.join(" ")}
 
 const zshText = (text: string): string => text.replaceAll(/[\\[\]:]/g, "\\$&");
 
-function zshAction(spec: OptionSpec): string {
-  if (spec.choices !== undefined) return `(${spec.choices.join(" ")})`;
-  switch (spec.completes) {
+function zshAction({ choices, completes }: Pick<OptionSpec, "choices" | "completes">): string {
+  if (choices !== undefined) return `(${choices.join(" ")})`;
+  switch (completes) {
     case "file":
       return "_files";
     case "directory":
@@ -181,6 +186,11 @@ function zshVerb(verb: Verb, verbs: readonly Verb[]): string {
   const specs = choicesOf(verb).flatMap(zshOption);
   if (operand !== undefined && terms.length > 0) {
     specs.push(quote(`1:${zshText(operand.name)}:${name}_operand`));
+  }
+  const last = verb.operands.at(-1);
+  if (last?.completes !== undefined) {
+    const action = zshAction({ completes: last.completes });
+    specs.push(quote(`*:${zshText(last.name)}:${action}`));
   }
   const operands =
     terms.length === 0
@@ -226,10 +236,9 @@ fi
 
 const fishQuote = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&")}'`;
 
-function fishAction(spec: OptionSpec): string {
-  if (spec.argument === undefined) return "";
-  if (spec.choices !== undefined) return ` -x -a ${fishQuote(spec.choices.join(" "))}`;
-  switch (spec.completes) {
+/** How a shell is to offer what is named. */
+function fishFound(completes: OptionSpec["completes"]): string {
+  switch (completes) {
     case "file":
       return " -r -F";
     case "directory":
@@ -243,6 +252,11 @@ function fishAction(spec: OptionSpec): string {
   }
 }
 
+function fishAction({ argument, choices, completes }: OptionSpec): string {
+  if (argument === undefined) return "";
+  return choices === undefined ? fishFound(completes) : ` -x -a ${fishQuote(choices.join(" "))}`;
+}
+
 /** The `complete` lines of a verb after `head`, which names command and condition. */
 function fishLines(head: string, verb: Verb, verbs: readonly Verb[]): readonly string[] {
   const options = choicesOf(verb).map(({ names, help, spec }) => {
@@ -254,6 +268,8 @@ function fishLines(head: string, verb: Verb, verbs: readonly Verb[]): readonly s
   const operands = operandTerms(verb, verbs).map(
     ({ term, text }) => `${head} -a ${fishQuote(term)} -d ${fishQuote(text)}`,
   );
+  const { completes } = verb.operands.at(-1) ?? {};
+  if (completes !== undefined) operands.push(`${head}${fishFound(completes)}`);
   return [...options, ...operands];
 }
 

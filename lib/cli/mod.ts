@@ -11,9 +11,18 @@ export {
   type OptionTable,
   type Parsed,
   type Question,
+  type ReadSettings,
 } from "./options.ts";
 export { debugList, DEBUG_OPTIONS, interval, oneOf, ports, positive } from "./values.ts";
-export { defineVerb, readVerb, type Operand, type Section, type Term, type Verb } from "./verb.ts";
+export {
+  defineVerb,
+  keysGiven,
+  readVerb,
+  type Operand,
+  type Section,
+  type Term,
+  type Verb,
+} from "./verb.ts";
 export { usageText } from "./usage.ts";
 export { pageOf, pageText, type Page, type TextStyle } from "./page.ts";
 export { manSource } from "./man.ts";

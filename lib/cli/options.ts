@@ -33,6 +33,8 @@ export interface OptionSpec {
   readonly parse?: (text: string) => Parsed<unknown>;
   /** May be given several times with each one counting; otherwise the last one wins. */
   readonly repeatable?: boolean;
+  /** Options that must not stand before this one, and the sentence for when one does. */
+  readonly excludes?: { readonly options: readonly string[]; readonly error: string };
   /** Words that the argument can be, for completion. */
   readonly choices?: readonly string[];
   /** What the argument names, for completion. */
@@ -77,7 +79,8 @@ export type Given<T extends OptionTable> = {
 /**
  * A command line as read. `options` is in the order given, so that a later option can undo an
  * earlier one. An error has PCP's sentences without the program's name, each of them once per
- * mistake; `misspelt` says that an option itself was wrong, not only a value.
+ * mistake; `misspelt` says that an option itself was wrong, not only a value, and `given` holds the
+ * keys of the options that were read without one.
  */
 export type OptionResult<T extends OptionTable> =
   | {
@@ -86,7 +89,12 @@ export type OptionResult<T extends OptionTable> =
       readonly operands: readonly string[];
     }
   | { readonly kind: Question; readonly options: readonly Given<T>[] }
-  | { readonly kind: "error"; readonly errors: readonly string[]; readonly misspelt: boolean };
+  | {
+      readonly kind: "error";
+      readonly errors: readonly string[];
+      readonly misspelt: boolean;
+      readonly given: ReadonlySet<string>;
+    };
 
 interface LongName {
   readonly name: string;
@@ -158,6 +166,14 @@ function take(
   text: string | undefined,
 ): void {
   reading.asked ??= spec.asks;
+  const { excludes } = spec;
+  if (
+    excludes !== undefined &&
+    reading.given.some((each) => excludes.options.includes(each.option))
+  ) {
+    reading.errors.push(excludes.error);
+    return;
+  }
   if (text === undefined) {
     reading.given.push({ option: key, value: true, spelling });
     return;
@@ -225,6 +241,12 @@ function readShort(reading: Reading, at: number): number {
   return at + 1;
 }
 
+/** How a command line is read. */
+export interface ReadSettings {
+  /** The first operand ends the options, as getopt has it when POSIXLY_CORRECT is set. */
+  readonly operandsLast?: boolean;
+}
+
 /**
  * Reads a command line (without the program's name) by a table. Options and operands may be mixed;
  * after `--` everything is an operand. All mistakes are collected, as PCP's programs report them.
@@ -232,6 +254,7 @@ function readShort(reading: Reading, at: number): number {
 export function readOptions<T extends OptionTable>(
   table: T,
   args: readonly string[],
+  settings: ReadSettings = {},
 ): OptionResult<T> {
   const shorts = new Map<string, readonly [string, OptionSpec]>();
   for (const [key, spec] of Object.entries(table)) {
@@ -255,13 +278,19 @@ export function readOptions<T extends OptionTable>(
     }
     if (argument.startsWith("--")) at = readLong(reading, at);
     else if (argument.startsWith("-") && argument !== "-") at = readShort(reading, at);
-    else {
+    else if (settings.operandsLast === true) {
+      operands.push(...args.slice(at));
+      break;
+    } else {
       operands.push(argument);
       at += 1;
     }
   }
   const { errors, misspelt, asked } = reading;
-  if (errors.length > 0) return { kind: "error", errors, misspelt };
+  if (errors.length > 0) {
+    const given = new Set(reading.given.map((each) => each.option));
+    return { kind: "error", errors, misspelt, given };
+  }
   // The table made each entry, so key and value belong together; the compiler cannot see that.
   const options = reading.given as unknown as readonly Given<T>[];
   return asked === undefined ? { kind: "ok", options, operands } : { kind: asked, options };

@@ -1,7 +1,7 @@
 // The long help of a verb as a page of sections: the one source of the text on a terminal and of
 // the manual page. Rendering to text is here, to roff in man.ts.
 
-import { optionGroups, type OptionLine } from "./usage.ts";
+import { groupTitle, optionGroups, type OptionLine } from "./usage.ts";
 import type { Verb } from "./verb.ts";
 
 /** A piece of a section. `lines` are printed as they are; `term` stands beside or above its text. */
@@ -68,7 +68,7 @@ export function pageOf(verb: Verb): Page {
     sections.push({ title, blocks: [{ kind: "paragraph", text: operand.text }, ...choices] });
   }
   for (const [group, lines] of optionGroups(verb)) {
-    sections.push({ title: `${group} options`, blocks: lines.map(optionBlock) });
+    sections.push({ title: groupTitle(group), blocks: lines.map(optionBlock) });
   }
   for (const { title, entries } of verb.sections) {
     sections.push({ title, blocks: entries.map((each) => ({ kind: "term", ...each })) });

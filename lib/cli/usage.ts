@@ -30,6 +30,10 @@ export interface OptionLine {
   readonly old: OldName | undefined;
 }
 
+/** The heading of a group; options of no group in particular have the plain word. */
+export const groupTitle = (group: string): string =>
+  group === "" ? "Options" : `${group} options`;
+
 /** The options of a verb by group, groups and options in table order, old names last. */
 export function optionGroups(verb: Verb): ReadonlyMap<string, readonly OptionLine[]> {
   const groups = new Map<string, { lines: OptionLine[]; old: OptionLine[] }>();
@@ -57,8 +61,11 @@ export function usageText(verb: Verb, program: string = verb.program): string {
   const synopsis = verb.usage.map(
     (line, index) => `${index === 0 ? "Usage:" : "      "} ${program} ${line}`.trimEnd() + "\n",
   );
-  const groups = [...optionGroups(verb)].map(
-    ([name, lines]) => `\n${name} options:\n${lines.map(usageLine).join("")}`,
-  );
+  const shown = ({ spec }: OptionLine): boolean =>
+    verb.exactUsage !== true || spec.knownTo !== "pcpbox";
+  const groups = [...optionGroups(verb)].map(([name, all]) => {
+    const lines = all.filter(shown);
+    return lines.length === 0 ? "" : `\n${groupTitle(name)}:\n${lines.map(usageLine).join("")}`;
+  });
   return synopsis.join("") + groups.join("");
 }

@@ -3,7 +3,13 @@
 // what the option table refuses, operands that the verb does not take, and options that exclude
 // each other.
 
-import { readOptions, type OptionResult, type OptionTable } from "./options.ts";
+import {
+  readOptions,
+  type OptionResult,
+  type OptionSpec,
+  type OptionTable,
+  type ReadSettings,
+} from "./options.ts";
 
 /** A term and what it means: a file, a variable, an exit status. */
 export interface Term {
@@ -22,6 +28,8 @@ export interface Operand {
   readonly name: string;
   readonly text: string;
   readonly choices?: readonly Term[];
+  /** What it names, for completion. */
+  readonly completes?: OptionSpec["completes"];
   /** It may be given any number of times; only the last operand of a verb can be such. */
   readonly repeats?: boolean;
   /** The operand is the name of a verb; only completion needs to know. */
@@ -48,21 +56,33 @@ export interface Verb<T extends OptionTable = OptionTable> {
   readonly sections: readonly Section[];
   /** Exit status of a mistake on the command line. */
   readonly mistakeStatus: number;
+  /** Exit status of `-?` under the name of a PCP program; 0 when left out. */
+  readonly helpStatus?: number;
+  /** The usage text is PCP's own to the byte: it leaves the options out that only pcpbox knows. */
+  readonly exactUsage?: boolean;
   /** PCP's sentences for mistakes that no single option shows, from the keys of those given. */
-  readonly check?: (given: ReadonlySet<string>) => readonly string[];
+  readonly check?: (given: ReadonlySet<string>, operands: readonly string[]) => readonly string[];
+  /** Sentences for what will be ignored, from the keys given; printed before everything else. */
+  readonly warnings?: (given: ReadonlySet<string>) => readonly string[];
 }
 
 /** Keeps the literal types of a description. */
 export const defineVerb = <const T extends OptionTable>(verb: Verb<T>): Verb<T> => verb;
 
+/** The keys of the options on a command line, mistakes or not. */
+export const keysGiven = <T extends OptionTable>(result: OptionResult<T>): ReadonlySet<string> =>
+  result.kind === "error" ? result.given : new Set(result.options.map((each) => each.option));
+
 /** Reads a verb's command line: options, then operands against the description, then `check`. */
 export function readVerb<T extends OptionTable>(
   verb: Verb<T>,
   args: readonly string[],
+  settings: ReadSettings = {},
 ): OptionResult<T> {
-  const result = readOptions(verb.options, args);
+  const result = readOptions(verb.options, args, settings);
   if (result.kind !== "ok") return result;
-  const errors = [...(verb.check?.(new Set(result.options.map((each) => each.option))) ?? [])];
+  const given = keysGiven(result);
+  const errors = [...(verb.check?.(given, result.operands) ?? [])];
   for (const [index, text] of result.operands.entries()) {
     const last = verb.operands.at(-1);
     const operand = verb.operands[index] ?? (last?.repeats === true ? last : undefined);
@@ -72,5 +92,5 @@ export function readVerb<T extends OptionTable>(
       errors.push(`unknown ${operand.name} '${text}', not one of ${words.join(", ")}`);
     }
   }
-  return errors.length === 0 ? result : { kind: "error", errors, misspelt: false };
+  return errors.length === 0 ? result : { kind: "error", errors, misspelt: false, given };
 }
