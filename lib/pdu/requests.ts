@@ -405,8 +405,9 @@ export function requestsOver(
     },
 
     async text(subject, ident, level, direct = false) {
+      // pmcd finds no agent for this one, and says so of a metric (spec pdu.md 10.6).
       if (subject === "instance domain" && asIndom(ident) === PM_INDOM_NULL)
-        throw new PcpError(PM_ERR.INDOM);
+        throw new PcpError(PM_ERR.PMID);
       const kind = subject === "metric" ? TEXT_TYPE.PMID : TEXT_TYPE.INDOM;
       if (level === "help") {
         try {

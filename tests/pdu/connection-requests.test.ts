@@ -477,7 +477,7 @@ describe("metadata", () => {
     expect(await codeOf(pmcd.instanceName(PM_INDOM_NULL, asInstance(1)))).toBe(PM_ERR.INDOM);
     expect(await codeOf(pmcd.instanceName(asIndom(1), asInstance(-1)))).toBe(PM_ERR.INST);
     expect(await codeOf(pmcd.instanceId(asIndom(1), ""))).toBe(PM_ERR.INST);
-    expect(await codeOf(pmcd.text("instance domain", PM_INDOM_NULL, "help"))).toBe(PM_ERR.INDOM);
+    expect(await codeOf(pmcd.text("instance domain", PM_INDOM_NULL, "help"))).toBe(PM_ERR.PMID);
     expect(await codeOf(pmcd.descs([]))).toBe(PM_ERR.TOOSMALL);
   });
 

@@ -1,0 +1,41 @@
+// What contexts of every type have in common: the errors of calls that a type does not know, the
+// choice of a zone, and reading a value that is text. Refuses nothing itself.
+import { PcpError, PM_ERR } from "../base/mod.ts";
+import {
+  newZone,
+  PM_TYPE,
+  PM_VAL,
+  pmExtractValue,
+  type Pmid,
+  type ResultView,
+  type Zone,
+} from "../pcp/mod.ts";
+
+/** What calls of a context that was closed fail with. */
+export const closedError = (): PcpError => new PcpError(PM_ERR.NOCONTEXT, "the context is closed");
+
+/** addDerived of a source by itself: newContext puts the derived metrics over it. */
+export const noDerived = async (): Promise<never> => {
+  throw new PcpError(PM_ERR.GENERIC, "derived metrics belong to contexts made by newContext");
+};
+
+/** The first value of a metric when it is text; undefined when there is none, or it is empty. */
+export function textValue(result: ResultView, pmid: Pmid): string | undefined {
+  const set = result.find(pmid);
+  if (set === undefined || set.numval < 1 || set.valfmt === PM_VAL.INSITU) return undefined;
+  const text = pmExtractValue(set, 0, PM_TYPE.STRING);
+  return typeof text === "string" && text !== "" ? text : undefined;
+}
+
+/** The zone of the first name that is one; throws PcpError PM_ERR_VALUE without any (12.6). */
+export function firstZone(names: readonly (string | undefined)[]): Zone {
+  for (const name of names) {
+    if (name === undefined || name === "") continue;
+    try {
+      return newZone(name);
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+    }
+  }
+  throw new PcpError(PM_ERR.VALUE, "the source does not say its time zone");
+}

@@ -1,0 +1,373 @@
+// A context over a host: the calls of the PMAPI over one connection to pmcd, in order, through losses
+// of that connection. A call that is outstanding when pmcd goes fails with PM_ERR_IPC; the next one
+// connects again, unless the back-off of spec pdu.md 8.7 forbids it yet: then it fails at once. The
+// profile outlives connections, nothing else does; no metadata are kept here. Refuses what only
+// archives can do.
+import { hostname } from "node:os";
+import { asPcpError, PcpError, PM_ERR, pmErrStr } from "../base/mod.ts";
+import {
+  DYNAMIC_DOMAIN,
+  type HostSpec,
+  isDynamicRoot,
+  parseHostSpec,
+  PM_ID_NULL,
+  PM_LABEL,
+  type Pmid,
+  pmidDomain,
+  type ResultView,
+  unparseHostSpec,
+} from "../pcp/mod.ts";
+import {
+  type ConnectionSettings,
+  connectionSettings,
+  type ConnectOptions,
+  connectPmcd,
+  createReconnectPolicy,
+  type PmcdConnection,
+  type Profile,
+  type Target,
+} from "../pdu/mod.ts";
+import { closedError, firstZone, noDerived, textValue } from "./base.ts";
+import { createProfile, type InstanceProfile } from "./profile.ts";
+import { type CallQueue, CALLS_LIMIT, createCallQueue } from "./queue.ts";
+import { type Context, PM_MODE } from "./types.ts";
+
+/** A context over a host, and what is known of its connection. */
+export interface HostContext extends Context {
+  readonly type: "host";
+  /** The place that answered, of the present connection or the last one. */
+  readonly target: Target;
+  /** FEATURE bits that pmcd offered there. */
+  readonly features: number;
+  /** True with TLS. */
+  readonly secure: boolean;
+  /** False after a loss, until a call has connected again. */
+  readonly connected: boolean;
+  /**
+   * Connections so far, 1 after opening. Whoever keeps what the host said (names, descriptors) drops
+   * it when this number has changed: the pmcd may be another one.
+   */
+  readonly sessions: number;
+  /** Milliseconds until an attempt to connect again is allowed; 0: now. */
+  readonly retryIn: number;
+  duplicate(): Promise<HostContext>;
+}
+
+/** Seconds in a sentence. */
+const inSeconds = (milliseconds: number): string => `${Math.ceil(milliseconds / 100) / 10} s`;
+
+/** True for PMIDs that no agent has: PM_ID_NULL and derived metrics. */
+const isNoAgents = (pmid: Pmid): boolean =>
+  pmidDomain(pmid) === DYNAMIC_DOMAIN && !isDynamicRoot(pmid);
+
+/**
+ * What current PCP makes of a reply: PM_ERR_PMID in place of PM_ERR_NOAGENT for PMIDs that no agent
+ * can have (spec pdu.md 9.3).
+ */
+function correctErrors(result: ResultView): void {
+  for (const set = result.sets(); set.next();) {
+    if (set.numval === PM_ERR.NOAGENT && isNoAgents(set.pmid))
+      set.view.setInt32(set.offset + 4, PM_ERR.PMID);
+  }
+}
+
+/** The connection of a context, made again when it was lost. */
+interface Session {
+  /** The connection, a new one if there is none. Throws PcpError PM_ERR_IPC. */
+  open(): Promise<PmcdConnection>;
+  /** pmReconnectContext. Throws PcpError -ETIMEDOUT, whatever the reason. */
+  reopen(): Promise<void>;
+  /** The present connection, or the last one. */
+  readonly last: PmcdConnection;
+  readonly count: number;
+  readonly retryIn: number;
+  /** Notes that the connection has served a request. */
+  answered(): void;
+  close(): Promise<void>;
+}
+
+async function openSession(
+  connect: () => Promise<PmcdConnection>,
+  delays: readonly number[],
+): Promise<Session> {
+  const policy = createReconnectPolicy(delays);
+  let closed = false;
+  let count = 0;
+  let served = false;
+  let failure: PcpError | undefined;
+
+  const start = async (): Promise<PmcdConnection> => {
+    const connection = await connect();
+    if (closed) {
+      await connection.close();
+      throw closedError();
+    }
+    policy.succeeded();
+    count += 1;
+    served = false;
+    void connection.ended.then(({ kind, error }) => {
+      if (kind === "closed") return;
+      failure = error;
+      // A pmcd that refuses a client after the handshake, or drops it before any answer, would be
+      // called again and again: that counts as an attempt that failed.
+      if (kind === "refused" || !served) policy.failed(performance.now());
+    });
+    return connection;
+  };
+  let last = await start();
+
+  const attempt = async (): Promise<void> => {
+    try {
+      last = await start();
+    } catch (error) {
+      failure = asPcpError(error);
+      if (!closed) policy.failed(performance.now());
+      throw failure;
+    }
+  };
+  const lost = (why: string): PcpError =>
+    new PcpError(PM_ERR.IPC, `${pmErrStr(PM_ERR.IPC)}: no connection to pmcd, ${why}`, {
+      cause: failure,
+    });
+  const retryIn = (): number => policy.wait(performance.now());
+
+  return {
+    async open() {
+      if (last.status !== "ended") return last;
+      // Its end is known, and with it whether it counts as a failure.
+      await last.ended;
+      const wait = retryIn();
+      const reason = failure === undefined ? "" : ` (${failure.message})`;
+      if (wait > 0) throw lost(`next attempt in ${inSeconds(wait)}${reason}`);
+      try {
+        await attempt();
+      } catch (error) {
+        throw closed ? closedError() : lost(asPcpError(error).message);
+      }
+      return last;
+    },
+    async reopen() {
+      const late = (why: string): PcpError =>
+        new PcpError(-110, `${pmErrStr(-110)}: ${why}`, { cause: failure });
+      const wait = retryIn();
+      if (wait > 0) throw late(`next attempt in ${inSeconds(wait)}`);
+      await last.close();
+      try {
+        await attempt();
+      } catch (error) {
+        throw closed ? closedError() : late(asPcpError(error).message);
+      }
+    },
+    get last() {
+      return last;
+    },
+    get count() {
+      return count;
+    },
+    get retryIn() {
+      return retryIn();
+    },
+    answered() {
+      served = true;
+    },
+    close() {
+      closed = true;
+      return last.close();
+    },
+  };
+}
+
+/** What stands for the host when it does not tell its name (spec archive.md 12.5). */
+function assumedName(spec: HostSpec): string {
+  const name = spec.hosts[0]?.name ?? "";
+  return spec.transport !== "tcp" || name.startsWith("localhost") ? hostname() : name;
+}
+
+/** The calls of one context, in order, each on a connection that is there. */
+interface Calls {
+  readonly queue: CallQueue;
+  run<T>(work: (pmcd: PmcdConnection) => Promise<T>): Promise<T>;
+  /** As `run`, after the connection has been told the profile as it was at the time of the call. */
+  profiled<T>(work: (pmcd: PmcdConnection) => Promise<T>): Promise<T>;
+  /** Notes that the profile is another one from now on. */
+  profileChanged(): void;
+}
+
+function callsOver(session: Session, profile: InstanceProfile, limit: number): Calls {
+  const queue = createCallQueue(limit);
+  let wanted: Profile | undefined;
+  let told: { readonly session: number; readonly profile: Profile } | undefined;
+
+  const run = <T>(work: (pmcd: PmcdConnection) => Promise<T>): Promise<T> =>
+    queue.run(async () => {
+      const pmcd = await session.open();
+      try {
+        return await work(pmcd);
+      } finally {
+        if (pmcd.status !== "ended") session.answered();
+      }
+    });
+
+  return {
+    queue,
+    run,
+    profiled(work) {
+      const mine = (wanted ??= profile.asRequest());
+      return run((pmcd) => {
+        if (told?.profile !== mine || told.session !== session.count) {
+          pmcd.setProfile(mine);
+          told = { session: session.count, profile: mine };
+        }
+        return work(pmcd);
+      });
+    },
+    profileChanged() {
+      wanted = undefined;
+    },
+  };
+}
+
+/** Calls that are a request each: metadata, names and stores. */
+function plainCalls({ run, profiled }: Calls) {
+  return {
+    lookupNames: (names) => run((pmcd) => pmcd.lookupNames(names)),
+    namesOf: (pmid) => run((pmcd) => pmcd.namesOf(pmid)),
+    children: (name) => run((pmcd) => pmcd.children(name)),
+    traverse: (name) => run((pmcd) => pmcd.traverse(name)),
+    desc: (pmid) => run((pmcd) => pmcd.desc(pmid)),
+    descs: (pmids) => run((pmcd) => pmcd.descs(pmids)),
+    instances: (indom) =>
+      run(async (pmcd) => {
+        const entries = await pmcd.instances(indom);
+        return {
+          ids: entries.map(({ instance }) => instance),
+          names: entries.map(({ name }) => name),
+        };
+      }),
+    instanceName: (indom, instance) => run((pmcd) => pmcd.instanceName(indom, instance)),
+    instanceId: (indom, name) => run((pmcd) => pmcd.instanceId(indom, name)),
+    text: (subject, ident, level, direct) =>
+      run((pmcd) => pmcd.text(subject, ident, level, direct)),
+    labels: (level, ident) =>
+      level === PM_LABEL.INSTANCES
+        ? profiled((pmcd) => pmcd.labels(level, ident))
+        : run((pmcd) => pmcd.labels(level, level === PM_LABEL.CONTEXT ? PM_ID_NULL : ident)),
+    store: (result) => run((pmcd) => pmcd.store(result)),
+  } satisfies Partial<Context>;
+}
+
+/** Calls that fetch; they share the state changes that pmcd tells with a reply. */
+function fetchingCalls({ queue, profiled }: Calls, spec: HostSpec) {
+  /** State changes that came with a fetch of this file's own: told with the caller's next one. */
+  let changes = 0;
+
+  const texts = (names: readonly string[]): Promise<(string | undefined)[]> =>
+    profiled(async (pmcd) => {
+      const { pmids } = await pmcd.lookupNames(names);
+      const reply = await pmcd.fetch(pmids);
+      changes |= reply.changes;
+      return pmids.map((pmid) => textValue(reply.result, pmid));
+    });
+
+  return {
+    fetch(pmids) {
+      if (pmids.length === 0) return Promise.reject(new PcpError(PM_ERR.TOOSMALL));
+      return profiled(async (pmcd) => {
+        const { changes: now, result } = await pmcd.fetch(pmids);
+        const all = now | changes;
+        changes = 0;
+        if (pmids.some(isNoAgents)) correctErrors(result);
+        return { changes: all, result };
+      });
+    },
+    async hostName() {
+      try {
+        const [name] = await texts(["pmcd.hostname"]);
+        return name ?? assumedName(spec);
+      } catch (error) {
+        if (queue.closed !== undefined || !(error instanceof PcpError)) throw error;
+        return assumedName(spec);
+      }
+    },
+    zone: async () => firstZone(await texts(["pmcd.zoneinfo", "pmcd.timezone"])),
+  } satisfies Partial<Context>;
+}
+
+async function openWith(
+  name: string,
+  spec: HostSpec,
+  settings: ConnectionSettings,
+  options: ConnectOptions,
+  profile: InstanceProfile,
+): Promise<HostContext> {
+  const session = await openSession(
+    () => connectPmcd(spec, { ...options, settings }),
+    settings.reconnectDelays,
+  );
+  const calls = callsOver(session, profile, options.queueLimit ?? CALLS_LIMIT);
+  const { queue } = calls;
+  return {
+    type: "host",
+    name,
+    get target() {
+      return session.last.target;
+    },
+    get features() {
+      return session.last.features;
+    },
+    get secure() {
+      return session.last.secure;
+    },
+    get connected() {
+      return session.last.status !== "ended";
+    },
+    get sessions() {
+      return session.count;
+    },
+    get retryIn() {
+      return session.retryIn;
+    },
+    ...plainCalls(calls),
+    ...fetchingCalls(calls, spec),
+    addProfile(indom, instances) {
+      profile.add(indom, instances);
+      calls.profileChanged();
+    },
+    deleteProfile(indom, instances) {
+      profile.delete(indom, instances);
+      calls.profileChanged();
+    },
+    setMode(mode) {
+      if (queue.closed !== undefined) throw queue.closed;
+      if (mode !== PM_MODE.LIVE) throw new PcpError(PM_ERR.MODE);
+    },
+    addDerived: noDerived,
+    duplicate() {
+      if (queue.closed !== undefined) return Promise.reject(queue.closed);
+      return openWith(name, spec, settings, options, profile.duplicate());
+    },
+    reconnect: () => queue.run(() => session.reopen()),
+    async close() {
+      queue.close(closedError());
+      await session.close();
+    },
+  };
+}
+
+/**
+ * Opens a context over the pmcd of a host specification (spec pdu.md 7). Rejects with PcpError: what
+ * connectPmcd rejects with, -EINVAL or PM_ERR_GENERIC with PCP's two lines for a bad specification.
+ */
+export async function openHostContext(
+  spec: string | HostSpec,
+  options: ConnectOptions = {},
+): Promise<HostContext> {
+  const settings =
+    options.settings ??
+    connectionSettings(options.env ?? process.env, options.warn ?? (() => undefined));
+  const [name, parsed] =
+    typeof spec === "string"
+      ? [spec, parseHostSpec(spec, settings.defaultSocket)]
+      : [unparseHostSpec(spec), spec];
+  return openWith(name, parsed, settings, options, createProfile());
+}
