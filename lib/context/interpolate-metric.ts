@@ -1,0 +1,270 @@
+// A metric under interpolation: its instances in the order of PCP's results (spec archive.md 10.5),
+// what is known before and after a time, and whether there is a value and which (10.3, 10.4). Refuses
+// nothing; a counter of a type without numbers has PM_ERR_TYPE in place of values.
+import type { InstanceHistory } from "../archive/mod.ts";
+import { PM_ERR } from "../base/mod.ts";
+import {
+  type Desc,
+  type Indom,
+  type InstanceId,
+  PM_IN_NULL,
+  PM_INDOM_NULL,
+  PM_SEM,
+  PM_VAL,
+  pmValfmt,
+  secondsBetween,
+  type Timestamp,
+} from "../pcp/mod.ts";
+import type { SharedArchive } from "./archive-shared.ts";
+import { Bounds, type Form, formOf, type Places } from "./interpolate-bounds.ts";
+import { interpolate, type Words } from "./interpolate-value.ts";
+
+/** From this number of instances at one time on, each instance has a time of birth and of death. */
+const BIG_INDOM = 16;
+
+/** Where the value of a place comes from. */
+export const CHOICE = { NONE: 0, PRIOR: 1, NEXT: 2, MADE: 3 } as const;
+
+/** The instances of a list in the order of PCP's results: that of its hash table. */
+export function resultOrder(ids: readonly InstanceId[]): Int32Array {
+  const buckets: InstanceId[][] = ids.map(() => []);
+  for (const id of ids) buckets[(id >>> 0) % ids.length]?.push(id);
+  return Int32Array.from(buckets.flatMap((bucket) => bucket.reverse()));
+}
+
+/** Times between which an instance may have values; undefined for small domains. */
+interface Lives {
+  readonly birth: Float64Array;
+  readonly death: Float64Array;
+}
+
+function livesOf(
+  history: InstanceHistory,
+  start: Timestamp,
+  instances: Int32Array,
+  placeOf: (instance: number) => number,
+): Lives | undefined {
+  const birth = new Float64Array(instances.length).fill(Number.POSITIVE_INFINITY);
+  const death = new Float64Array(instances.length).fill(Number.POSITIVE_INFINITY);
+  const last = new Int32Array(instances.length).fill(-1);
+  const times = history.records.map((record) => secondsBetween(record.timestamp, start));
+  let big = false;
+  times.forEach((time, i) => {
+    const { ids } = history.stateAfter(i);
+    big ||= ids.length >= BIG_INDOM;
+    for (const id of ids) {
+      const place = placeOf(id);
+      if (birth[place] === Number.POSITIVE_INFINITY) birth[place] = time;
+      last[place] = i;
+    }
+  });
+  if (!big) return undefined;
+  last.forEach((i, place) => {
+    death[place] = times[i + 1] ?? Number.POSITIVE_INFINITY;
+  });
+  return { birth, death };
+}
+
+const before: Words = { high: 0, low: 0 };
+const after: Words = { high: 0, low: 0 };
+const made: Words = { high: 0, low: 0 };
+
+/** One metric of one context. */
+export class Metric implements Places {
+  readonly form: Form;
+  readonly count: number;
+  /** By place; PM_IN_NULL for a single value. */
+  readonly instances: Int32Array;
+  /** Bounds before (distances are negative times) and after the time of a fetch. */
+  readonly prior: Bounds;
+  readonly next: Bounds;
+  insitu: boolean | undefined;
+  /** Of the fetch under way: CHOICE by place, number of values or an error code, bytes of blocks. */
+  readonly choice: Uint8Array;
+  numval = 0;
+  blockBytes = 0;
+  /** Values that the fetch before gave, and its time. */
+  returned = 0;
+  last: Timestamp = { sec: 0, nsec: 0 };
+  private readonly lives: Lives | undefined;
+  private readonly places: ReadonlyMap<number, number> | undefined;
+  private readonly madeHigh: Uint32Array;
+  private readonly madeLow: Uint32Array;
+
+  constructor(
+    readonly desc: Desc,
+    { set, start, union }: SharedArchive,
+  ) {
+    const { indom, type } = desc;
+    const single = indom === PM_INDOM_NULL;
+    this.instances = single ? Int32Array.of(PM_IN_NULL) : resultOrder(union(indom)?.ids ?? []);
+    this.count = this.instances.length;
+    this.form = formOf(type);
+    if (!single) {
+      this.places = new Map(Array.from(this.instances, (id, place) => [id, place]));
+      const history = set.catalog.indoms.get(indom);
+      if (history !== undefined) {
+        this.lives = livesOf(history, start, this.instances, (id) => this.placeOf(id));
+      }
+    }
+    this.prior = new Bounds(this);
+    this.next = new Bounds(this);
+    this.choice = new Uint8Array(this.count);
+    const numbers = this.counter && this.form !== "block" ? this.count : 0;
+    this.madeHigh = new Uint32Array(numbers);
+    this.madeLow = new Uint32Array(numbers);
+  }
+
+  get indom(): Indom {
+    return this.desc.indom;
+  }
+
+  /** Values of a counter lie between those recorded. */
+  get counter(): boolean {
+    return this.desc.sem === PM_SEM.COUNTER;
+  }
+
+  placeOf(instance: number): number {
+    return this.places === undefined ? 0 : (this.places.get(instance) ?? -1);
+  }
+
+  /** How values go into a result. */
+  get valfmt(): number {
+    if (this.form === "word" && this.insitu === true) return PM_VAL.INSITU;
+    return pmValfmt(this.desc.type);
+  }
+
+  private alive(place: number, t: number): boolean {
+    const { lives } = this;
+    if (lives === undefined) return true;
+    return t >= (lives.birth[place] as number) && t <= (lives.death[place] as number);
+  }
+
+  /** Notes what has to be searched for before `t`; `wants` undefined: all instances. */
+  wantPrior(t: number, wants: ((instance: InstanceId) => boolean) | undefined): void {
+    const { choice, instances, prior } = this;
+    for (let place = 0; place < this.count; place++) {
+      const wanted = wants === undefined || wants(instances[place] as InstanceId);
+      const looked = wanted && this.alive(place, t);
+      choice[place] = looked ? CHOICE.PRIOR : CHOICE.NONE;
+      if (looked) prior.want(place, -t);
+    }
+  }
+
+  /** The same after `t`, for what has a value before it. */
+  wantNext(t: number): void {
+    const { choice, prior, next } = this;
+    const unused = this.desc.sem === PM_SEM.DISCRETE && this.form === "block";
+    for (let place = 0; place < this.count; place++) {
+      if (choice[place] === CHOICE.NONE) continue;
+      if (prior.has[place] === 0) choice[place] = CHOICE.NONE;
+      else if (prior.at[place] !== -t && !unused) next.want(place, t);
+    }
+  }
+
+  private choose(place: number, t: number): number {
+    const { prior, next, desc } = this;
+    const tp = -(prior.at[place] as number);
+    const discrete = desc.sem === PM_SEM.DISCRETE;
+    if (tp === t) return CHOICE.PRIOR;
+    if (this.form === "block") {
+      return discrete || next.has[place] === 1 ? CHOICE.PRIOR : CHOICE.NONE;
+    }
+    if (next.has[place] === 0) return discrete ? CHOICE.PRIOR : CHOICE.NONE;
+    const tn = next.at[place] as number;
+    if (tn === t) return CHOICE.NEXT;
+    if (this.counter) return CHOICE.MADE;
+    return t <= (tp + tn) / 2 ? CHOICE.PRIOR : CHOICE.NEXT;
+  }
+
+  /** Chooses and makes the values at `t`; all bounds that were wanted are known. */
+  evaluate(t: number, wrap: boolean): void {
+    const { choice } = this;
+    this.numval = 0;
+    this.blockBytes = 0;
+    for (let place = 0; place < this.count; place++) {
+      if (choice[place] === CHOICE.NONE) continue;
+      const chosen = this.choose(place, t);
+      choice[place] = chosen;
+      if (chosen === CHOICE.NONE) continue;
+      this.numval++;
+      if (chosen === CHOICE.MADE) this.make(place, t, wrap);
+      if (this.form === "block") {
+        const head = this.prior.blocks[place];
+        this.blockBytes += head?.length ?? 0;
+      }
+    }
+    if (this.form !== "block") {
+      const size = this.form === "pair" ? 12 : 8;
+      this.blockBytes = this.valfmt === PM_VAL.INSITU ? 0 : size * this.numval;
+    } else if (this.counter && this.numval > 0) this.numval = PM_ERR.TYPE;
+  }
+
+  private make(place: number, t: number, wrap: boolean): void {
+    const { prior, next, form } = this;
+    const tp = -(prior.at[place] as number);
+    const tn = next.at[place] as number;
+    before.low = prior.low[place] as number;
+    after.low = next.low[place] as number;
+    if (form === "pair") {
+      before.high = prior.high[place] as number;
+      after.high = next.high[place] as number;
+    }
+    interpolate(made, this.desc.type, before, after, t - tp, tn - tp, wrap);
+    this.madeLow[place] = made.low;
+    this.madeHigh[place] = made.high;
+  }
+
+  /** Whether a chosen value tells that there is no mark between `t` and an earlier or later time. */
+  bridges(t: number, other: number): boolean {
+    const { choice, prior, next } = this;
+    for (let place = 0; place < this.count; place++) {
+      if (choice[place] === CHOICE.NONE) continue;
+      const tp = -(prior.at[place] as number);
+      if (other <= t ? tp <= other : tp !== t && (next.at[place] as number) >= other) return true;
+    }
+    return false;
+  }
+
+  /** The fetch gives no values. */
+  clear(): void {
+    this.choice.fill(CHOICE.NONE);
+    this.numval = 0;
+    this.blockBytes = 0;
+  }
+
+  /** Writes the values of the fetch at `at`, their blocks at `block`; returns where blocks end. */
+  write(out: Uint8Array, view: DataView, at: number, block: number): number {
+    const insitu = this.valfmt === PM_VAL.INSITU;
+    const size = this.form === "pair" ? 12 : 8;
+    const head = (this.desc.type << 24) + size;
+    for (let place = 0; place < this.count; place++) {
+      const choice = this.choice[place];
+      if (choice === CHOICE.NONE) continue;
+      view.setInt32(at, this.instances[place] as number);
+      const side = choice === CHOICE.NEXT ? this.next : this.prior;
+      const low = (choice === CHOICE.MADE ? this.madeLow : side.low)[place] as number;
+      if (insitu) view.setUint32(at + 4, low);
+      else {
+        view.setUint32(at + 4, block / 4);
+        if (this.form === "block") {
+          const bytes = this.prior.blocks[place];
+          if (bytes !== undefined) {
+            out.set(bytes, block);
+            block += bytes.length;
+          }
+        } else {
+          view.setUint32(block, head);
+          if (size === 12) {
+            const high = (choice === CHOICE.MADE ? this.madeHigh : side.high)[place] as number;
+            view.setUint32(block + 4, high);
+          }
+          view.setUint32(block + size - 4, low);
+          block += size;
+        }
+      }
+      at += 8;
+    }
+    return block;
+  }
+}

@@ -1,0 +1,316 @@
+// Values at any time, between those recorded (spec archive.md 10): the mode INTERP. For each fetch the
+// nearest values before and after the time are searched for, unless they are known from fetches
+// before; a step through an archive reads each record about once. Refused: PM_ERR_EOL outside of the
+// archive, PM_ERR_LOGREC for damage that a search meets.
+import { INFINITE_TIME } from "../archive/mod.ts";
+import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
+import {
+  NANOSECONDS,
+  PM_ID_NULL,
+  type Pmid,
+  ResultView,
+  secondsBetween,
+  type Timestamp,
+} from "../pcp/mod.ts";
+import { findDesc } from "./archive-metadata.ts";
+import type { Filter } from "./archive-result.ts";
+import type { SharedArchive } from "./archive-shared.ts";
+import type { Origin } from "./archive-steps.ts";
+import type { Bounds } from "./interpolate-bounds.ts";
+import { Metric } from "./interpolate-metric.ts";
+import { Walk } from "./interpolate-walk.ts";
+import type { Pacer } from "./serial.ts";
+
+/** How far outside of the archive a time may be, in seconds. */
+const SLACK = 0.001;
+/** A virtual mark stands so long after the end of a member of a set. */
+const GAP = 0.001;
+
+/** Interpolation over one set; `at.origin` is the time of the next fetch. */
+export interface Interpolation {
+  /** pmSetMode: fetches will be `delta` apart. */
+  place(delta: Timestamp): void;
+  /** pmFetch. */
+  fetch(pmids: readonly Pmid[], filter: Filter): Promise<ResultView>;
+  close(): void;
+}
+
+/** As PCP adds: nsec may stay at 1,000,000,000 (spec archive.md 10.1). */
+export function advance(time: Timestamp, delta: Timestamp): Timestamp {
+  let sec = time.sec + delta.sec;
+  let nsec = time.nsec + delta.nsec;
+  while (nsec > NANOSECONDS) {
+    nsec -= NANOSECONDS;
+    sec++;
+  }
+  while (nsec < 0) {
+    nsec += NANOSECONDS;
+    sec--;
+  }
+  return { sec, nsec };
+}
+
+/** Seconds and nanoseconds with the same sign, as C's programs make a step of a real number. */
+function sameSign({ sec, nsec }: Timestamp): Timestamp {
+  return sec < 0 && nsec > 0 ? { sec: sec + 1, nsec: nsec - NANOSECONDS } : { sec, nsec };
+}
+
+class Interpolator implements Interpolation {
+  private readonly metrics = new Map<Pmid, Metric>();
+  private readonly low: Walk;
+  private readonly high: Walk;
+  private readonly watches: readonly [later: Walk, earlier: Walk];
+  private delta: Timestamp = { sec: 0, nsec: 0 };
+  private end: Timestamp | undefined;
+  private generation: number;
+
+  constructor(
+    private readonly shared: SharedArchive,
+    private readonly at: Origin,
+    private readonly pacer: Pacer,
+  ) {
+    this.low = new Walk(shared, -1, pacer);
+    this.high = new Walk(shared, 1, pacer);
+    this.watches = [new Walk(shared, 1, pacer), new Walk(shared, -1, pacer)];
+    this.generation = shared.generation;
+  }
+
+  place(delta: Timestamp): void {
+    this.delta = sameSign(delta);
+    for (const metric of this.metrics.values()) metric.returned = 0;
+  }
+
+  close(): void {
+    for (const walk of [this.low, this.high, ...this.watches]) walk.close();
+  }
+
+  /** The end as it is now; without a sound record in the archive it is never reached. */
+  private endNow(): number {
+    let end: Timestamp;
+    try {
+      end = this.shared.end();
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      end = INFINITE_TIME;
+    }
+    if (this.end !== undefined && secondsBetween(end, this.end) !== 0) {
+      for (const metric of this.metrics.values()) metric.next.forgetEnd();
+    }
+    this.end = end;
+    return secondsBetween(end, this.shared.start);
+  }
+
+  /** Throws PM_ERR_EOL when there is nothing at `t`, and moves the origin on. */
+  private checkRange(t: number): void {
+    const { shared } = this;
+    const { start } = shared;
+    let outside = t < -SLACK;
+    const known = this.end === undefined ? this.endNow() : secondsBetween(this.end, start);
+    if (!outside && t > known + SLACK) {
+      shared.refresh();
+      outside = t > this.endNow();
+    }
+    if (!outside) return;
+    this.at.origin = advance(this.at.origin, this.delta);
+    throw new PcpError(PM_ERR.EOL, `no record ${t < 0 ? "before" : "after"} this time`);
+  }
+
+  /** The metric of a PMID; 0 or a code where there are no values to search for. */
+  private metricOf(pmid: Pmid): Metric | number {
+    const known = this.metrics.get(pmid);
+    if (known !== undefined) return known;
+    if (pmid === PM_ID_NULL) return 0;
+    const desc = findDesc(this.shared, pmid);
+    if (desc === undefined) return PM_ERR.PMID_LOG;
+    const metric = new Metric(desc, this.shared);
+    this.metrics.set(pmid, metric);
+    return metric;
+  }
+
+  /** Metrics whose domain has got new instances begin anew. */
+  private renew(): void {
+    if (this.generation === this.shared.generation) return;
+    this.generation = this.shared.generation;
+    for (const [pmid, metric] of this.metrics) {
+      const now = this.shared.union(metric.indom)?.ids.length;
+      if (now !== undefined && now !== metric.count) this.metrics.delete(pmid);
+    }
+  }
+
+  async fetch(pmids: readonly Pmid[], filter: Filter): Promise<ResultView> {
+    const { origin } = this.at;
+    const t = secondsBetween(origin, this.shared.start);
+    this.checkRange(t);
+    this.renew();
+    const list = pmids.map((pmid) => this.metricOf(pmid));
+    const metrics = [...new Set(list.filter((each) => typeof each === "object"))];
+    for (const metric of metrics) metric.wantPrior(t, filter(metric.desc.pmid));
+    await this.search(
+      this.low,
+      metrics.map((each) => each.prior),
+      origin,
+      -t,
+    );
+    for (const metric of metrics) metric.wantNext(t);
+    await this.search(
+      this.high,
+      metrics.map((each) => each.next),
+      origin,
+      t,
+    );
+    for (const metric of metrics) {
+      metric.evaluate(t, this.shared.wrap);
+      if (metric.counter && metric.numval > 0 && metric.returned > 0) {
+        if (await this.crossed(metric, t)) metric.clear();
+      }
+      metric.returned = Math.max(0, metric.numval);
+      metric.last = origin;
+    }
+    this.at.origin = advance(origin, this.delta);
+    return writeResult(origin, pmids, list);
+  }
+
+  /** Finds what these bounds need from distance `u` on. */
+  private async search(
+    walk: Walk,
+    all: readonly Bounds[],
+    origin: Timestamp,
+    u: number,
+  ): Promise<void> {
+    const open = all.filter((bounds) => bounds.needs > 0);
+    for (const bounds of open) bounds.begin(u);
+    try {
+      await this.searchFor(
+        walk,
+        open.filter((bounds) => bounds.needs > 0),
+        origin,
+        u,
+      );
+    } catch (error) {
+      for (const bounds of open) bounds.abandon();
+      walk.forget();
+      throw error;
+    }
+  }
+
+  private async searchFor(
+    walk: Walk,
+    wanted: readonly Bounds[],
+    origin: Timestamp,
+    u: number,
+  ): Promise<void> {
+    let open = wanted;
+    if (open.length === 0) return;
+    const byPmid = new Map(open.map((bounds) => [bounds.pmid, bounds]));
+    await walk.moveTo(origin, u);
+    for (let first = true; ; first = false) {
+      const pause = this.pacer.tick();
+      if (pause !== undefined) await pause;
+      const barrier = this.step(walk, u, first);
+      if (barrier !== undefined) {
+        for (const bounds of open) bounds.finish(barrier);
+        return;
+      }
+      let done = false;
+      for (const bounds of open) {
+        bounds.reach(walk.u);
+        done ||= bounds.needs === 0;
+      }
+      if (!done || open.some((bounds) => bounds.needs > 0)) {
+        const sets = walk.record.result().sets();
+        while (sets.next()) {
+          const bounds = byPmid.get(sets.pmid);
+          if (bounds === undefined || bounds.needs === 0) continue;
+          bounds.take(sets, walk.u);
+          done ||= bounds.needs === 0;
+        }
+      }
+      if (!done) continue;
+      open = open.filter((bounds) => bounds.needs > 0);
+      if (open.length === 0) return;
+    }
+  }
+
+  /** Steps to the next record with values; the distance of a mark or the end when that comes first. */
+  private step(walk: Walk, u: number, first: boolean): number | undefined {
+    do {
+      if (!walk.step()) return Number.POSITIVE_INFINITY;
+      if (walk.atMark) return walk.u;
+      // Where a time lies between two members, the mark after the earlier one is not on the way.
+      if (first) {
+        const gap = this.gapBefore(walk, -u);
+        if (gap !== undefined) return -gap;
+      }
+    } while (walk.record.numpmid === 0);
+    return undefined;
+  }
+
+  /** The time of the mark between the member that a walk backwards is in and `t`. */
+  private gapBefore(walk: Walk, t: number): number | undefined {
+    const { members } = this.shared.set;
+    if (walk !== this.low || members.length === 1 || walk.archive === members.at(-1)) {
+      return undefined;
+    }
+    const end = this.shared.memberEnd(walk.archive);
+    if (end === undefined) return undefined;
+    const mark = secondsBetween(end, this.shared.start) + GAP;
+    return mark <= t ? mark : undefined;
+  }
+
+  /** Whether there is a mark between the last fetch of a metric and `t`. */
+  private async crossed(metric: Metric, t: number): Promise<boolean> {
+    const last = secondsBetween(metric.last, this.shared.start);
+    if (last === t || metric.bridges(t, last)) return false;
+    const later = t > last;
+    const walk = this.watches[later ? 0 : 1];
+    const way = later ? 1 : -1;
+    await walk.moveTo(metric.last, way * last);
+    while (walk.step() && walk.u <= way * t) {
+      if (walk.atMark) return true;
+      const pause = this.pacer.tick();
+      if (pause !== undefined) await pause;
+    }
+    return false;
+  }
+}
+
+const SET_HEAD = 12;
+const EMPTY_SET = 8;
+
+function writeResult(
+  time: Timestamp,
+  pmids: readonly Pmid[],
+  list: readonly (Metric | number)[],
+): ResultView {
+  let setBytes = 0;
+  let blockBytes = 0;
+  for (const each of list) {
+    const numval = typeof each === "number" ? each : each.numval;
+    setBytes += numval > 0 ? SET_HEAD + 8 * numval : EMPTY_SET;
+    if (typeof each === "object" && numval > 0) blockBytes += each.blockBytes;
+  }
+  const out = new Uint8Array(setBytes + blockBytes);
+  const view = viewOf(out);
+  let at = 0;
+  let block = setBytes;
+  list.forEach((each, place) => {
+    const numval = typeof each === "number" ? each : each.numval;
+    view.setUint32(at, pmids[place] as number);
+    view.setInt32(at + 4, numval);
+    if (typeof each === "number" || numval <= 0) {
+      at += EMPTY_SET;
+      return;
+    }
+    view.setInt32(at + 8, each.valfmt);
+    block = each.write(out, view, at + SET_HEAD, block);
+    at += SET_HEAD + 8 * numval;
+  });
+  return new ResultView(out, time, pmids.length, 0, 0, view);
+}
+
+/** Interpolation over a set. */
+export const createInterpolation = (
+  shared: SharedArchive,
+  at: Origin,
+  pacer: Pacer,
+): Interpolation => new Interpolator(shared, at, pacer);
