@@ -12,7 +12,7 @@ import {
   MAX_LABEL_BYTES,
   META_VOLUME,
 } from "./label.ts";
-import { loadMeta } from "./loader.ts";
+import { loadMeta, type LookAtMeta } from "./loader.ts";
 import { type ArchiveFiles, findArchive } from "./places.ts";
 import { openArchiveFile } from "./file.ts";
 import { type ArchiveFile, readToEnd } from "./plain-file.ts";
@@ -26,6 +26,8 @@ const MAX_INDEX_BYTES = 256 * 1024 * 1024;
 export interface OpenOptions {
   /** The archive may still be written: what is not complete at the end of a file is not there yet. */
   readonly growing?: boolean;
+  /** Sees each metadata record when the archive is opened. */
+  readonly look?: LookAtMeta;
 }
 
 /** One open archive. Holds no open file. */
@@ -133,7 +135,8 @@ export function openArchive(
       throw archiveError(PM_ERR.LABEL, "label record", place, reason);
     }
     checkHost(path, label, host);
-    const loaded = loadMeta(file, files.meta, labelBytes(label.version), catalog, growing);
+    const first = labelBytes(label.version);
+    const loaded = loadMeta(file, files.meta, first, catalog, growing, options.look);
     if (loaded.descriptors === 0) {
       throw archiveError(PM_ERR.NODATA, "metadata record", place, "no descriptor in the file");
     }

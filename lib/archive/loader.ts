@@ -22,6 +22,12 @@ export interface Loaded {
   readonly descriptors: number;
 }
 
+/**
+ * Sees each record, whole, before it is added to a catalog; false: it is not added, and what the
+ * catalog would have checked is left to who said so. The bytes stay as they are.
+ */
+export type LookAtMeta = (type: number, bytes: Uint8Array, place: RecordPlace) => boolean;
+
 /** Adds the records of `file` from offset `from` to `catalog`; what was added stays after an error. */
 export function loadMeta(
   file: ArchiveFile,
@@ -29,6 +35,7 @@ export function loadMeta(
   from: number,
   catalog: Catalog,
   growing: boolean,
+  look?: LookAtMeta,
 ): Loaded {
   let descriptors = 0;
   let at = from;
@@ -62,9 +69,13 @@ export function loadMeta(
     if (trailer !== length) {
       throw refusal(place, `length ${length} at its start, ${trailer} at its end`);
     }
+    if (type === META_TYPE.DESC) descriptors++;
+    if (look?.(type, chunk.subarray(from, from + length), place) === false) {
+      at += length;
+      continue;
+    }
     if (type === META_TYPE.DESC) {
       catalog.addDesc(descAt(chunk, view, from, length, place), place);
-      descriptors++;
     } else catalog.add(type, chunk.subarray(from, from + length), place);
     at += length;
   }

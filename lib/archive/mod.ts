@@ -12,7 +12,7 @@ export * from "./indom.ts";
 export { InstanceHistory, type Instances } from "./instances.ts";
 export * from "./label.ts";
 export * from "./labelset.ts";
-export { loadMeta } from "./loader.ts";
+export { loadMeta, type LookAtMeta } from "./loader.ts";
 export * from "./meta.ts";
 export * from "./places.ts";
 export { type ArchiveFile, readToEnd } from "./plain-file.ts";

@@ -1,0 +1,167 @@
+// The inputs of a run (spec extract.md 5): archives by any of their names; the members of directories
+// and comma lists one by one, as the manual page promises. Each is opened, its metadata are read, its
+// end is found, and it is closed again. Refused as the C program refuses them, with its messages.
+import { PM_ERR, PcpError } from "../base/mod.ts";
+import {
+  type Archive,
+  archiveEnd,
+  type ArchiveLabel,
+  Catalog,
+  compareTimes,
+  decodeLabel,
+  listArchives,
+  MAX_LABEL_BYTES,
+  META_VOLUME,
+  openArchive,
+  openArchiveFile,
+} from "../archive/mod.ts";
+import { statSync } from "node:fs";
+import type { Instant } from "../pcp/mod.ts";
+import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
+import { BytesPool, collectEntries, type MetaEntry } from "./records.ts";
+import type { ExtractHooks, ExtractJob } from "./types.ts";
+
+/** One input archive that is not empty. */
+export interface Input {
+  /** As the user named it; of a member of a list, its own name. */
+  readonly name: string;
+  readonly archive: Archive;
+  /** Of the metadata file. */
+  readonly label: ArchiveLabel;
+  /** Undefined: not found, and the run is desperate. */
+  readonly end: Instant | undefined;
+  /** All metadata records; none when an earlier input reads the same file (spec extract.md 5.4). */
+  entries: readonly MetaEntry[];
+  /** Bytes of the data volumes as they are stored. */
+  readonly bytes: number;
+}
+
+/** What is left of all inputs. */
+export interface Inputs {
+  readonly list: readonly Input[];
+  /** Names of those that are empty. */
+  readonly empty: readonly string[];
+}
+
+/** Sees each input's catalog, with the instances in it, before it is given up. */
+export type LookInto = (catalog: Catalog) => void;
+
+function metaLabel(archive: Archive): ArchiveLabel {
+  const path = archive.files.meta;
+  const file = openArchiveFile(path);
+  try {
+    return decodeLabel(file.read(0, MAX_LABEL_BYTES), META_VOLUME, { file: path, offset: 0 });
+  } finally {
+    file.close();
+  }
+}
+
+const volumeBytes = (archive: Archive): number => {
+  let sum = 0;
+  for (const path of archive.files.volumes.values()) {
+    sum += statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+  return sum;
+};
+
+/** Names and instances of an archive are not kept after it was opened, nor is its index. */
+const NOTHING = new Catalog();
+
+interface Opened {
+  readonly name: string;
+  readonly archive: Archive;
+  readonly entries: readonly MetaEntry[];
+}
+
+const SKIPPED: ReadonlySet<number> = new Set([
+  PM_ERR.LABEL,
+  PM_ERR.LOGREC,
+  PM_ERR.LOGFILE,
+  PM_ERR.NODATA,
+  PM_ERR.RECTYPE,
+]);
+
+/** Opens one argument: its archive, or its archives in order of their starts. */
+function openArgument(
+  argument: string,
+  pool: BytesPool,
+  withInstances: boolean,
+  warn: (text: string) => void,
+): Opened[] {
+  const names = listArchives(argument);
+  const found: Opened[] = [];
+  for (const name of new Set(names)) {
+    const { entries, look } = collectEntries(pool, withInstances);
+    try {
+      const host = found[0]?.archive.label.host;
+      const archive = openArchive(name, { look }, new Catalog(), host);
+      found.push({ name: names.length === 1 ? argument : name, archive, entries });
+    } catch (error) {
+      const skip =
+        names.length > 1 &&
+        error instanceof PcpError &&
+        (SKIPPED.has(error.code) || error.code > PM_ERR.GENERIC);
+      if (!skip) throw error;
+      warn(`initarchive: skipping corrupt/unreadable archive "${name}": ${errorText(error)}`);
+    }
+  }
+  if (found.length === 0) throw new PcpError(PM_ERR.LOGFILE);
+  return found.toSorted((a, b) => compareTimes(a.archive.label.start, b.archive.label.start));
+}
+
+/**
+ * Opens all inputs. Throws ExtractStop after the message of the first that cannot be used. `look`
+ * is called for each input in order when the catalog of an input is wanted.
+ */
+export function openInputs(
+  job: ExtractJob,
+  { say }: ExtractHooks,
+  look: LookInto | undefined,
+): Inputs {
+  const pool = new BytesPool();
+  const list: Input[] = [];
+  const empty: string[] = [];
+  const resolved = new Set<string>();
+  const fail = (text: string): ExtractStop => {
+    say(`${PROGRAM}: Error: ${text}\n`, "stderr");
+    return new ExtractStop(1, false);
+  };
+  const open = (argument: string): Opened[] => {
+    try {
+      return openArgument(argument, pool, look !== undefined, (text) =>
+        say(`${PROGRAM}: Warning: ${text}\n`, "stderr"),
+      );
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      if (error.code !== PM_ERR.NODATA) {
+        throw fail(`cannot open archive "${argument}": ${errorText(error)}`);
+      }
+      say(`${PROGRAM}: Warning: empty archive "${argument}" will be skipped\n`, "stderr");
+      empty.push(argument);
+      return [];
+    }
+  };
+  for (const argument of job.inputs) {
+    for (const { name, archive, entries } of open(argument)) {
+      const end = archiveEnd(archive);
+      if (end === undefined) {
+        const failure = `cannot get end of archive (${name}): ${errorText(new PcpError(PM_ERR.LOGREC))}`;
+        if (job.desperate !== true) throw fail(failure);
+        say(`${PROGRAM}: Error: ${failure}\n`, "stderr");
+      }
+      look?.(archive.catalog);
+      const shared = resolved.has(name);
+      const base = archive.files.base;
+      resolved.add(base.includes("/") ? base : `./${base}`);
+      list.push({
+        name,
+        archive: { ...archive, catalog: NOTHING, index: undefined },
+        label: metaLabel(archive),
+        end,
+        entries: shared ? [] : entries,
+        bytes: volumeBytes(archive),
+      });
+    }
+  }
+  return { list, empty };
+}

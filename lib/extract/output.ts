@@ -1,0 +1,301 @@
+// The archive that is made (spec extract.md 8, 11 to 14): its three kinds of file, volumes, the temporal
+// index. Nothing has a final name before everything is written. Refused with the C program's messages:
+// names that are taken, and whatever the system says to writing.
+import { accessSync, constants } from "node:fs";
+import {
+  type ArchiveLabel,
+  type ArchiveVersion,
+  encodeIndexEntry,
+  encodeLabel,
+  encodeMark,
+  INDEX_VOLUME,
+  labelBytes,
+  MAX_V2_OFFSET,
+  META_VOLUME,
+  type OutputFile,
+  OutputFiles,
+} from "../archive/mod.ts";
+import { clockText, secondsBetween, type Timestamp, type Zone } from "../pcp/mod.ts";
+import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
+import type { ExtractHooks, VolumeRule } from "./types.ts";
+
+/** Data bytes after an index entry from which on there is another. */
+const INDEX_BYTES = 100_000;
+const EXISTS = "File exists";
+
+/** What the labels say, but for start and volume. */
+export type OutputLabel = Omit<ArchiveLabel, "start" | "volume" | "features">;
+
+/** How an archive is made. */
+export interface OutputOptions {
+  /** As the user typed it. */
+  readonly name: string;
+  readonly volumeRule: VolumeRule | undefined;
+  /** Nothing is written, but everything is counted. */
+  readonly dryRun: boolean;
+  readonly zone: Zone;
+}
+
+interface Files {
+  readonly index: OutputFile;
+  readonly meta: OutputFile;
+  volume: OutputFile;
+}
+
+const exists = (path: string): boolean => {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch (error) {
+    // Not there or not readable: creating it tells.
+    return error === undefined;
+  }
+};
+
+/** An archive being made. */
+export class Output {
+  readonly counts = { records: 0, marks: 0, data: 0, meta: 0, index: 0, volumes: 1 };
+  /** Time of the first record. */
+  start: Timestamp | undefined;
+  private readonly outputs: OutputFiles | undefined;
+  private readonly files: Files | undefined;
+  private label: OutputLabel | undefined;
+  private volume = 0;
+  private volumeBytes = 0;
+  private volumeStart: Timestamp | undefined;
+  private threshold = INDEX_BYTES;
+  private lastPosition = 0;
+  private lastEntry: Timestamp | undefined;
+  private first = 0;
+  private most = 0;
+  /** Records that lie one after the other in the bytes of an input, not copied yet. */
+  private waiting: Uint8Array | undefined;
+  private waitingFrom = 0;
+  private waitingTo = 0;
+
+  /** Creates the files, or says why it cannot and throws ExtractStop. */
+  constructor(
+    private readonly options: OutputOptions,
+    private readonly hooks: ExtractHooks,
+  ) {
+    const { name, dryRun } = options;
+    for (const ending of ["index", "meta", "0"]) this.refuseTaken(`${name}.${ending}`);
+    if (dryRun) return;
+    let path = `${name}.index`;
+    try {
+      this.outputs = new OutputFiles(name);
+      const index = this.outputs.create("index");
+      path = `${name}.meta`;
+      const meta = this.outputs.create("meta");
+      path = `${name}.0`;
+      this.files = { index, meta, volume: this.outputs.create("0") };
+    } catch (error) {
+      this.outputs?.discard();
+      const text = errorText(error);
+      hooks.say(`__pmLogNewFile: failed to create "${path}": ${text}\n`, "notice");
+      throw this.fail(`__pmLogCreate: ${text}`, false);
+    }
+  }
+
+  private fail(text: string, abandon: boolean): ExtractStop {
+    this.hooks.say(`${PROGRAM}: Error: ${text}\n`, "stderr");
+    return new ExtractStop(1, abandon);
+  }
+
+  private refuseTaken(path: string): void {
+    if (!exists(path)) return;
+    this.hooks.say(`__pmLogNewFile: "${path}" already exists, not over-written\n`, "notice");
+    throw this.fail(`__pmLogCreate: ${EXISTS}`, false);
+  }
+
+  /** Writes the labels of index and metadata with a start that `finish` corrects. */
+  begin(label: OutputLabel, start: Timestamp): void {
+    this.label = label;
+    this.first = labelBytes(label.version);
+    this.most = label.version === 2 ? MAX_V2_OFFSET : Number.MAX_SAFE_INTEGER;
+    this.counts.meta = this.first;
+    this.counts.index = this.first;
+    this.attempt("pmaPutLog: meta data : ", () => {
+      this.files?.index.put(this.labelOf(label, INDEX_VOLUME, start));
+      this.files?.meta.put(this.labelOf(label, META_VOLUME, start));
+    });
+  }
+
+  private labelOf(label: OutputLabel, volume: number, start: Timestamp): Uint8Array {
+    return encodeLabel({ ...label, start, volume, features: 0 });
+  }
+
+  private get version(): ArchiveVersion {
+    return this.label?.version ?? 3;
+  }
+
+  /** Bytes of metadata so far. */
+  get metaBytes(): number {
+    return this.counts.meta;
+  }
+
+  private attempt(what: string, body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      if (error instanceof ExtractStop) throw error;
+      throw this.fail(`${what}${errorText(error)}`, true);
+    }
+  }
+
+  /** Appends a metadata record. */
+  putMeta(bytes: Uint8Array): void {
+    this.counts.meta += bytes.length;
+    if (this.version === 2 && this.counts.meta > MAX_V2_OFFSET) {
+      throw this.fail("pmaPutLog: meta data : File too large", true);
+    }
+    this.attempt("pmaPutLog: meta data : ", () => this.files?.meta.put(bytes));
+  }
+
+  private newVolumeDue(length: number, time: Timestamp): boolean {
+    const { volumeBytes, options, counts, volumeStart } = this;
+    if (volumeBytes + length > this.most) return true;
+    const rule = options.volumeRule;
+    if (rule === undefined) return false;
+    if (rule.kind === "records") {
+      return rule.limit > 0 && counts.records > 0 && counts.records % rule.limit === 0;
+    }
+    if (rule.kind === "bytes") return volumeBytes + length > rule.limit;
+    return volumeStart !== undefined && secondsBetween(time, volumeStart) > rule.limit;
+  }
+
+  private startVolume(): void {
+    const { label, start, first } = this;
+    if (label === undefined || start === undefined) return;
+    this.volumeBytes = first;
+    this.counts.data += first;
+    this.files?.volume.put(this.labelOf(label, this.volume, start));
+  }
+
+  private nextVolume(time: Timestamp): void {
+    const { name, zone } = this.options;
+    const number = this.volume + 1;
+    const path = `${name}.${number}`;
+    if (exists(path)) {
+      this.hooks.say(`__pmLogNewFile: "${path}" already exists, not over-written\n`, "notice");
+      throw this.fail(`volume ${number}: ${EXISTS}`, true);
+    }
+    this.settle();
+    this.attempt(`volume ${number}: `, () => {
+      this.files?.volume.finish();
+      if (this.outputs !== undefined && this.files !== undefined) {
+        this.files.volume = this.outputs.create(String(number));
+      }
+      this.volume = number;
+      this.counts.volumes++;
+      this.startVolume();
+    });
+    this.volumeStart = undefined;
+    this.threshold = INDEX_BYTES;
+    const clock = clockText(time, zone, 9);
+    this.hooks.say(`${PROGRAM}: New log volume ${number}, at ${clock}\n`, "stderr");
+  }
+
+  /**
+   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`.
+   * `metaBefore`: bytes of metadata before those of this record. `due`: it has an index entry.
+   */
+  record(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    time: Timestamp,
+    metaBefore: number,
+    due: boolean,
+  ): void {
+    if (this.newVolumeDue(to - from, time)) this.nextVolume(time);
+    this.volumeStart ??= time;
+    const position = this.volumeBytes;
+    this.append(bytes, from, to);
+    const end = this.volumeBytes;
+    this.counts.records++;
+    if (due || position === this.first || end > this.threshold) {
+      this.entry(time, metaBefore, position);
+      this.threshold = end + INDEX_BYTES;
+      this.lastPosition = end;
+    } else {
+      this.lastPosition = position;
+    }
+  }
+
+  /** Takes note of the first record's time, which the labels of all volumes carry. */
+  beginData(time: Timestamp): void {
+    this.start = time;
+    this.attempt("__pmLogPutResult: log data: ", () => this.startVolume());
+  }
+
+  /** Appends a mark that neither begins a volume nor has an index entry. */
+  mark(time: Timestamp): void {
+    const bytes = encodeMark(this.version, time);
+    this.append(bytes, 0, bytes.length);
+    this.settle();
+    this.counts.records++;
+    this.counts.marks++;
+  }
+
+  private append(bytes: Uint8Array, from: number, to: number): void {
+    this.volumeBytes += to - from;
+    this.counts.data += to - from;
+    if (this.waiting === bytes && this.waitingTo === from) {
+      this.waitingTo = to;
+      return;
+    }
+    this.settle();
+    this.waiting = bytes;
+    this.waitingFrom = from;
+    this.waitingTo = to;
+  }
+
+  /** Takes over the bytes of the records so far. */
+  settle(): void {
+    const { waiting, waitingFrom, waitingTo } = this;
+    if (waiting === undefined) return;
+    this.waiting = undefined;
+    this.attempt("__pmLogPutResult: log data: ", () =>
+      this.files?.volume.put(waiting.subarray(waitingFrom, waitingTo)),
+    );
+  }
+
+  /** Appends an index entry; none with the time of the one before, and none for a time of 0. */
+  private entry(time: Timestamp, metaOffset: number, dataOffset: number): void {
+    const { lastEntry: last } = this;
+    if (time.sec === 0 && time.nsec === 0) return;
+    if (last?.sec === time.sec && last.nsec === time.nsec) return;
+    this.lastEntry = time;
+    const bytes = encodeIndexEntry(this.version, {
+      timestamp: time,
+      volume: this.volume,
+      metaOffset,
+      dataOffset,
+    });
+    this.counts.index += bytes.length;
+    this.attempt("__pmLogPutIndex: ", () => this.files?.index.put(bytes));
+  }
+
+  /** Writes what is left and gives the files their names. `current`: the last record or mark. */
+  finish(current: Timestamp): void {
+    const { label, start, files, outputs } = this;
+    this.settle();
+    this.entry(current, this.counts.meta, this.lastPosition);
+    if (label === undefined || start === undefined) return;
+    this.attempt("__pmLogPutResult: log data: ", () => {
+      files?.index.replaceStart(this.labelOf(label, INDEX_VOLUME, start));
+      files?.meta.replaceStart(this.labelOf(label, META_VOLUME, start));
+      if (files !== undefined) outputs?.publish(files.meta);
+    });
+  }
+
+  /** Gives up: nothing stays, or with `keep` what there is under the names that it was to have. */
+  abandon(keep: boolean): void {
+    const { files, outputs, waiting } = this;
+    if (keep && files !== undefined) {
+      if (waiting !== undefined) this.settle();
+      outputs?.publish(files.meta);
+    } else outputs?.discard();
+  }
+}

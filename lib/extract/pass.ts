@@ -1,0 +1,433 @@
+// The data pass (spec extract.md 7 to 10): records of all inputs merged by time, marks where an input
+// ends, the daily window. One record of each input waits for its turn; the least time comes next, of
+// equal times that of the earlier argument. Damage ends an input with a message, not the run.
+import { PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
+import type { ArchiveVersion } from "../archive/mod.ts";
+import {
+  addSpan,
+  compareTimes,
+  type Instant,
+  pmExtractValue,
+  PM_TYPE,
+  type PmType,
+  ResultView,
+  type Timestamp,
+} from "../pcp/mod.ts";
+import type { DescriptionWriter } from "./descriptions.ts";
+import { Encoder } from "./encode.ts";
+import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
+import type { Input } from "./inputs.ts";
+import type { Output } from "./output.ts";
+import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
+import { match, MATCH, PMCD_PID, PMCD_SEQNUM, type Shape, type Shapes } from "./shapes.ts";
+import type { ExtractHooks } from "./types.ts";
+
+/** Between the last record of an input and its mark. */
+const MILLISECOND = { sec: 0, nsec: 1_000_000 };
+const DAY = 86_400;
+/** Shapes that an input's records are compared with before all others. */
+const RECENT = 8;
+/** Records, and bytes of them, after which the time is looked at. */
+const STEP_RECORDS = 4096;
+const STEP_BYTES = 16 * 1024 * 1024;
+
+/** What an input waits for. */
+type State = "record" | "mark" | "ended" | "nothing";
+
+/** One input during the pass. */
+interface Source {
+  readonly input: Input;
+  readonly order: number;
+  readonly reader: RecordReader;
+  state: State;
+  /** Time of the last record read, kept or not. */
+  sec: number;
+  nsec: number;
+  /** Of the pmcd that the values came from; undefined: not told. */
+  pid: number | bigint | undefined;
+  seqnum: number | bigint | undefined;
+  /** Of the waiting record; undefined for a mark. */
+  shape: Shape | undefined;
+  /** The waiting record can be copied as it is. */
+  plain: boolean;
+  readonly recent: Shape[];
+  damaged: boolean;
+}
+
+/** Everything that a pass works with. */
+export interface PassOptions {
+  readonly inputs: readonly Input[];
+  readonly version: ArchiveVersion;
+  readonly output: Output;
+  readonly shapes: Shapes;
+  readonly descriptions: DescriptionWriter;
+  readonly hooks: ExtractHooks;
+  /** Latest end of all inputs; undefined: no limit. */
+  readonly logEnd: Timestamp | undefined;
+  readonly start: Instant | undefined;
+  readonly finish: Instant | undefined;
+  readonly daily: boolean;
+  readonly alwaysMark: boolean;
+  readonly samples: number | undefined;
+}
+
+const isBefore = (a: Timestamp, b: Timestamp): boolean =>
+  a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
+
+const timeOf = ({ sec, nsec }: Timestamp): Timestamp => ({ sec, nsec });
+
+/** Merges all inputs into the output. */
+export class DataPass {
+  /** The last record or mark that was chosen. */
+  current: Timestamp = { sec: 0, nsec: 0 };
+  readonly sources: readonly Source[];
+  private readonly files = new OpenFiles();
+  private readonly encoder: Encoder;
+  /** Inputs that wait with a record or a mark, as a heap by time and order. */
+  private heap: Source[] = [];
+  private first = true;
+  private start: Instant | undefined;
+  private finish: Instant | undefined;
+
+  constructor(private readonly options: PassOptions) {
+    const { inputs, output, version } = options;
+    this.start = options.start;
+    this.finish = options.finish;
+    this.encoder = new Encoder(version);
+    this.sources = inputs.map((input, order) => ({
+      input,
+      order,
+      reader: new RecordReader(input, this.files, () => output.settle()),
+      state: "nothing",
+      sec: 0,
+      nsec: 0,
+      pid: undefined,
+      seqnum: undefined,
+      shape: undefined,
+      plain: false,
+      recent: [],
+      damaged: false,
+    }));
+  }
+
+  /** Whether anything was written. */
+  get began(): boolean {
+    return !this.first;
+  }
+
+  close(): void {
+    this.files.closeAll();
+  }
+
+  /** Bytes of data volumes read so far. */
+  get bytesRead(): number {
+    let sum = 0;
+    for (const { reader } of this.sources) sum += reader.bytesRead;
+    return sum;
+  }
+
+  /** Reads the first records; to be called once before `step`. */
+  begin(): void {
+    if (this.options.samples === 0) return;
+    for (const source of this.sources) {
+      this.fill(source);
+      if (source.state !== "ended") this.push(source);
+    }
+  }
+
+  /** Works for a while; false when all is done. */
+  step(): boolean {
+    const { output, samples = Number.POSITIVE_INFINITY } = this.options;
+    const bytes = output.counts.data + STEP_BYTES;
+    for (let i = 0; i < STEP_RECORDS && output.counts.data < bytes; i++) {
+      if (output.counts.records >= samples) return false;
+      const source = this.choose();
+      if (source === undefined) return false;
+      const { finish } = this;
+      const { logEnd } = this.options;
+      if (logEnd !== undefined && isBefore(logEnd, source)) return false;
+      if (finish !== undefined && isBefore(finish, source)) {
+        if (!this.options.daily || !this.nextDay()) return false;
+        continue;
+      }
+      this.current = timeOf(source);
+      if (source.state === "mark") {
+        this.endOf(source);
+        this.remove(source);
+        continue;
+      }
+      this.write(source);
+      if (output.counts.records >= samples) return false;
+      source.state = "nothing";
+      this.fill(source);
+      if (source === this.heap[0] && (source.state as State) !== "ended") this.sink(0);
+      else this.remove(source, (source.state as State) !== "ended");
+    }
+    return true;
+  }
+
+  /**
+   * The input whose turn it is. A time of exactly 0 counts as not set, as in the C program: the next
+   * input takes the place, whatever its time.
+   */
+  private choose(): Source | undefined {
+    const top = this.heap[0];
+    if (top === undefined || top.sec !== 0 || top.nsec !== 0) return top;
+    let least: Source | undefined;
+    for (const source of this.sources) {
+      if (source.state !== "record" && source.state !== "mark") continue;
+      const unset = least?.sec === 0 && least.nsec === 0;
+      if (least === undefined || unset || isBefore(source, least)) least = source;
+    }
+    return least;
+  }
+
+  /** Reads on to the next record that is kept, or to the end. */
+  private fill(source: Source): void {
+    const { reader } = source;
+    for (;;) {
+      if (!this.read(source)) {
+        source.state = this.first ? "ended" : "mark";
+        reader.close();
+        return;
+      }
+      source.sec = reader.sec;
+      source.nsec = reader.nsec;
+      const { shape } = source;
+      if (shape?.logger === true) this.noteLogger(source);
+      if (this.start !== undefined && isBefore(source, this.start)) continue;
+      if (shape !== undefined && !shape.kept) continue;
+      source.state = "record";
+      return;
+    }
+  }
+
+  /** Steps to the next record and checks it; false at the end and at damage, which is reported. */
+  private read(source: Source): boolean {
+    const { reader } = source;
+    try {
+      if (!reader.next()) return false;
+      source.shape = reader.numpmid === 0 ? this.checkMark(reader) : this.shapeOf(source);
+      return true;
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      source.damaged = true;
+      this.reportDamage(source, error);
+      return false;
+    }
+  }
+
+  private checkMark(reader: RecordReader): undefined {
+    // Nothing may stand between the count of metrics and the last length word.
+    if (reader.setsAt + 4 !== reader.at + reader.length) throw reader.damage(false);
+  }
+
+  /** The shape of the record at hand, which is then checked. */
+  private shapeOf(source: Source): Shape {
+    const { reader, recent } = source;
+    const { view, at, setsAt, numpmid } = reader;
+    const end = at + reader.length - 4;
+    for (let i = 0; i < recent.length; i++) {
+      const shape = recent[i] as Shape;
+      if (shape.pmids.length !== numpmid) continue;
+      const found = match(shape, view, at, setsAt, end);
+      if (found === MATCH.OTHER) continue;
+      if (found === MATCH.BROKEN) throw reader.damage(false);
+      if (i > 0) {
+        recent.splice(i, 1);
+        recent.unshift(shape);
+      }
+      source.plain = found === MATCH.SOUND && shape.plan === undefined;
+      return shape;
+    }
+    const shape = numpmid > 0 ? this.options.shapes.of(view, setsAt, numpmid, end) : undefined;
+    const found = shape === undefined ? MATCH.BROKEN : match(shape, view, at, setsAt, end);
+    if (shape === undefined || found === MATCH.BROKEN) throw reader.damage(false);
+    recent.unshift(shape);
+    if (recent.length > RECENT) recent.pop();
+    source.plain = found === MATCH.SOUND && shape.plan === undefined;
+    return shape;
+  }
+
+  private reportDamage({ input, reader }: Source, error: PcpError): void {
+    const { offset, fileBytes } = error instanceof DamagedRecord ? error : reader.damage(true);
+    const text = errorText(error);
+    this.options.hooks.say(
+      `${PROGRAM}: Error: __pmLogRead[log ${input.name}]: ${text}\n` +
+        `${PROGRAM}: Error occurred at byte offset ${offset} into a file of ${fileBytes} bytes.\n` +
+        "The last record, and the remainder of this file will not be extracted.\n",
+      "stderr",
+    );
+    if (error.code !== PM_ERR.LOGREC) throw new ExtractStop(1, true);
+  }
+
+  /** Takes note of which pmcd a prologue or epilogue speaks of. */
+  private noteLogger(source: Source): void {
+    const { reader } = source;
+    const { bytes, time, numpmid, setsAt, at, view } = reader;
+    const result = new ResultView(bytes, time, numpmid, setsAt, at - 8, view);
+    const value = (name: string, pmid: number, type: PmType): number | bigint | undefined => {
+      const set = result.find(pmid as typeof PMCD_PID);
+      if (set === undefined) return undefined;
+      try {
+        if (set.numval < 1) throw new PcpError(set.numval < 0 ? set.numval : PM_ERR.VALUE);
+        return pmExtractValue(set, 0, type) as number | bigint;
+      } catch (error) {
+        if (!(error instanceof PcpError)) throw error;
+        this.options.hooks.say(
+          `${PROGRAM}: Warning: failed to get ${name} from ${source.input.name} at record ` +
+            `${reader.records}: ${pmErrStr(error.code)}\n`,
+          "stderr",
+        );
+        return undefined;
+      }
+    };
+    source.pid = value("pmcd.pid", PMCD_PID, PM_TYPE.U64) ?? source.pid;
+    source.seqnum = value("pmcd.seqnum", PMCD_SEQNUM, PM_TYPE.U32) ?? source.seqnum;
+  }
+
+  /** Takes note that the output begins with a record of this time. */
+  private beginOutput(time: Timestamp): void {
+    if (!this.first) return;
+    this.first = false;
+    this.options.output.beginData(time);
+  }
+
+  private write(source: Source): void {
+    const { output, version } = this.options;
+    const { reader, shape } = source;
+    const time = timeOf(source);
+    this.beginOutput(time);
+    const metaBefore = output.metaBytes;
+    const due = shape === undefined ? false : this.describe(shape, time);
+    const { bytes, at, length } = reader;
+    if (reader.version === version && (shape === undefined || source.plain)) {
+      output.record(bytes, at, at + length, time, metaBefore, due);
+    } else {
+      const made = this.encoder.encode(reader, shape?.plan);
+      output.record(made, 0, made.length, time, metaBefore, due);
+      output.settle();
+      if (shape?.plan !== undefined) this.reportCulled(source, shape);
+    }
+    if (shape === undefined) output.counts.marks++;
+  }
+
+  /** Writes the metadata that records of a shape need; whether instances were among it. */
+  private describe(shape: Shape, time: Timestamp): boolean {
+    const { from, until } = shape;
+    const quiet =
+      from !== undefined && !isBefore(time, from) && (until === undefined || isBefore(time, until));
+    if (quiet) return false;
+    const { descriptions } = this.options;
+    let instances = false;
+    let next: Timestamp | undefined;
+    for (const described of shape.described) {
+      if (descriptions.write(described, time)) instances = true;
+    }
+    for (const described of shape.described) {
+      const due = descriptions.due(described, time);
+      if (due !== undefined && (next === undefined || isBefore(due, next))) next = due;
+    }
+    shape.from = time;
+    shape.until = next;
+    return instances;
+  }
+
+  private reportCulled({ input }: Source, { plan = [] }: Shape): void {
+    for (const set of plan) {
+      if (set.kind !== "cull") continue;
+      const { pmid } = set;
+      const text = `${pmid >>> 22}.${(pmid >>> 10) & 0xfff}.${pmid & 0x3ff}`;
+      this.options.hooks.say(
+        `${PROGRAM}: Warning: [log ${input.name}] metadata for PMID ${text} has not been found, ` +
+          "culling this metric ...\n",
+        "stderr",
+      );
+    }
+  }
+
+  /** The end of an input has its turn: a mark, unless what follows is from the same pmcd. */
+  private endOf(source: Source): void {
+    source.state = "ended";
+    const { pid, seqnum } = source;
+    const { output, alwaysMark } = this.options;
+    if (!alwaysMark && pid !== undefined && seqnum !== undefined) {
+      let next: Source | undefined;
+      for (const other of this.sources) {
+        if (other.state === "record" && (next === undefined || isBefore(other, next))) next = other;
+      }
+      if (next?.pid === pid && next.seqnum === seqnum) return;
+    }
+    if (this.sources.every(({ state }) => state === "ended")) return;
+    this.current = addSpan(timeOf(source), MILLISECOND);
+    output.mark(this.current);
+  }
+
+  /** Moves the window on by a day with a mark; false at the end of all inputs. */
+  private nextDay(): boolean {
+    const { logEnd, output } = this.options;
+    const { start, finish } = this;
+    if (start === undefined || finish === undefined) return false;
+    const later = (time: Instant): Instant => ({ sec: time.sec + DAY, nsec: time.nsec });
+    this.start = later(start);
+    this.finish = later(finish);
+    if (logEnd !== undefined && compareTimes(logEnd, this.start) < 0) return false;
+    if (!this.first) {
+      this.current = addSpan(this.current, MILLISECOND);
+      output.mark(this.current);
+    }
+    const waiting = this.heap;
+    this.heap = [];
+    for (const source of waiting.toSorted((a, b) => a.order - b.order)) {
+      if (source.state === "record" && isBefore(source, this.start)) {
+        source.state = "nothing";
+        this.fill(source);
+      }
+      if (source.state !== "ended") this.push(source);
+    }
+    return true;
+  }
+
+  private isLess(a: Source, b: Source): boolean {
+    if (a.sec !== b.sec) return a.sec < b.sec;
+    return a.nsec === b.nsec ? a.order < b.order : a.nsec < b.nsec;
+  }
+
+  private push(source: Source): void {
+    const { heap } = this;
+    let at = heap.push(source) - 1;
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      const above = heap[up] as Source;
+      if (!this.isLess(source, above)) break;
+      heap[at] = above;
+      at = up;
+    }
+    heap[at] = source;
+  }
+
+  /** Moves the element at `at` down to its place. */
+  private sink(at: number): void {
+    const { heap } = this;
+    const source = heap[at] as Source;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      const right = heap[child + 1];
+      if (right !== undefined && this.isLess(right, heap[child] as Source)) child++;
+      const below = heap[child] as Source;
+      if (!this.isLess(below, source)) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = source;
+  }
+
+  /** Takes an input out of the heap, and puts it in again when `back`. */
+  private remove(source: Source, back = false): void {
+    const rest = this.heap.filter((each) => each !== source);
+    this.heap = [];
+    for (const each of rest) this.push(each);
+    if (back) this.push(source);
+  }
+}

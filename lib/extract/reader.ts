@@ -1,0 +1,244 @@
+// Reads the data records of one input forwards (spec extract.md 7, 14.2), block by block, across its
+// volumes. Files are opened when they are needed and given up when too many are open, so that a thousand
+// inputs need neither their descriptors nor much memory. Refused with what the C program says about
+// damage: frames that do not hold; volumes that cannot be used are passed over.
+import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
+import {
+  type ArchiveFile,
+  type ArchiveVersion,
+  compressionOf,
+  dataHead,
+  decodeLabel,
+  labelBytes,
+  markBytes,
+  MAX_LABEL_BYTES,
+  MAX_RECORD_BYTES,
+  openArchiveFile,
+  timeAt,
+} from "../archive/mod.ts";
+import type { Timestamp } from "../pcp/mod.ts";
+import type { SourceRecord } from "./encode.ts";
+import type { Input } from "./inputs.ts";
+
+/** Files that are open at the same time. The usual limit of a process is 1024. */
+const MOST_OPEN = 200;
+/** Bytes that the blocks of all inputs may have together, and bounds of one. */
+const BLOCKS_TOGETHER = 32 * 1024 * 1024;
+const LARGEST_BLOCK = 512 * 1024;
+const SMALLEST_BLOCK = 16 * 1024;
+const TRAILER = 4;
+/** The C library reads a file in steps of this; messages about damage tell where it had got to. */
+const C_BLOCK = 4096;
+
+/** A record that cannot be used; the input ends before it. */
+export class DamagedRecord extends PcpError {
+  constructor(
+    /** Both as the C program prints them. */
+    readonly offset: number,
+    readonly fileBytes: number,
+  ) {
+    super(PM_ERR.LOGREC);
+  }
+}
+
+/** The open files of all inputs, the one used last at the end. */
+export class OpenFiles {
+  private readonly files = new Map<string, ArchiveFile>();
+  /** Inputs that are being read. */
+  active = 0;
+
+  get(path: string): ArchiveFile {
+    let file = this.files.get(path);
+    if (file !== undefined) this.files.delete(path);
+    file ??= openArchiveFile(path);
+    this.files.set(path, file);
+    if (this.files.size > MOST_OPEN) {
+      for (const [oldest, old] of this.files) {
+        this.files.delete(oldest);
+        old.close();
+        break;
+      }
+    }
+    return file;
+  }
+
+  /** Bytes that are read together now. */
+  get block(): number {
+    const share = Math.floor(BLOCKS_TOGETHER / Math.max(1, this.active));
+    return Math.min(LARGEST_BLOCK, Math.max(SMALLEST_BLOCK, share));
+  }
+
+  close(path: string): void {
+    this.files.get(path)?.close();
+    this.files.delete(path);
+  }
+
+  closeAll(): void {
+    for (const file of this.files.values()) file.close();
+    this.files.clear();
+  }
+}
+
+/** The records of one input. Fields speak of the record that `next` came to, until the next call. */
+export class RecordReader implements SourceRecord {
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = viewOf(this.bytes);
+  at = 0;
+  setsAt = 0;
+  length = 0;
+  numpmid = 0;
+  sec = 0;
+  nsec = 0;
+  /** Records read. */
+  records = 0;
+  /** Bytes of volumes that are done. */
+  bytesDone = 0;
+  readonly version: ArchiveVersion;
+  private readonly head: number;
+  private readonly shortest: number;
+  private readonly paths: readonly (readonly [number, string])[];
+  private volume = -1;
+  private path = "";
+  /** Offset of `bytes` in the file. */
+  private base = 0;
+  /** Offset in the file of the next record. */
+  private position = 0;
+  private loads = 0;
+
+  constructor(
+    private readonly input: Input,
+    private readonly files: OpenFiles,
+    /** Called before bytes that were handed out are overwritten. */
+    private readonly settle: () => void,
+  ) {
+    this.version = input.archive.label.version;
+    this.head = dataHead(this.version);
+    this.shortest = markBytes(this.version);
+    this.paths = [...input.archive.files.volumes];
+  }
+
+  get time(): Timestamp {
+    return { sec: this.sec, nsec: this.nsec };
+  }
+
+  /** Bytes of data volumes that are read, about as many as they are stored in. */
+  get bytesRead(): number {
+    return this.bytesDone + (compressionOf(this.path) === undefined ? this.position : 0);
+  }
+
+  /** Reads from `from` on, `length` bytes where the file has them; how many there are. */
+  private load(from: number, length: number): number {
+    this.settle();
+    this.bytes = this.files.get(this.path).read(from, length);
+    this.view = viewOf(this.bytes);
+    this.base = from;
+    return this.bytes.length;
+  }
+
+  /** How much to read: little at first, since an input may have its turn much later. */
+  private blockBytes(): number {
+    if (this.loads++ === 0) return SMALLEST_BLOCK;
+    if (this.loads === 2) this.files.active++;
+    return this.files.block;
+  }
+
+  /** Opens the next volume that can be used; false when there is none. */
+  private nextVolume(): boolean {
+    for (;;) {
+      this.leaveVolume();
+      this.volume++;
+      const next = this.paths[this.volume];
+      if (next === undefined) return false;
+      const [number, path] = next;
+      this.path = path;
+      try {
+        this.load(0, Math.max(MAX_LABEL_BYTES, this.blockBytes()));
+        const label = decodeLabel(this.bytes.subarray(0, MAX_LABEL_BYTES), number);
+        const { version, pid, host } = this.input.archive.label;
+        if (label.version === version && label.pid === pid && label.host === host) {
+          this.position = labelBytes(version);
+          return true;
+        }
+      } catch (error) {
+        // As PCP does, a volume that cannot be used is stepped over.
+        if (!(error instanceof PcpError)) throw error;
+      }
+    }
+  }
+
+  private leaveVolume(): void {
+    if (this.path === "") return;
+    this.bytesDone += this.bytesRead - this.bytesDone;
+    this.files.close(this.path);
+    this.path = "";
+  }
+
+  /** Gives the last block back. */
+  close(): void {
+    this.leaveVolume();
+    if (this.loads >= 2) this.files.active--;
+    this.loads = 0;
+    this.bytes = new Uint8Array(0);
+    this.view = viewOf(this.bytes);
+  }
+
+  /** The error for the record at the position; `short`: the file ends within it. */
+  damage(short: boolean): DamagedRecord {
+    const { position, length } = this;
+    let size: number;
+    try {
+      size = this.files.get(this.path).size ?? position;
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      size = position;
+    }
+    if (short) return new DamagedRecord(position, size);
+    const end = position + Math.max(length, TRAILER);
+    return new DamagedRecord(Math.min(size, Math.ceil(end / C_BLOCK) * C_BLOCK), size);
+  }
+
+  /** Steps to the next record; false at the end. Throws DamagedRecord, or what the system says. */
+  next(): boolean {
+    for (;;) {
+      if (this.path !== "" && this.nextHere()) return true;
+      if (!this.nextVolume()) return false;
+    }
+  }
+
+  private nextHere(): boolean {
+    const { position, head } = this;
+    let at = position - this.base;
+    if (at + head > this.bytes.length) {
+      const left = this.load(position, this.blockBytes());
+      at = 0;
+      // PCP takes up to three bytes of a length word for the end.
+      if (left < TRAILER) return false;
+    }
+    const length = this.view.getInt32(at);
+    this.length = length;
+    if (length < this.shortest) throw this.damage(length >= TRAILER + TRAILER);
+    if (at + length > this.bytes.length) {
+      if (length > MAX_RECORD_BYTES) throw this.damage(true);
+      // The head of the record after a long one is read with it, nothing else of that one.
+      const block = this.blockBytes();
+      const got = this.load(position, length > block / 4 ? length + head : block);
+      at = 0;
+      if (got < length) throw this.damage(true);
+    }
+    if (this.view.getInt32(at + length - TRAILER) !== length) throw this.damage(false);
+    const { view } = this;
+    this.at = at;
+    this.setsAt = at + head;
+    this.numpmid = view.getInt32(at + head - 4);
+    const time = at + 4;
+    if (this.version === 2) {
+      this.sec = view.getInt32(time);
+      this.nsec = view.getUint32(time + 4) * 1000;
+    } else {
+      ({ sec: this.sec, nsec: this.nsec } = timeAt(view, time, 3));
+    }
+    this.position = position + length;
+    this.records++;
+    return true;
+  }
+}
