@@ -12,32 +12,38 @@ const RETRY_MS = 2;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-/** Writes all of the text, unless the reader is gone; false when it could not be written. */
-function writeTo(fd: number, text: string): boolean {
+/** What became of a text. */
+type Written = "written" | "reader gone" | "failed";
+
+/** Writes all of the text, unless the reader is gone or it cannot be written. */
+function writeTo(fd: number, text: string): Written {
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length;) {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE") return true;
-      if (code !== "EAGAIN") return false;
+      if (code === "EPIPE") return "reader gone";
+      if (code !== "EAGAIN") return "failed";
       Atomics.wait(sleeper, 0, 0, RETRY_MS);
     }
   }
-  return true;
+  return "written";
 }
 
-/** Results, to standard output. */
-export function say(text: string): void {
-  if (writeTo(STDOUT, text)) return;
-  complain("pcpbox: cannot write to standard output\n");
-  process.exitCode = 1;
+/** Results, to standard output; false when nobody will read any more, so that there may be an end. */
+export function say(text: string): boolean {
+  const written = writeTo(STDOUT, text);
+  if (written === "failed") {
+    complain("pcpbox: cannot write to standard output\n");
+    process.exitCode = 1;
+  }
+  return written === "written";
 }
 
 /** Mistakes and usage, to standard error; there is nowhere left to tell when that fails. */
 export function complain(text: string): void {
-  if (!writeTo(STDERR, text)) process.exitCode = 1;
+  if (writeTo(STDERR, text) === "failed") process.exitCode = 1;
 }
 
 /** Colour belongs on a terminal only, and nowhere when NO_COLOR is set (no-color.org). */

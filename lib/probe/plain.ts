@@ -1,0 +1,27 @@
+// Text of others made harmless: what comes from the network or out of an archive may hold terminal
+// escapes, line breaks and characters that turn the direction of writing. Refuses nothing.
+
+// Control characters of ASCII and Latin-1, line and paragraph separators, marks and overrides of
+// direction, and the byte order mark.
+const UNSAFE =
+  // oxlint-disable-next-line no-control-regex
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+const NAMES: Readonly<Record<string, string>> = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
+
+/** The text with each unsafe character as `\n`, `\x1b` or `\u202e`: one line without effects. */
+export const plainText = (text: string): string =>
+  text.replace(UNSAFE, (char) => {
+    const code = char.charCodeAt(0);
+    const hex = code.toString(16);
+    return (
+      NAMES[char] ?? (code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`)
+    );
+  });
+
+/** As plainText, but line breaks stay: for sentences of several lines. */
+export const plainLines = (text: string): string =>
+  text
+    .split("\n")
+    .map((line) => plainText(line))
+    .join("\n");
