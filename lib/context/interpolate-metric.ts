@@ -12,11 +12,11 @@ import {
   PM_SEM,
   PM_VAL,
   pmValfmt,
-  secondsBetween,
   type Timestamp,
 } from "../pcp/mod.ts";
 import type { SharedArchive } from "./archive-shared.ts";
 import { Bounds, type Form, formOf, type Places } from "./interpolate-bounds.ts";
+import { secondsSince } from "./interpolate-walk.ts";
 import { interpolate, type Words } from "./interpolate-value.ts";
 
 /** From this number of instances at one time on, each instance has a time of birth and of death. */
@@ -47,7 +47,7 @@ function livesOf(
   const birth = new Float64Array(instances.length).fill(Number.POSITIVE_INFINITY);
   const death = new Float64Array(instances.length).fill(Number.POSITIVE_INFINITY);
   const last = new Int32Array(instances.length).fill(-1);
-  const times = history.records.map((record) => secondsBetween(record.timestamp, start));
+  const times = history.records.map((record) => secondsSince(start, record.timestamp));
   let big = false;
   times.forEach((time, i) => {
     const { ids } = history.stateAfter(i);

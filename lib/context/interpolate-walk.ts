@@ -21,6 +21,16 @@ export const normalTime = ({ sec, nsec }: Timestamp): Timestamp => {
   return { sec: sec + carry, nsec: nsec - carry * NANOSECONDS };
 };
 
+/**
+ * Seconds from `start` to `time`. The C library adds up in long double and rounds once, which a
+ * division of whole nanoseconds does, too, as long as they are exact.
+ */
+export function secondsSince(start: Timestamp, time: Timestamp): number {
+  const nanoseconds = (time.sec - start.sec) * NANOSECONDS + (time.nsec - start.nsec);
+  if (Number.isSafeInteger(nanoseconds)) return nanoseconds / NANOSECONDS;
+  return secondsBetween(time, start);
+}
+
 /** A walk in one direction. Distances `u` are times multiplied by the way, so they grow. */
 export class Walk {
   /** Distance of the record that the last step came to. */
@@ -63,7 +73,7 @@ export class Walk {
     for (;;) {
       try {
         if (!(way > 0 ? this.cursor.next() : this.cursor.previous())) return false;
-        this.u = this.way * secondsBetween(this.cursor.record, this.shared.start);
+        this.u = this.way * secondsSince(this.shared.start, this.cursor.record);
         return true;
       } catch (error) {
         // Told once for each pair of members; the step after it goes on.

@@ -4,21 +4,14 @@
 // archive, PM_ERR_LOGREC for damage that a search meets.
 import { INFINITE_TIME } from "../archive/mod.ts";
 import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
-import {
-  NANOSECONDS,
-  PM_ID_NULL,
-  type Pmid,
-  ResultView,
-  secondsBetween,
-  type Timestamp,
-} from "../pcp/mod.ts";
+import { NANOSECONDS, PM_ID_NULL, type Pmid, ResultView, type Timestamp } from "../pcp/mod.ts";
 import { findDesc } from "./archive-metadata.ts";
 import type { Filter } from "./archive-result.ts";
 import type { SharedArchive } from "./archive-shared.ts";
 import type { Origin } from "./archive-steps.ts";
 import type { Bounds } from "./interpolate-bounds.ts";
 import { Metric } from "./interpolate-metric.ts";
-import { Walk } from "./interpolate-walk.ts";
+import { secondsSince, Walk } from "./interpolate-walk.ts";
 import type { Pacer } from "./serial.ts";
 
 /** How far outside of the archive a time may be, in seconds. */
@@ -93,11 +86,11 @@ class Interpolator implements Interpolation {
       if (!(error instanceof PcpError)) throw error;
       end = INFINITE_TIME;
     }
-    if (this.end !== undefined && secondsBetween(end, this.end) !== 0) {
+    if (this.end !== undefined && secondsSince(this.end, end) !== 0) {
       for (const metric of this.metrics.values()) metric.next.forgetEnd();
     }
     this.end = end;
-    return secondsBetween(end, this.shared.start);
+    return secondsSince(this.shared.start, end);
   }
 
   /** Throws PM_ERR_EOL when there is nothing at `t`, and moves the origin on. */
@@ -105,7 +98,7 @@ class Interpolator implements Interpolation {
     const { shared } = this;
     const { start } = shared;
     let outside = t < -SLACK;
-    const known = this.end === undefined ? this.endNow() : secondsBetween(this.end, start);
+    const known = this.end === undefined ? this.endNow() : secondsSince(start, this.end);
     if (!outside && t > known + SLACK) {
       shared.refresh();
       outside = t > this.endNow();
@@ -139,7 +132,7 @@ class Interpolator implements Interpolation {
 
   async fetch(pmids: readonly Pmid[], filter: Filter): Promise<ResultView> {
     const { origin } = this.at;
-    const t = secondsBetween(origin, this.shared.start);
+    const t = secondsSince(this.shared.start, origin);
     this.checkRange(t);
     this.renew();
     const list = pmids.map((pmid) => this.metricOf(pmid));
@@ -253,13 +246,13 @@ class Interpolator implements Interpolation {
     }
     const end = this.shared.memberEnd(walk.archive);
     if (end === undefined) return undefined;
-    const mark = secondsBetween(end, this.shared.start) + GAP;
+    const mark = secondsSince(this.shared.start, end) + GAP;
     return mark <= t ? mark : undefined;
   }
 
   /** Whether there is a mark between the last fetch of a metric and `t`. */
   private async crossed(metric: Metric, t: number): Promise<boolean> {
-    const last = secondsBetween(metric.last, this.shared.start);
+    const last = secondsSince(this.shared.start, metric.last);
     if (last === t || metric.bridges(t, last)) return false;
     const later = t > last;
     const walk = this.watches[later ? 0 : 1];

@@ -2,3 +2,4 @@
 export * from "./types.ts";
 export * from "./profile.ts";
 export { type HostContext, openHostContext } from "./host.ts";
+export { type ArchiveContextOptions, openArchiveContext } from "./archive.ts";
