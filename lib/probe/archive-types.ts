@@ -192,9 +192,13 @@ export interface MemberReport {
   readonly prologue: LoggerRecord | null;
   readonly epilogue: LoggerRecord | null;
   readonly spacing: Spacing;
-  /** Numbers of volumes that are missing between the lowest and the highest. */
+  /** Times of the first marks, at most MAX_MARKS. */
+  readonly marks: readonly Timestamp[];
+  /** Numbers of volumes that are missing below the highest, at most MAX_MISSING. */
   readonly missingVolumes: readonly number[];
+  /** The first damage, at most MAX_DAMAGE, and the number of all. */
   readonly damage: readonly Damage[];
+  readonly damageCount: number;
   /** Whether it is read as one that is still written, so that incomplete ends are no damage. */
   readonly growing: boolean;
   /** null unless values were checked. */

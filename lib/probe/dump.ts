@@ -3,14 +3,12 @@
 // program before PCP 7 is that of a hash table, it is that of numbers here, as in PCP 7.
 // Refused with the error of the call that fails: names of metrics that are not in the archive, and
 // damage met in a walk, after everything before it.
-import { existsSync, statSync } from "node:fs";
 import {
   type Archive,
   archiveEnd,
   type ArchiveSet,
   Catalog,
   compareTimes,
-  compressionOf,
   type DataRecord,
   decodeIndom,
   type IndexEntry,
@@ -45,6 +43,7 @@ import {
   UTC,
   type ValueSet,
 } from "../pcp/mod.ts";
+import { entryFaults, indexCheck } from "./archive-index.ts";
 import type { DumpOptions } from "./dump-types.ts";
 import { type Naming, naming, valueSetText } from "./dump-values.ts";
 
@@ -198,56 +197,12 @@ function* storedInstances(dump: Dump, archive: Archive): Generator<string> {
 /** Tabs before the heading of the index, by `extended`, for 6 digits; for 9 there is one more. */
 const INDEX_TABS: readonly number[] = [2, 4, 6, 6];
 
-const sizeOnDisk = (path: string | undefined): number =>
-  path === undefined || compressionOf(path) !== undefined || !existsSync(path)
-    ? Number.POSITIVE_INFINITY
-    : statSync(path).size;
-
-/** What is wrong with an entry, a line each. */
-function* entryFaults(
-  { clock, meta, volumes }: IndexCheck,
-  before: IndexEntry | undefined,
-  { timestamp, volume, metaOffset, dataOffset }: IndexEntry,
-): Generator<string> {
-  const size = volumes.get(volume);
-  if (size === undefined) yield `Warning: file missing for log volume ${volume}`;
-  const { sec, nsec } = timestamp;
-  if (sec < 0 || nsec > 999_999_999) {
-    yield `Error: illegal timestamp value (${sec} sec, ${nsec} nsec)`;
-  }
-  if (metaOffset > meta) yield `Error: offset to meta file past end of file (${meta})`;
-  if (size !== undefined && dataOffset > size) {
-    yield `Error: offset to log file past end of file (${size})`;
-  }
-  if (before === undefined) return;
-  if (compareTimes(before.timestamp, timestamp) > 0) {
-    const times = `${clock(before.timestamp)} -> ${clock(timestamp)}`;
-    yield `Error: timestamp went backwards in time ${times}`;
-  }
-  if (before.volume > volume) yield "Error: volume number decreased";
-  if (before.metaOffset > metaOffset) yield "Error: offset to meta file decreased";
-  if (before.volume === volume && before.dataOffset > dataOffset) {
-    yield "Error: offset to log file decreased";
-  }
-}
-
-/** What entries are checked against: sizes of files, infinite for compressed ones. */
-interface IndexCheck {
-  readonly clock: (time: Timestamp) => string;
-  readonly meta: number;
-  readonly volumes: ReadonlyMap<number, number>;
-}
-
 function* temporalIndex(dump: Dump, archive: Archive): Generator<string> {
   const { files, index } = archive;
   const tabs = (INDEX_TABS[dump.options.extended ?? 0] ?? 2) + (dump.digits === 9 ? 1 : 0);
   yield `\n${member(dump, archive)}Temporal Index\n`;
   yield `${"\t".repeat(tabs)}Log Vol    end(meta)     end(log)\n`;
-  const check: IndexCheck = {
-    clock: (time) => clockText(time, dump.zone, dump.digits),
-    meta: sizeOnDisk(files.meta),
-    volumes: new Map([...files.volumes].map(([volume, path]) => [volume, sizeOnDisk(path)])),
-  };
+  const check = indexCheck(files, (time) => clockText(time, dump.zone, dump.digits));
   let before: IndexEntry | undefined;
   for (let i = 0; i < (index?.count ?? 0); i++) {
     const entry = index?.entry(i);
@@ -257,7 +212,7 @@ function* temporalIndex(dump: Dump, archive: Archive): Generator<string> {
       String(each).padStart(at === 0 ? 5 : 11),
     );
     let text = `${stamp(dump, entry.timestamp)}\t  ${volume}  ${meta}  ${data}\n`;
-    for (const fault of entryFaults(check, before, entry)) text += `\t\t${fault}\n`;
+    for (const { text: fault } of entryFaults(check, before, entry)) text += `\t\t${fault}\n`;
     yield text;
     before = entry;
   }

@@ -1,0 +1,210 @@
+// How the records of an archive are spread over time: the usual interval of each logging group, the
+// longest gaps, and the number of records in equal steps. Bounded memory, whatever the number of
+// records: intervals are counted in buckets of 2 %, gaps kept up to a number. Refuses nothing.
+import { compareTimes } from "../archive/mod.ts";
+import { secondsBetween, type Timestamp } from "../pcp/mod.ts";
+import type { Density, Gap, LoggingGroup, Spacing } from "./archive-types.ts";
+
+/** Gaps that are kept, the longest ones. */
+export const MAX_GAPS = 100;
+/** Numbers of metrics that are told apart; further ones count as one group. */
+const MAX_GROUPS = 64;
+/** Steps of a density. */
+export const DENSITY_STEPS = 480;
+/** Borders of volumes and members that are kept. */
+const MAX_BORDERS = 1000;
+/** Buckets for each doubling of an interval. */
+const RESOLUTION = 32;
+
+/** Intervals in buckets, each with their number and sum in seconds. */
+type Intervals = Map<number, { count: number; seconds: number }>;
+
+interface Group {
+  records: number;
+  /** Stretch between marks that its last record was in. */
+  stretch: number;
+  sec: number;
+  nsec: number;
+  readonly intervals: Intervals;
+}
+
+/** What was seen so far of one archive. */
+export interface SpacingState {
+  readonly groups: Map<number, Group>;
+  readonly intervals: Intervals;
+  readonly longest: Gap[];
+  /** Least seconds of `longest` once that is full. */
+  shortestKept: number;
+  any: boolean;
+  /** A mark stands after the last record. */
+  marked: boolean;
+  sec: number;
+  nsec: number;
+  /** Number of marks so far. */
+  stretch: number;
+  backwards: number;
+}
+
+/** Before the first record. */
+export const newSpacing = (): SpacingState => ({
+  groups: new Map(),
+  intervals: new Map(),
+  longest: [],
+  shortestKept: 0,
+  any: false,
+  marked: false,
+  sec: 0,
+  nsec: 0,
+  stretch: 0,
+  backwards: 0,
+});
+
+function count(intervals: Intervals, seconds: number): void {
+  const bucket = Math.round(Math.log2(seconds) * RESOLUTION);
+  const known = intervals.get(bucket);
+  if (known === undefined) intervals.set(bucket, { count: 1, seconds });
+  else {
+    known.count++;
+    known.seconds += seconds;
+  }
+}
+
+function keepGap(state: SpacingState, gap: Gap): void {
+  const { longest } = state;
+  longest.push(gap);
+  if (longest.length <= MAX_GAPS * 2) return;
+  longest.sort((a, b) => b.seconds - a.seconds);
+  longest.length = MAX_GAPS;
+  state.shortestKept = longest.at(-1)?.seconds ?? 0;
+}
+
+/** Takes a mark. */
+export function spaceMark(state: SpacingState): void {
+  state.stretch++;
+  state.marked = true;
+}
+
+/** Takes a data record. */
+export function spaceRecord(state: SpacingState, sec: number, nsec: number, numpmid: number): void {
+  if (state.any) {
+    const seconds = sec - state.sec + (nsec - state.nsec) / 1e9;
+    if (seconds < 0) state.backwards++;
+    else if (seconds > 0) {
+      count(state.intervals, seconds);
+      if (seconds > state.shortestKept) {
+        const from = { sec: state.sec, nsec: state.nsec };
+        keepGap(state, { from, to: { sec, nsec }, seconds, mark: state.marked });
+      }
+    }
+  }
+  state.any = true;
+  state.marked = false;
+  state.sec = sec;
+  state.nsec = nsec;
+  const { groups, stretch } = state;
+  let group = groups.get(numpmid);
+  if (group === undefined) {
+    const key = groups.size < MAX_GROUPS ? numpmid : 0;
+    group = groups.get(key);
+    if (group === undefined) {
+      group = { records: 0, stretch: -1, sec, nsec, intervals: new Map() };
+      groups.set(key, group);
+    }
+  }
+  group.records++;
+  if (group.stretch === stretch) {
+    const seconds = sec - group.sec + (nsec - group.nsec) / 1e9;
+    if (seconds > 0) count(group.intervals, seconds);
+  }
+  group.stretch = stretch;
+  group.sec = sec;
+  group.nsec = nsec;
+}
+
+/** The median of intervals to 2 %: the mean of its bucket, in microseconds; null without any. */
+function median(intervals: Intervals): number | null {
+  let total = 0;
+  for (const each of intervals.values()) total += each.count;
+  let seen = 0;
+  for (const [, { count: here, seconds }] of [...intervals].sort(([a], [b]) => a - b)) {
+    seen += here;
+    if (seen * 2 >= total) return Math.round((seconds / here) * 1e6) / 1e6;
+  }
+  return null;
+}
+
+/**
+ * What the records so far amount to. The usual interval is that of the group with most records, so
+ * that records of several groups written one after the other do not count as a fast one.
+ */
+export function spacingOf(state: SpacingState, gapFactor: number): Spacing {
+  const groups: LoggingGroup[] = [...state.groups]
+    .map(([metrics, { records, intervals }]) => ({ metrics, records, interval: median(intervals) }))
+    .sort((a, b) => b.records - a.records || a.metrics - b.metrics);
+  const interval =
+    groups.find((group) => group.interval !== null)?.interval ?? median(state.intervals);
+  const threshold = interval === null ? null : interval * gapFactor;
+  const limit = threshold ?? Number.POSITIVE_INFINITY;
+  const gaps = state.longest
+    .filter(({ seconds }) => seconds > limit)
+    .sort((a, b) => b.seconds - a.seconds);
+  let gapCount = gaps.length;
+  let gapSeconds = gaps.reduce((sum, { seconds }) => sum + seconds, 0);
+  if (gaps.length >= MAX_GAPS) {
+    gapCount = 0;
+    gapSeconds = 0;
+    for (const { count: here, seconds } of state.intervals.values()) {
+      if (seconds / here <= limit) continue;
+      gapCount += here;
+      gapSeconds += seconds;
+    }
+  }
+  const kept = gaps.slice(0, MAX_GAPS).sort((a, b) => compareTimes(a.from, b.from));
+  const { backwards } = state;
+  return { interval, threshold, groups, gaps: kept, gapCount, gapSeconds, backwards };
+}
+
+/** Counts of equal steps of time. */
+export interface DensityState {
+  readonly from: Timestamp;
+  /** Seconds of a step; more than 0. */
+  readonly step: number;
+  readonly records: Float64Array;
+  readonly marks: Float64Array;
+  readonly volumeBorders: Timestamp[];
+  readonly memberBorders: Timestamp[];
+}
+
+/** Steps from one time to another, which may be the same. */
+export function newDensity(from: Timestamp, to: Timestamp): DensityState {
+  const seconds = secondsBetween(to, from);
+  return {
+    from,
+    step: seconds > 0 ? seconds / DENSITY_STEPS : 1 / DENSITY_STEPS,
+    records: new Float64Array(DENSITY_STEPS),
+    marks: new Float64Array(DENSITY_STEPS),
+    volumeBorders: [],
+    memberBorders: [],
+  };
+}
+
+/** The step of a time; times outside are counted at the ends. */
+export function stepOf({ from, step }: DensityState, sec: number, nsec: number): number {
+  const at = Math.floor((sec - from.sec + (nsec - from.nsec) / 1e9) / step);
+  return at < 0 ? 0 : at < DENSITY_STEPS ? at : DENSITY_STEPS - 1;
+}
+
+/** Notes a border between volumes or members. */
+export function addBorder(borders: Timestamp[], time: Timestamp): void {
+  if (borders.length < MAX_BORDERS) borders.push(time);
+}
+
+/** The density as data. */
+export const densityOf = (state: DensityState): Density => ({
+  from: state.from,
+  step: state.step,
+  records: [...state.records],
+  marks: [...state.marks],
+  volumeBorders: state.volumeBorders,
+  memberBorders: state.memberBorders,
+});
