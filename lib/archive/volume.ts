@@ -10,8 +10,9 @@ import { MAX_RECORD_BYTES, TRAILER } from "./frame.ts";
 import { type ArchiveFile, sizeOf } from "./plain-file.ts";
 import { type ArchiveVersion, nanosecondsAt, secondsAt } from "./timestamp.ts";
 
-/** Bytes of a volume looked at together. */
+/** Bytes of a volume looked at together: a walk begins with the least and doubles as it goes on. */
 const WINDOW = 256 * 1024;
+const LEAST_WINDOW = 16 * 1024;
 /** Records longer than this are not read through, only their ends: two small reads cost less. */
 const SKIP = 16 * 1024;
 
@@ -42,6 +43,7 @@ export class Volume implements DataRecord {
   private window: Uint8Array = new Uint8Array(0);
   private view: DataView = viewOf(this.window);
   private base = 0;
+  private ahead = LEAST_WINDOW;
   private readonly head: number;
   private readonly shortest: number;
 
@@ -78,6 +80,17 @@ export class Volume implements DataRecord {
     return archiveError(PM_ERR.LOGREC, "data record", place, reason);
   }
 
+  /**
+   * How many bytes to load for what lies in `[from, to]`: a walk that goes on from the window, in either
+   * direction, gets twice as many as before, one that begins somewhere else few: it may be for one
+   * record.
+   */
+  private reach(from: number, to: number): number {
+    const near = from <= this.base + this.window.length && to >= this.base;
+    this.ahead = near ? Math.min(WINDOW, 2 * this.ahead) : LEAST_WINDOW;
+    return this.ahead;
+  }
+
   /** Makes the window begin at `base`; returns how many bytes it has. */
   private load(base: number, length: number): number {
     this.window = this.file.read(base, length);
@@ -101,25 +114,34 @@ export class Volume implements DataRecord {
     this.numpmid = this.view.getInt32(here + this.head - 4);
   }
 
+  /** The error for a record that the end of the file cuts. */
+  private cut(at: number, length: number, left: number): PcpError {
+    return this.damage(at, `length ${length}, but the file ends ${left} bytes after its start`);
+  }
+
   /** Steps to the next record; false at the end. Throws PM_ERR_LOGREC. */
   next(): boolean {
     const at = this.position;
-    if (!this.has(at, this.head) && this.load(at, WINDOW) < this.head) {
+    if (!this.has(at, this.head) && this.load(at, this.reach(at, at)) < this.head) {
       const left = this.window.length;
       // PCP takes up to three bytes of a length word for the end.
       if (left < 4 || this.growing) return false;
-      const length = this.view.getInt32(0);
-      throw this.damage(at, `length ${length}, but the file ends ${left} bytes after its start`);
+      throw this.cut(at, this.view.getInt32(0), left);
     }
     const length = this.view.getInt32(at - this.base);
     if (length < this.shortest) throw this.damage(at, `length ${length}`);
     const end = at + length - TRAILER;
-    if (length <= SKIP && !this.has(at, length)) this.load(at, WINDOW);
+    if (length <= SKIP && !this.has(at, length)) {
+      const left = this.load(at, Math.max(length, this.reach(at, at)));
+      if (left < length) {
+        if (this.growing) return false;
+        throw this.cut(at, length, left);
+      }
+    }
     this.take(at, length);
     if (!this.has(end, TRAILER) && this.load(end, TRAILER + this.head) < TRAILER) {
       if (this.growing) return false;
-      const left = this.size() - at;
-      throw this.damage(at, `length ${length}, but the file ends ${left} bytes after its start`);
+      throw this.cut(at, length, this.size() - at);
     }
     const trailer = this.view.getInt32(end - this.base);
     if (trailer !== length) {
@@ -129,16 +151,20 @@ export class Volume implements DataRecord {
     return true;
   }
 
+  /** Loads bytes that must be there; what is before `end` was in the file at some time. */
+  private loadUpTo(end: number, from: number, to: number): void {
+    if (this.load(from, to - from) < to - from) {
+      throw this.damage(end, "nothing here, the file ends before");
+    }
+  }
+
   /** Steps to the record before; false at the start. Throws PM_ERR_LOGREC. */
   previous(): boolean {
     const end = this.position;
     if (end <= this.first) return false;
     if (end - this.first < this.shortest) throw this.damage(end, "too close to the label");
     if (!this.has(end - TRAILER, TRAILER)) {
-      const from = Math.max(this.first, end - WINDOW);
-      if (this.load(from, end - from) < end - from) {
-        throw this.damage(end, `nothing here, the file ends before`);
-      }
+      this.loadUpTo(end, Math.max(this.first, end - this.reach(end, end)), end);
     }
     const length = this.view.getInt32(end - TRAILER - this.base);
     const at = end - length;
@@ -146,9 +172,12 @@ export class Volume implements DataRecord {
       throw this.damage(end - TRAILER, `length ${length} at the end of a record`);
     }
     if (!this.has(at, this.head)) {
-      const from =
-        length > SKIP ? Math.max(this.first, at - TRAILER) : Math.max(this.first, end - WINDOW);
-      this.load(from, length > SKIP ? at + this.head - from : end - from);
+      if (length > SKIP) {
+        this.loadUpTo(end, Math.max(this.first, at - TRAILER), at + this.head);
+      } else {
+        const reach = Math.max(length, this.reach(end, end));
+        this.loadUpTo(end, Math.max(this.first, end - reach), end);
+      }
     }
     const header = this.view.getInt32(at - this.base);
     if (header !== length) {
@@ -167,7 +196,8 @@ export class Volume implements DataRecord {
       throw this.damage(offset, `length ${length}, ${MAX_RECORD_BYTES} allowed`);
     }
     // As many of this length as fit, with the head of the next: no part of a record is read twice.
-    const together = Math.max(1, Math.floor((WINDOW - this.head) / length));
+    const reach = this.reach(offset, offset + length);
+    const together = Math.max(1, Math.floor((reach - this.head) / length));
     if (this.load(offset, together * length + this.head) < length) {
       throw this.damage(offset, `length ${length}, but the file has become shorter`);
     }

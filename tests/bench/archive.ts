@@ -1,161 +1,216 @@
-// Reading archives, by hand: walks of cached volumes with large and with small records, in both
-// directions and with values, and opening an archive with 5,000 metrics and 20,000 instances.
-// Makes its archives in a private folder, prints a line per figure, asserts nothing.
+// Archives beside the C library, each measurement in a process of its own, ours and theirs in turn:
+// walks of cached volumes in both directions, places by time, opening, compressed volumes. libpcp
+// decodes every record that it steps over; ours is measured without a look at values and with
+// every value set checked. Asserts nothing. run.ts shows the rows; by hand:
 //
-//   bun tests/bench/archive.ts [--seconds S]
-
-import { closeSync, openSync, writeSync } from "node:fs";
+//   bun tests/bench/archive.ts [--rounds N] [--seconds S] [--only TEXT]
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import {
-  ArchiveCursor,
-  type ArchiveLabel,
-  encodeIndexEntry,
-  encodeLabel,
-  encodeMeta,
-  encodeResult,
-  instanceEntry,
-  INDEX_VOLUME,
-  META_VOLUME,
-  openArchive,
-} from "../../lib/archive/mod.ts";
-import {
-  asIndom,
-  pmidBuild,
-  PM_INDOM_NULL,
-  PM_TYPE,
-  type ValueSetInit,
-} from "../../lib/pcp/mod.ts";
-import { privateFolder } from "../helpers/process.ts";
+import { zstdCompressSync } from "node:zlib";
+import { PM_TYPE } from "../../lib/pcp/mod.ts";
+import { must, privateFolder } from "../helpers/process.ts";
+import { makeRepeated, makeSeconds, type Shape, START } from "./archive-make.ts";
 
-const { values: args } = parseArgs({ options: { seconds: { type: "string", default: "2" } } });
-const seconds = Number(args.seconds);
-const folder = privateFolder("bench");
-const start = { sec: 1_700_000_000, nsec: 0 };
-const INDOM = asIndom((60 << 22) | 1);
-
-const label = (volume: number): ArchiveLabel => ({
-  version: 3,
-  pid: 1,
-  start,
-  volume,
-  features: 0,
-  host: "bench",
-  timezone: "UTC",
-  zoneinfo: "",
-});
-
-/** So many times the same piece that together they have at least `bytes` bytes. */
-const repeat = (piece: Uint8Array, bytes: number): Uint8Array[] =>
-  Array.from({ length: Math.ceil(bytes / piece.length) }, () => piece);
-
-/** Writes an archive whose volume repeats one record up to about `bytes` bytes; gives its base. */
-function make(name: string, bytes: number, metrics: number, instances: number): string {
-  const base = join(folder, name);
-  const ids = Array.from({ length: instances }, (_, i) => i);
-  const descs = Array.from({ length: metrics }, (_, i) => ({
-    pmid: pmidBuild(60, i >> 10, i & 1023),
-    type: PM_TYPE.U64,
-    indom: instances > 1 ? INDOM : PM_INDOM_NULL,
-    sem: 1,
-    units: 0,
-  }));
-  const file = (end: string, parts: Iterable<Uint8Array>): void => {
-    const descriptor = openSync(`${base}.${end}`, "w");
-    for (const part of parts) writeSync(descriptor, part);
-    closeSync(descriptor);
-  };
-  file("meta", [
-    encodeLabel(label(META_VOLUME)),
-    ...descs.map((desc) =>
-      encodeMeta(3, {
-        kind: "desc",
-        desc,
-        names: [`bench.group${desc.pmid & 63}.metric${desc.pmid}`],
-      }),
-    ),
-    encodeMeta(3, {
-      kind: "indom",
-      delta: false,
-      timestamp: start,
-      indom: INDOM,
-      instances: ids.map((id) => instanceEntry(id, `instance number ${id}`)),
-    }),
-  ]);
-  const entry = { timestamp: start, volume: 0, metaOffset: 808, dataOffset: 808 };
-  file("index", [encodeLabel(label(INDEX_VOLUME)), encodeIndexEntry(3, entry)]);
-  const sets: ValueSetInit[] = descs.slice(0, Math.min(metrics, 20)).map(({ pmid }) => ({
-    pmid,
-    type: PM_TYPE.U64,
-    instances: instances > 1 ? ids : [-1],
-    values: instances > 1 ? ids.map(BigInt) : [7n],
-  }));
-  const record = encodeResult(3, { timestamp: start, sets });
-  const piece = Buffer.concat(repeat(record, 4e6));
-  const pieces = repeat(piece, bytes);
-  file("0", [encodeLabel(label(0)), ...pieces]);
-  return base;
+/** One figure: ours and that of the C library; `undefined` where it has none. */
+export interface ArchiveRow {
+  readonly name: string;
+  readonly unit: string;
+  readonly ours: number;
+  readonly real: number | undefined;
+  readonly ratio: number | undefined;
 }
 
-/** Repeats a walk for the time asked for; prints bytes and records per second. */
-function walk(title: string, base: string, step: (cursor: ArchiveCursor) => boolean): void {
-  const cursor = new ArchiveCursor(openArchive(base));
-  const backward = title.includes("backward");
-  let records = 0;
-  let bytes = 0;
-  const round = (): void => {
-    if (backward) cursor.toEnd();
-    else cursor.toStart();
-    while (step(cursor)) {
-      records++;
-      bytes += cursor.record.length;
+/** How long each is measured, and how often. */
+export interface ArchiveBench {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly only: string;
+  readonly show: (row: ArchiveRow) => void;
+}
+
+type Figures = Readonly<Record<string, number>>;
+type Run = (argv: readonly string[]) => Promise<Figures>;
+
+const root = join(import.meta.dir, "../..");
+const program = join(root, ".cache/archive");
+const TIMEOUT = { timeoutMs: 120_000 };
+const SECONDS_RECORDS = 3000;
+
+const median = (numbers: readonly number[]): number =>
+  numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
+
+const read = async (argv: readonly string[]): Promise<Figures> =>
+  JSON.parse(await must(argv, TIMEOUT)) as Figures;
+
+const ours: Run = (argv) =>
+  read([process.execPath, join(import.meta.dir, "archive-ours.ts"), ...argv]);
+
+/** The C side, built when there are a compiler and a libpcp. */
+async function realSide(): Promise<Run | undefined> {
+  if (Bun.which("cc") === null) return undefined;
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  await must(["cc", "-O2", "-o", program, join(import.meta.dir, "archive.c"), "-ldl"]);
+  const { exitCode } = Bun.spawnSync([program, "there", "-"]);
+  return exitCode === 0 ? (argv) => read([program, ...argv]) : undefined;
+}
+
+/** What is measured on one archive: some of our ways, one of theirs. */
+interface Case {
+  readonly name: string;
+  readonly unit: string;
+  /** Our ways with what tells them apart, and arguments beside the common ones. */
+  readonly ways: readonly (readonly [title: string, ...more: string[]])[];
+  readonly argv: readonly string[];
+  /** One number out of the figures. */
+  readonly of: (figures: Figures) => number;
+  readonly lowerIsBetter?: boolean;
+  /** Whether libpcp can do it, too. */
+  readonly real?: boolean;
+}
+
+const BOTH = [
+  ["frames", "frames"],
+  ["values", "values"],
+] as const;
+
+const SHAPES: readonly (readonly [name: string, shape: Shape])[] = [
+  ["small", { metrics: 1, inRecord: 1, instances: 1, type: PM_TYPE.U64, bytes: 100e6 }],
+  ["4 KB, in situ", { metrics: 50, inRecord: 50, instances: 9, type: PM_TYPE.U32, bytes: 200e6 }],
+  ["4 KB, blocks", { metrics: 20, inRecord: 20, instances: 10, type: PM_TYPE.U64, bytes: 200e6 }],
+  ["200 KB", { metrics: 20, inRecord: 20, instances: 500, type: PM_TYPE.U64, bytes: 200e6 }],
+];
+
+function walks(name: string, base: string, length: number, seconds: string): Case[] {
+  const small = length < 1000;
+  const rate = ({ rate: records = 0 }: Figures): number =>
+    small ? records / 1e6 : (records * length) / 1e9;
+  const unit = small ? "M records/s" : "GB/s";
+  return ["forward", "backward"].map((direction) => ({
+    name: `${name} (${length} bytes), ${direction}`,
+    unit,
+    ways: direction === "forward" ? BOTH : [["values", "values"]],
+    argv: ["walk", base, seconds, direction],
+    of: rate,
+  }));
+}
+
+const COMPRESSORS: readonly (readonly [suffix: string, argv: readonly string[] | undefined])[] = [
+  ["xz", ["xz", "-0", "--block-size=10MiB", "-k"]],
+  ["gz", ["gzip", "-k"]],
+  ["bz2", ["bzip2", "-k"]],
+  ["zst", undefined],
+];
+
+/** The same archive with its volume compressed in each way; the C library has no zstd in 6.0. */
+async function compressed(folder: string, plain: string): Promise<Case[]> {
+  const bytes = statSync(`${plain}.0`).size;
+  const cases: Case[] = [];
+  for (const [suffix, argv] of COMPRESSORS) {
+    if (argv !== undefined && Bun.which(argv[0] ?? "") === null) continue;
+    const base = join(folder, `packed-${suffix}`);
+    for (const end of ["meta", "index", "0"]) {
+      writeFileSync(`${base}.${end}`, readFileSync(`${plain}.${end}`));
     }
-  };
-  round();
-  records = 0;
-  bytes = 0;
-  const from = performance.now();
-  while (performance.now() - from < seconds * 1000) round();
-  const spent = (performance.now() - from) / 1000;
-  const average = Math.round(bytes / records);
-  cursor.close();
-  process.stdout.write(
-    `${title.padEnd(44)} ${(bytes / spent / 1e9).toFixed(2).padStart(8)} GB/s ` +
-      `${(records / spent / 1e6).toFixed(3).padStart(8)} M records/s of ${average} bytes\n`,
-  );
+    if (argv === undefined)
+      writeFileSync(`${base}.0.zst`, zstdCompressSync(readFileSync(`${base}.0`)));
+    else await must([...argv, `${base}.0`], TIMEOUT);
+    rmSync(`${base}.0`);
+    cases.push({
+      name: `.${suffix} volume, opened and read once`,
+      unit: "MB/s",
+      ways: [["values"]],
+      argv: ["pass", base],
+      of: ({ seconds = Number.NaN }) => bytes / seconds / 1e6,
+      real: suffix !== "zst",
+    });
+  }
+  return cases;
 }
 
-function withValues(cursor: ArchiveCursor): boolean {
-  if (!cursor.next()) return false;
-  for (const set = cursor.record.result().sets(); set.next();) if (set.numval > 0) set.word(0);
-  return true;
+async function cases(folder: string, seconds: number, only: string): Promise<Case[]> {
+  const found: Case[] = [];
+  SHAPES.forEach(([name, shape], i) => {
+    if (!name.includes(only) && !"walk".includes(only)) return;
+    const base = join(folder, `walk${i}`);
+    found.push(...walks(name, base, makeRepeated(base, shape), `${seconds}`));
+  });
+  const base = join(folder, "seconds");
+  makeSeconds(base, SECONDS_RECORDS);
+  found.push({
+    name: "places by time, and the record there",
+    unit: "/s",
+    ways: [["values"]],
+    argv: ["seek", base, `${seconds}`, `${START}`, `${START + SECONDS_RECORDS}`],
+    of: ({ rate = 0 }) => rate,
+  });
+  if ("volume".includes(only)) found.push(...(await compressed(folder, base)));
+  const wide = join(folder, "wide");
+  const shape = { metrics: 5000, inRecord: 20, instances: 20_000, type: PM_TYPE.U64, bytes: 1e6 };
+  makeRepeated(wide, shape);
+  found.push({
+    name: "open 5,000 metrics, 20,000 instances",
+    unit: "ms",
+    ways: [["first in a process"]],
+    argv: ["open", wide],
+    of: ({ ms = Number.NaN }) => ms,
+    lowerIsBetter: true,
+  });
+  return found;
 }
 
-const forward = (cursor: ArchiveCursor): boolean => cursor.next();
-const backward = (cursor: ArchiveCursor): boolean => cursor.previous();
-
-const small = make("small", 200e6, 1, 1);
-walk("small records, forward", small, forward);
-walk("small records, backward", small, backward);
-walk("small records, with values", small, withValues);
-const middle = make("middle", 400e6, 20, 10);
-walk("records of some kilobytes, forward", middle, forward);
-walk("records of some kilobytes, with values", middle, withValues);
-const large = make("large", 400e6, 20, 500);
-walk("large records, forward", large, forward);
-walk("large records, backward", large, backward);
-walk("large records, with values", large, withValues);
-
-const wide = make("wide", 1e6, 5000, 20_000);
-const times: number[] = [];
-for (let i = 0; i < 10; i++) {
-  const from = performance.now();
-  const archive = openArchive(wide);
-  archive.catalog.indoms.get(INDOM)?.at(start);
-  times.push(performance.now() - from);
+/** Measures everything; gives each row as soon as it is there. */
+export async function benchArchives(bench: ArchiveBench): Promise<void> {
+  const { rounds, seconds, only, show } = bench;
+  const real = await realSide();
+  const folder = privateFolder("bench");
+  try {
+    for (const each of await cases(folder, seconds, only)) {
+      const samples = new Map<string, number[]>(each.ways.map(([title]) => [title, []]));
+      const theirs: number[] = [];
+      for (let round = 0; round < rounds; round++) {
+        for (const [title, ...more] of each.ways) {
+          samples.get(title)?.push(each.of(await ours([...each.argv, ...more])));
+        }
+        if (real !== undefined && each.real !== false) theirs.push(each.of(await real(each.argv)));
+      }
+      const other = theirs.length === 0 ? undefined : median(theirs);
+      for (const [title, numbers] of samples) {
+        const value = median(numbers);
+        const ratio =
+          other === undefined ? undefined : each.lowerIsBetter ? other / value : value / other;
+        show({ name: `${each.name}, ${title}`, unit: each.unit, ours: value, real: other, ratio });
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
-const cold = (times[0] ?? 0).toFixed(1);
-const best = Math.min(...times).toFixed(1);
-process.stdout.write(
-  `open 5,000 metrics and 20,000 instances: first ${cold} ms, best ${best} ms\n`,
-);
+
+const number = (value: number | undefined): string =>
+  value === undefined
+    ? "-"
+    : value >= 1000
+      ? Math.round(value).toLocaleString("en")
+      : value.toFixed(2);
+
+/** A row as a line of text. */
+export const archiveLine = ({ name, unit, ours: value, real, ratio }: ArchiveRow): string =>
+  `${name.padEnd(56)} ${number(value).padStart(10)} ${number(real).padStart(10)} ` +
+  `${unit.padEnd(12)} ${number(ratio).padStart(7)}`;
+
+if (import.meta.main) {
+  const { values: args } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "3" },
+      seconds: { type: "string", default: "0.5" },
+      only: { type: "string", default: "" },
+    },
+  });
+  await benchArchives({
+    rounds: Number(args.rounds),
+    seconds: Number(args.seconds),
+    only: args.only,
+    show: (row) => console.log(archiveLine(row)),
+  });
+}

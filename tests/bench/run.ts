@@ -1,6 +1,7 @@
 // `make bench`: the compiled pcpbox beside the real pmproxy, the same load on both in turn, so that
-// what the machine is doing meanwhile meets both. Prints a line per figure with the ratio; asserts
-// nothing. The load and the stand-in pmcd are C (load.c), because what measures must not be the limit.
+// what the machine is doing meanwhile meets both; then archives beside the C library (archive.ts).
+// Prints a line per figure with the ratio; asserts nothing. The load and the stand-in pmcd are C
+// (load.c), because what measures must not be the limit.
 //
 //   bun tests/bench/run.ts [--rounds N] [--seconds S] [--only TEXT] [--json FILE]
 
@@ -9,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
+import { archiveLine, benchArchives } from "./archive.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -216,6 +218,18 @@ async function main(): Promise<void> {
           `${unit.padEnd(5)} ${ratio.toFixed(2).padStart(6)}`,
       );
     }
+  }
+  if ("archives".includes(args.only)) {
+    console.log("\narchives: pcpbox beside libpcp");
+    await benchArchives({
+      rounds: Math.min(rounds, 3),
+      seconds: Math.min(Number(seconds), 0.3),
+      only: "",
+      show: (row) => {
+        rows.push(row);
+        console.log(archiveLine(row));
+      },
+    });
   }
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(rows, null, 2)}\n`);
 }
