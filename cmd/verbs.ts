@@ -11,6 +11,11 @@ export const VERBS: readonly VerbEntry[] = [
     command: async () => (await import("./proxy.ts")).default,
   },
   {
+    name: "extract",
+    describe: async () => (await import("./options/extract.ts")).extractVerb,
+    command: async () => (await import("./extract.ts")).default,
+  },
+  {
     name: "completion",
     describe: async () => (await import("./options/completion.ts")).completionVerb,
     command: async () => (await import("./completion.ts")).default,

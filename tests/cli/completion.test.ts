@@ -94,7 +94,9 @@ describe("bash", () => {
   });
 
   test("is registered for pcpbox and the names it answers to", () => {
-    expect(completionScript("bash", described)).toContain("complete -F _pcpbox pcpbox pmproxy\n");
+    expect(completionScript("bash", described)).toContain(
+      "complete -F _pcpbox pcpbox pmproxy pmlogextract\n",
+    );
   });
 });
 
@@ -102,7 +104,7 @@ describe("zsh", () => {
   const script = completionScript("zsh", described);
 
   test("is a completion function for all names", () => {
-    expect(script).toStartWith("#compdef pcpbox pmproxy\n");
+    expect(script).toStartWith("#compdef pcpbox pmproxy pmlogextract\n");
     expect(script).toContain(
       "'(-l --log)--log=[redirect diagnostics and trace output]:PATH:_files'",
     );
