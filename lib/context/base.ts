@@ -2,11 +2,16 @@
 // choice of a zone, and reading a value that is text. Refuses nothing itself.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import {
+  DYNAMIC_DOMAIN,
+  isDynamicRoot,
   newZone,
   PM_TYPE,
   PM_VAL,
   pmExtractValue,
   type Pmid,
+  pmidDomain,
+  pmIDStr,
+  type ResultInit,
   type ResultView,
   type Zone,
 } from "../pcp/mod.ts";
@@ -18,6 +23,19 @@ export const closedError = (): PcpError => new PcpError(PM_ERR.NOCONTEXT, "the c
 export const noDerived = async (): Promise<never> => {
   throw new PcpError(PM_ERR.GENERIC, "derived metrics belong to contexts made by newContext");
 };
+
+/** True for PMIDs that no agent has: PM_ID_NULL and derived metrics. */
+export const isNoAgents = (pmid: Pmid): boolean =>
+  pmidDomain(pmid) === DYNAMIC_DOMAIN && !isDynamicRoot(pmid);
+
+/** Refuses, as pmStore does, to store nothing: PM_ERR_TOOSMALL, or PM_ERR_VALUE for one metric. */
+export function checkStore({ sets }: ResultInit): void {
+  if (sets.length === 0) throw new PcpError(PM_ERR.TOOSMALL, "nothing to store");
+  for (const set of sets) {
+    if ("error" in set || set.values.length === 0)
+      throw new PcpError(PM_ERR.VALUE, `no value to store into ${pmIDStr(set.pmid)}`);
+  }
+}
 
 /** The first value of a metric when it is text; undefined when there is none, or it is empty. */
 export function textValue(result: ResultView, pmid: Pmid): string | undefined {

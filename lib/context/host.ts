@@ -6,14 +6,10 @@
 import { hostname } from "node:os";
 import { asPcpError, PcpError, PM_ERR, pmErrStr } from "../base/mod.ts";
 import {
-  DYNAMIC_DOMAIN,
   type HostSpec,
-  isDynamicRoot,
   parseHostSpec,
   PM_ID_NULL,
   PM_LABEL,
-  type Pmid,
-  pmidDomain,
   type ResultView,
   unparseHostSpec,
 } from "../pcp/mod.ts";
@@ -27,7 +23,7 @@ import {
   type Profile,
   type Target,
 } from "../pdu/mod.ts";
-import { closedError, firstZone, noDerived, textValue } from "./base.ts";
+import { checkStore, closedError, firstZone, isNoAgents, noDerived, textValue } from "./base.ts";
 import { createProfile, type InstanceProfile } from "./profile.ts";
 import { type CallQueue, CALLS_LIMIT, createCallQueue } from "./queue.ts";
 import { type Context, PM_MODE } from "./types.ts";
@@ -55,10 +51,6 @@ export interface HostContext extends Context {
 
 /** Seconds in a sentence. */
 const inSeconds = (milliseconds: number): string => `${Math.ceil(milliseconds / 100) / 10} s`;
-
-/** True for PMIDs that no agent has: PM_ID_NULL and derived metrics. */
-const isNoAgents = (pmid: Pmid): boolean =>
-  pmidDomain(pmid) === DYNAMIC_DOMAIN && !isDynamicRoot(pmid);
 
 /**
  * What current PCP makes of a reply: PM_ERR_PMID in place of PM_ERR_NOAGENT for PMIDs that no agent
@@ -252,7 +244,11 @@ function plainCalls({ run, profiled }: Calls) {
       level === PM_LABEL.INSTANCES
         ? profiled((pmcd) => pmcd.labels(level, ident))
         : run((pmcd) => pmcd.labels(level, level === PM_LABEL.CONTEXT ? PM_ID_NULL : ident)),
-    store: (result) => run((pmcd) => pmcd.store(result)),
+    store: (result) =>
+      run((pmcd) => {
+        checkStore(result);
+        return pmcd.store(result);
+      }),
   } satisfies Partial<Context>;
 }
 

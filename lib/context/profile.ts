@@ -39,6 +39,8 @@ export interface InstanceProfile {
   wantsAll(indom: Indom): boolean;
   /** The profile as requests to pmcd have it. */
   asRequest(): Profile;
+  /** This profile as it is now, apart from later changes. */
+  snapshot(): InstanceProfile;
   /**
    * What pmDupContext hands on: the rules of the domains, but not what holds for domains without a
    * rule, which is "all" again (spec archive.md 12.5).
@@ -46,9 +48,12 @@ export interface InstanceProfile {
   duplicate(): InstanceProfile;
 }
 
-const profileOf = (start: ReadonlyMap<Indom, DomainRule>): InstanceProfile => {
+const profileOf = (
+  start: ReadonlyMap<Indom, DomainRule>,
+  startState: ProfileState,
+): InstanceProfile => {
   const rules = new Map<Indom, DomainRule>();
-  let state: ProfileState = PROFILE_STATE.INCLUDE;
+  let state = startState;
   let listed = 0;
   for (const [indom, rule] of start) {
     rules.set(indom, { state: rule.state, exceptions: new Set(rule.exceptions) });
@@ -112,9 +117,10 @@ const profileOf = (start: ReadonlyMap<Indom, DomainRule>): InstanceProfile => {
         instances: Int32Array.from(rule.exceptions),
       })),
     }),
-    duplicate: () => profileOf(rules),
+    snapshot: () => profileOf(rules, state),
+    duplicate: () => profileOf(rules, PROFILE_STATE.INCLUDE),
   };
 };
 
 /** A profile that asks for all instances of all domains. */
-export const createProfile = (): InstanceProfile => profileOf(new Map());
+export const createProfile = (): InstanceProfile => profileOf(new Map(), PROFILE_STATE.INCLUDE);
