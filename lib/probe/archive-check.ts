@@ -192,8 +192,16 @@ function checkSet(context: Context, set: ValueSet): void {
   }
 }
 
-/** A check of the records of an archive, with at most `most` findings kept. */
-export function newChecker(archive: Archive, damage: DamageList, most: number): Checker {
+/**
+ * A check of the records of an archive, with at most `most` findings kept. Where the metadata are
+ * not whole, values are not compared with them.
+ */
+export function newChecker(
+  archive: Archive,
+  damage: DamageList,
+  most: number,
+  whole: boolean,
+): Checker {
   const { catalog } = archive;
   const findings: Finding[] = [];
   const counts = new Map<string, number>();
@@ -232,7 +240,7 @@ export function newChecker(archive: Archive, damage: DamageList, most: number): 
       if (seen.has(set.pmid)) here(FINDINGS.TWICE, `${nameOf(context, set.pmid)} again`);
       seen.add(set.pmid);
       values += Math.max(0, set.numval);
-      checkSet(context, set);
+      if (whole) checkSet(context, set);
     }
   };
   return {

@@ -6,6 +6,8 @@ import {
   type Archive,
   archiveEnd,
   compareTimes,
+  indexEntryBytes,
+  labelBytes,
   listArchives,
   openArchives,
 } from "../archive/mod.ts";
@@ -17,12 +19,12 @@ import { entryFaults, indexCheck } from "./archive-index.ts";
 import { type Opened, type OpenedFile, openForReport } from "./archive-open.ts";
 import {
   addBorder,
+  addMark,
   densityOf,
   type DensityState,
   newDensity,
   newSpacing,
   spacingOf,
-  stepOf,
 } from "./archive-spacing.ts";
 import { addTally, countsOf, emptyTally, type Tally, tallyOf } from "./archive-tally.ts";
 import type {
@@ -100,7 +102,11 @@ function fileReport(
     const records = index?.count ?? 0;
     const at = (i: number): Timestamp | null => index?.entry(i).timestamp ?? null;
     const times = records === 0 ? {} : { first: at(0), last: at(records - 1) };
-    return { ...file, label, ...none, ...times, records, decodedBytes: file.bytes };
+    const { version } = label ?? {};
+    const end = version && labelBytes(version) + records * indexEntryBytes(version);
+    const incompleteBytes = plain && end !== undefined ? Math.max(0, file.bytes - end) : 0;
+    const decodedBytes = plain ? file.bytes : (end ?? 0);
+    return { ...file, label, ...none, ...times, records, incompleteBytes, decodedBytes };
   }
   const found = walk?.volumes.get(file.volume);
   return {
@@ -136,8 +142,9 @@ function reportMember(
   const { name, error, archive, damage } = opened;
   const { check = false, maxFindings = MAX_FINDINGS, gapFactor = GAP_FACTOR } = options;
   let checker: Checker | undefined;
-  if (check && archive !== undefined) checker = newChecker(archive, damage, maxFindings);
-  if (checker !== undefined) checkMetadata(checker, opened);
+  const whole = error === undefined;
+  if (check && archive !== undefined) checker = newChecker(archive, damage, maxFindings, whole);
+  if (checker !== undefined && whole) checkMetadata(checker, opened);
   const walk = archive && walkArchive(archive, { density, checker, damage });
   const files = opened.files.map((file) => fileReport(file, opened, walk));
   const start = archive?.label.start ?? null;
@@ -301,8 +308,7 @@ export function archiveReport(name: string, options: ArchiveReportOptions = {}):
     const start = member.opened.archive?.label.start;
     const before = opened[i - 1]?.end;
     if (density !== undefined && start !== undefined && before != null) {
-      const step = stepOf(density, before.sec, before.nsec);
-      density.marks[step] = (density.marks[step] ?? 0) + 1;
+      addMark(density, before.sec, before.nsec);
       addBorder(density.memberBorders, start);
     }
     return reportMember(member, density, options);

@@ -25,6 +25,8 @@ interface Group {
   stretch: number;
   sec: number;
   nsec: number;
+  /** Running mean of its intervals that are no gaps; 0 before the first one. */
+  usual: number;
   readonly intervals: Intervals;
 }
 
@@ -84,8 +86,29 @@ export function spaceMark(state: SpacingState): void {
   state.marked = true;
 }
 
-/** Takes a data record. */
-export function spaceRecord(state: SpacingState, sec: number, nsec: number, numpmid: number): void {
+/** The group of records with so many metrics; its time is `sec`, `nsec` when it is new. */
+function groupOf({ groups }: SpacingState, numpmid: number, sec: number, nsec: number): Group {
+  const known = groups.get(numpmid);
+  if (known !== undefined) return known;
+  const key = groups.size < MAX_GROUPS ? numpmid : 0;
+  let group = groups.get(key);
+  if (group === undefined) {
+    group = { records: 0, stretch: -1, sec, nsec, usual: 0, intervals: new Map() };
+    groups.set(key, group);
+  }
+  return group;
+}
+
+/**
+ * Takes a data record. One of the logger about itself belongs to no group: it comes at the start and
+ * at the end, whatever the interval.
+ */
+export function spaceRecord(
+  state: SpacingState,
+  density: DensityState | undefined,
+  { sec, nsec, numpmid }: { readonly sec: number; readonly nsec: number; readonly numpmid: number },
+  logger: boolean,
+): void {
   if (state.any) {
     const seconds = sec - state.sec + (nsec - state.nsec) / 1e9;
     if (seconds < 0) state.backwards++;
@@ -101,24 +124,49 @@ export function spaceRecord(state: SpacingState, sec: number, nsec: number, nump
   state.marked = false;
   state.sec = sec;
   state.nsec = nsec;
-  const { groups, stretch } = state;
-  let group = groups.get(numpmid);
-  if (group === undefined) {
-    const key = groups.size < MAX_GROUPS ? numpmid : 0;
-    group = groups.get(key);
-    if (group === undefined) {
-      group = { records: 0, stretch: -1, sec, nsec, intervals: new Map() };
-      groups.set(key, group);
-    }
+  if (logger) {
+    if (density !== undefined) spread(density, sec, nsec, 0);
+    return;
   }
+  const { stretch } = state;
+  const group = groupOf(state, numpmid, sec, nsec);
   group.records++;
+  let covered = 0;
   if (group.stretch === stretch) {
     const seconds = sec - group.sec + (nsec - group.nsec) / 1e9;
-    if (seconds > 0) count(group.intervals, seconds);
+    if (seconds > 0) {
+      count(group.intervals, seconds);
+      const { usual } = group;
+      covered = usual > 0 && seconds > 3 * usual ? usual : seconds;
+      group.usual = usual === 0 ? seconds : usual + (covered - usual) / 8;
+    }
   }
+  if (density !== undefined) spread(density, sec, nsec, covered);
   group.stretch = stretch;
   group.sec = sec;
   group.nsec = nsec;
+}
+
+/** What a record counts for when nothing is known of the time that it covers. */
+const TRACE = 1e-6;
+
+/** Adds a record that covers the seconds before its time. */
+function spread(density: DensityState, sec: number, nsec: number, covered: number): void {
+  const { from, step, records } = density;
+  const last = records.length - 1;
+  const end = (sec - from.sec + (nsec - from.nsec) / 1e9) / step;
+  const at = Math.min(Math.max(Math.floor(end), 0), last);
+  const length = covered / step;
+  if (length === 0) {
+    records[at] = (records[at] ?? 0) + TRACE;
+    return;
+  }
+  const start = end - length;
+  const first = Math.min(Math.max(Math.floor(start), 0), at);
+  for (let i = first; i <= at; i++) {
+    const share = Math.min(end, i + 1) - Math.max(start, i);
+    if (share > 0) records[i] = (records[i] ?? 0) + share / length;
+  }
 }
 
 /** The median of intervals to 2 %: the mean of its bucket, in microseconds; null without any. */
@@ -188,10 +236,11 @@ export function newDensity(from: Timestamp, to: Timestamp): DensityState {
   };
 }
 
-/** The step of a time; times outside are counted at the ends. */
-export function stepOf({ from, step }: DensityState, sec: number, nsec: number): number {
+/** Counts a mark; times outside are counted at the ends. */
+export function addMark({ from, step, marks }: DensityState, sec: number, nsec: number): void {
   const at = Math.floor((sec - from.sec + (nsec - from.nsec) / 1e9) / step);
-  return at < 0 ? 0 : at < DENSITY_STEPS ? at : DENSITY_STEPS - 1;
+  const i = Math.min(Math.max(at, 0), marks.length - 1);
+  marks[i] = (marks[i] ?? 0) + 1;
 }
 
 /** Notes a border between volumes or members. */

@@ -50,7 +50,10 @@ export interface ArchiveFileReport {
   /** Times of the first and last record of a volume or entry of an index; null without. */
   readonly first: Timestamp | null;
   readonly last: Timestamp | null;
-  /** Bytes after the last whole record: a record that is not complete. */
+  /**
+   * Bytes at the end that are no whole record: one that is not complete, or what damage leaves.
+   * Of compressed files it is not known, and 0.
+   */
   readonly incompleteBytes: number;
   /** Sound records that stand behind damage and were counted from the end of the volume. */
   readonly recordsBehindDamage: number;
@@ -205,12 +208,15 @@ export interface MemberReport {
   readonly check: CheckReport | null;
 }
 
-/** Records over time, in equal steps from the first record to the last: what a picture is made of. */
+/** Records over time, in equal steps from the first time to the last: what a picture is made of. */
 export interface Density {
   readonly from: Timestamp;
   /** Seconds of a step. */
   readonly step: number;
-  /** Data records of each step. */
+  /**
+   * Data records of each step. A record counts for the time since the one before of its logging
+   * group, so these are fractions, next to nothing for the first record after a mark.
+   */
   readonly records: readonly number[];
   /** Marks of each step, those between members of a set included. */
   readonly marks: readonly number[];

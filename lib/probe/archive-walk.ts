@@ -16,12 +16,12 @@ import type { Checker } from "./archive-check.ts";
 import { type DamageList, noteDamage } from "./archive-damage.ts";
 import {
   addBorder,
+  addMark,
   type DensityState,
   newSpacing,
   spaceMark,
   spaceRecord,
   type SpacingState,
-  stepOf,
 } from "./archive-spacing.ts";
 import type { LoggerRecord } from "./archive-types.ts";
 
@@ -138,20 +138,18 @@ function takeRecord(
   }
   found.last.sec = sec;
   found.last.nsec = nsec;
-  const step = density === undefined ? 0 : stepOf(density, sec, nsec);
   if (numpmid === 0) {
     found.marks++;
     walk.markRecords++;
     walk.epilogue = null;
     spaceMark(walk.spacing);
     if (walk.marks.length < MAX_MARKS) walk.marks.push({ sec, nsec });
-    if (density !== undefined) density.marks[step] = (density.marks[step] ?? 0) + 1;
+    if (density !== undefined) addMark(density, sec, nsec);
     return;
   }
   walk.epilogue = numpmid === LOGGER_PMIDS.length ? loggerRecord(volume) : null;
   if (walk.dataRecords++ === 0) walk.prologue = walk.epilogue;
-  spaceRecord(walk.spacing, sec, nsec, numpmid);
-  if (density !== undefined) density.records[step] = (density.records[step] ?? 0) + 1;
+  spaceRecord(walk.spacing, density, volume, walk.epilogue !== null);
 }
 
 const sizeOnDisk = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;

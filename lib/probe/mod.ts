@@ -1,6 +1,7 @@
 // probe: what a source of metrics holds, as a report, a picture and a dump.
 export type * from "./archive-types.ts";
 export type * from "./dump-types.ts";
+export { archiveReport } from "./archive-report.ts";
 export { dumpArchives } from "./dump.ts";
 export { archiveFacts, changedFacts, type Facts, liveFacts } from "./changes.ts";
 export { type FailurePlace, failureOf, hintOf } from "./hints.ts";
@@ -17,3 +18,4 @@ export { archiveComplaints, archiveText } from "./text-archive.ts";
 export { failureLines, liveText, stepLines, verdictLine } from "./text-live.ts";
 export { type SampleStyle, SampleWriter } from "./text-samples.ts";
 export { detailText, metricLines, timeText, type TimeStyle } from "./text-values.ts";
+export { timelineLegend, timelineLines, type TimelineOptions } from "./timeline.ts";
