@@ -16,6 +16,8 @@ export interface NameNode {
 /** A node as this file changes it. */
 interface OwnNode extends NameNode {
   readonly parent: OwnNode | undefined;
+  /** Number of parts of its name. */
+  readonly depth: number;
   children: Map<string, OwnNode>;
 }
 
@@ -54,6 +56,7 @@ const NO_CHILDREN: Map<string, OwnNode> = new Map();
 const newNode = (name: string, parent: OwnNode | undefined): OwnNode => ({
   name,
   parent,
+  depth: parent === undefined ? 0 : parent.depth + 1,
   pmid: undefined,
   children: NO_CHILDREN,
 });
@@ -72,6 +75,8 @@ export class Names {
   readonly root: NameNode;
   private readonly top: OwnNode;
   private readonly byPmid = new Map<Pmid, OwnNode[]>();
+  /** Nodes by their full names, of those that have been looked below: most names share one. */
+  private readonly above = new Map<string, OwnNode>();
   private count = 0;
 
   constructor(private readonly options: NamesOptions = {}) {
@@ -86,9 +91,18 @@ export class Names {
 
   /** Follows a name as far as there are nodes for it. */
   private follow(name: string): Followed {
+    const last = name.lastIndexOf(".");
+    const above = last < 0 ? this.top : this.above.get(name.slice(0, last));
+    if (above === undefined) return this.followParts(name);
+    const child = above.children.get(name.slice(last + 1));
+    return child === undefined ? { node: above, from: last + 1 } : { node: child, from: undefined };
+  }
+
+  private followParts(name: string): Followed {
     let node = this.top;
     for (let from = 0; ;) {
       const dot = name.indexOf(".", from);
+      if (dot < 0 && from > 0) this.above.set(name.slice(0, from - 1), node);
       const child = node.children.get(dot < 0 ? name.slice(from) : name.slice(from, dot));
       if (child === undefined) return { node, from };
       if (dot < 0) return { node: child, from: undefined };
@@ -100,11 +114,12 @@ export class Names {
   /** Adds the nodes that a name lacks; gives the last one. */
   private grow({ node, from }: Followed, name: string): OwnNode {
     if (from === undefined) return node;
-    const parts = name.split(".");
-    if (parts.length > MAX_PMNS_DEPTH) {
+    const parts = name.indexOf(".", from) < 0 ? [name.slice(from)] : name.slice(from).split(".");
+    const depth = node.depth + parts.length;
+    if (depth > MAX_PMNS_DEPTH) {
       throw new PcpError(
         PM_ERR.PMNS,
-        `metric name "${name}" has ${parts.length} parts, ${MAX_PMNS_DEPTH} allowed`,
+        `metric name "${name}" has ${depth} parts, ${MAX_PMNS_DEPTH} allowed`,
       );
     }
     if (parts.includes("")) {
@@ -114,7 +129,7 @@ export class Names {
       throw new PcpError(PM_ERR.PMNS, `"${fullName(node)}" is a metric and cannot hold "${name}"`);
     }
     let grown = node;
-    for (const part of name.slice(from).split(".")) {
+    for (const part of parts) {
       const child = newNode(part, grown);
       if (grown.children === NO_CHILDREN) grown.children = new Map();
       grown.children.set(part, child);
@@ -223,6 +238,7 @@ export class Names {
     }
     node.children = NO_CHILDREN;
     node.pmid = undefined;
+    this.above.clear();
     let empty: OwnNode = node;
     while (empty.parent !== undefined && empty.children.size === 0) {
       empty.parent.children.delete(empty.name);
