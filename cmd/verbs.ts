@@ -16,6 +16,11 @@ export const VERBS: readonly VerbEntry[] = [
     command: async () => (await import("./extract.ts")).default,
   },
   {
+    name: "newcontext-probe",
+    describe: async () => (await import("./options/newcontext-probe.ts")).probeVerb,
+    command: async () => (await import("./newcontext-probe.ts")).default,
+  },
+  {
     name: "completion",
     describe: async () => (await import("./options/completion.ts")).completionVerb,
     command: async () => (await import("./completion.ts")).default,

@@ -165,7 +165,7 @@ const ROWS: readonly Row[] = [
   {
     about: "archive",
     codes: ["PM_ERR_LABEL"],
-    hint: "the label of a file is damaged or of another archive: see which with --dump --part label",
+    hint: "the label of a file is damaged, or belongs to another archive or to no archive at all",
   },
   {
     about: "archive",
@@ -295,7 +295,7 @@ export function hintOf(code: number, place: FailurePlace): string | null {
 /** A failure in full. The detail is what the error says beyond the text of its code. */
 export function failureOf(error: PcpError, place: FailurePlace): Failure {
   const message = pmErrStr(error.code);
-  const whole = plainLines(error.message);
+  const whole = plainLines(error.message).trimEnd();
   const said = whole.startsWith(`${message}: `) ? whole.slice(message.length + 2) : whole;
   const step = place.about === "host" ? place.step : undefined;
   const name = place.about === "metric" ? place.name : undefined;

@@ -4,6 +4,7 @@
 import { asPcpError, PM_ERR, type PcpError } from "../base/mod.ts";
 import type { Context } from "../context/mod.ts";
 import {
+  blockType,
   type InstanceId,
   type Label,
   labelsOf,
@@ -12,6 +13,7 @@ import {
   PM_ID_NULL,
   PM_LABEL,
   PM_TYPE,
+  PM_VAL,
   type Pmid,
   pmExtractValue,
   pmidDomain,
@@ -84,9 +86,13 @@ function readValues(result: ResultView, pmid: Pmid): Values {
   const set = result.find(pmid);
   if (set === undefined) return values;
   for (let i = 0; i < set.numval; i++) {
-    // Types of pmcd's metrics are known: numbers in situ, the rest strings.
-    if (set.valfmt === 0) values.set(set.instance(i), numberAt(set, i, PM_TYPE.U32));
-    else values.set(set.instance(i), String(pmExtractValue(set, i, PM_TYPE.STRING)));
+    // A block says its type; what is in situ is a 32-bit number in all of these metrics.
+    const isText =
+      set.valfmt !== PM_VAL.INSITU && blockType(set.bytes, set.block(i)) === PM_TYPE.STRING;
+    values.set(
+      set.instance(i),
+      isText ? String(pmExtractValue(set, i, PM_TYPE.STRING)) : numberAt(set, i, PM_TYPE.U32),
+    );
   }
   return values;
 }

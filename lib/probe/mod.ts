@@ -11,7 +11,7 @@ export { type Metric, type Metrics, resolveMetrics } from "./metrics.ts";
 export { type MetricSpec, parseMetricSpec } from "./metric-spec.ts";
 export { plainLines, plainText } from "./plain.ts";
 export type * from "./report.ts";
-export { sampleArchive, sampleLive, Sampler, type Schedule } from "./sampling.ts";
+export { sampleArchive, sampleLive, Sampler, type Schedule, waitUntil } from "./sampling.ts";
 export { featureNames, stepReport } from "./steps.ts";
 export { type Paint, paint, type Style } from "./style.ts";
 export { archiveComplaints, archiveText } from "./text-archive.ts";

@@ -4,7 +4,7 @@
 // Control characters of ASCII and Latin-1, line and paragraph separators, marks and overrides of
 // direction, and the byte order mark.
 const UNSAFE =
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 const NAMES: Readonly<Record<string, string>> = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
@@ -19,9 +19,9 @@ export const plainText = (text: string): string =>
     );
   });
 
-/** As plainText, but line breaks stay: for sentences of several lines. */
+/** As plainText, but line breaks and tabs stay: for sentences of several lines, and dumps. */
 export const plainLines = (text: string): string =>
   text
     .split("\n")
-    .map((line) => plainText(line))
+    .map((line) => line.split("\t").map(plainText).join("\t"))
     .join("\n");

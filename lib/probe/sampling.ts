@@ -278,6 +278,8 @@ export interface Schedule {
   readonly samples: number;
   /** Undefined for a live source without an end. */
   readonly finish: Instant | undefined;
+  /** At the end of an archive that is still written: waits; false when there is no use in it. */
+  readonly follow?: (() => Promise<boolean>) | undefined;
 }
 
 /** Samples of a live source. The first one is taken at once. */
@@ -301,18 +303,38 @@ export async function* sampleLive(
 
 const isEnd = (error: unknown): boolean => asPcpError(error).code === PM_ERR.EOL;
 
-/** Marks of an archive up to a time, read beside the samples so that gaps can be told. */
-async function* marksOf(context: ArchiveContext, origin: Instant): AsyncGenerator<Timestamp, void> {
+/** Marks of an archive, read beside the samples so that gaps can be told; undefined at the end. */
+async function* marksOf(
+  context: ArchiveContext,
+  origin: Instant,
+): AsyncGenerator<Timestamp | undefined, void> {
   context.setMode(PM_MODE.FORW, origin, { sec: 0, nsec: 0 });
   for (;;) {
     let record: ResultView;
     try {
       record = await context.fetchArchive();
     } catch (error) {
-      if (isEnd(error)) return;
-      throw error;
+      if (!isEnd(error)) throw error;
+      yield undefined;
+      continue;
     }
     if (record.numpmid === 0) yield record.timestamp;
+  }
+}
+
+/** The next record; undefined at the end, which may have to be waited for. */
+async function nextRecord(
+  context: ArchiveContext,
+  pmids: readonly Pmid[],
+  follow: Schedule["follow"],
+): Promise<ResultView | undefined> {
+  for (;;) {
+    try {
+      return (await context.fetch(pmids)).result;
+    } catch (error) {
+      if (!isEnd(error)) throw error;
+      if (follow === undefined || !(await follow())) return undefined;
+    }
   }
 }
 
@@ -320,21 +342,24 @@ async function* recorded(
   context: ArchiveContext,
   sampler: Sampler,
   window: TimeWindow,
+  follow: Schedule["follow"],
   stop: Stop,
 ): AsyncGenerator<Sample, void> {
   const beside = (await context.duplicate()) as ArchiveContext;
   try {
     const marks = marksOf(beside, window.origin);
-    let mark = await marks.next();
+    let mark = (await marks.next()).value ?? undefined;
     context.setMode(PM_MODE.FORW, window.origin, { sec: 0, nsec: 0 });
     while (!stop.aborted) {
-      const { result } = await context.fetch(sampler.pmids);
+      const result = await nextRecord(context, sampler.pmids, follow);
+      if (result === undefined) return;
       const { timestamp } = result;
       if (window.finish !== undefined && compareTimes(timestamp, window.finish) > 0) return;
-      while (mark.done !== true && compareTimes(mark.value, timestamp) < 0) {
+      mark ??= (await marks.next()).value ?? undefined;
+      while (mark !== undefined && compareTimes(mark, timestamp) < 0) {
         sampler.forget();
-        yield { time: mark.value, mark: true, metrics: [] };
-        mark = await marks.next();
+        yield { time: mark, mark: true, metrics: [] };
+        mark = (await marks.next()).value ?? undefined;
       }
       yield await sampler.read(result);
     }
@@ -367,13 +392,13 @@ export async function* sampleArchive(
   context: ArchiveContext,
   sampler: Sampler,
   window: TimeWindow,
-  { interval, samples }: Schedule,
+  { interval, samples, follow }: Schedule,
   stop: Stop,
 ): AsyncGenerator<Sample, void> {
   applyProfile(context, sampler.metrics);
   const source =
     interval === undefined || interval === 0
-      ? recorded(context, sampler, window, stop)
+      ? recorded(context, sampler, window, follow, stop)
       : interpolated(context, sampler, window, spanOf(interval), stop);
   let left = samples;
   try {

@@ -63,6 +63,7 @@ const listText = (names: readonly string[]): string =>
 function detailOf(step: ConnectStep): string {
   switch (step.kind) {
     case "resolve":
+      if (step.error !== undefined) return plainText(step.name);
       return step.addresses.length === 1 && step.addresses[0] === step.name
         ? `${plainText(step.name)} is an address`
         : `${plainText(step.name)} is ${listText(step.addresses)}`;

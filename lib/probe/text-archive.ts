@@ -14,6 +14,7 @@ import type {
 import { plainText } from "./plain.ts";
 import { countText, fieldText, paint, type Style, tableText, wrapText } from "./style.ts";
 import { verdictLine } from "./text-live.ts";
+import { timelineLegend, timelineLines } from "./timeline.ts";
 
 /** Most members, gaps and damages that are listed; the rest is counted. */
 const MAX_LISTED = 20;
@@ -31,8 +32,9 @@ export function bytesText(bytes: number): string {
   return `${step === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${SIZES[step] ?? ""}`;
 }
 
-/** `4.0 s`, `12 min 5 s`, `3 h 20 min`, `2 days 4 h`. */
+/** `20 ms`, `4.0 s`, `12 min 5 s`, `3 h 20 min`, `2 days 4 h`. */
 export function spanText(seconds: number): string {
+  if (seconds < 1) return `${(seconds * 1000).toFixed(0)} ms`;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0)} s`;
   const whole = Math.round(seconds);
   const two = (large: number, one: string, small: number, other: string): string =>
@@ -97,10 +99,20 @@ function countLines(style: Style, counts: ArchiveCounts): readonly string[] {
   return lines.filter((line) => line.trim() !== "");
 }
 
-const loggerText = (record: LoggerRecord | null, zone: Zone, what: string): string =>
-  record === null
-    ? `no ${what}`
-    : `${what} of pmlogger ${record.pid} on ${plainText(record.host)} at ${timeOf(record.time, zone)}`;
+/** Who began and ended it, as far as the archive tells. */
+function loggerText({ prologue, epilogue }: MemberReport, zone: Zone): string {
+  const by = ({ pid, host }: LoggerRecord): string => `pmlogger ${pid} on ${plainText(host)}`;
+  if (prologue === null && epilogue === null) return "neither prologue nor epilogue";
+  if (prologue !== null && epilogue !== null && by(prologue) === by(epilogue)) {
+    return `prologue and epilogue by ${by(prologue)}`;
+  }
+  return [
+    prologue === null ? "no prologue" : `prologue by ${by(prologue)}`,
+    epilogue === null
+      ? "no epilogue"
+      : `epilogue by ${by(epilogue)} at ${ctimeText(epilogue.time, zone)}`,
+  ].join(", ");
+}
 
 function fileLines(style: Style, member: MemberReport): readonly string[] {
   const rows = member.files.map((file) => [
@@ -120,13 +132,12 @@ function fileLines(style: Style, member: MemberReport): readonly string[] {
   ]);
   const used = rows[0]?.map((_, i) => rows.some((row) => (row[i] ?? "") !== "")) ?? [];
   const shown = rows.map((row) => row.filter((_, i) => used[i] === true));
-  return tableText(shown).map((line) => `    ${paint(style, "dim", line)}`);
+  return tableText(shown).map((line) => `  ${paint(style, "dim", line)}`);
 }
 
 function memberLines(style: Style, member: MemberReport, zone: Zone): readonly string[] {
   const { label } = member;
-  const name = plainText(member.base ?? member.name);
-  const lines = ["", paint(style, "strong", `Archive ${name}`)];
+  const lines: string[] = [];
   const field = (key: string, text: string): void => {
     lines.push(fieldText(style, key, text));
   };
@@ -141,6 +152,7 @@ function memberLines(style: Style, member: MemberReport, zone: Zone): readonly s
     const zoneinfo = label.zoneinfo === "" ? "" : ` (${plainText(label.zoneinfo)})`;
     field("time zone", `${plainText(label.timezone)}${zoneinfo}`);
   }
+  if (label === null) return lines;
   field("start", timeOf(member.start, zone));
   field(
     "end",
@@ -150,15 +162,11 @@ function memberLines(style: Style, member: MemberReport, zone: Zone): readonly s
   );
   const { interval } = member.spacing;
   if (interval !== null) field("interval", `${spanText(interval)} between samples as a rule`);
-  field(
-    "logger",
-    `${loggerText(member.prologue, zone, "prologue")}; ${loggerText(member.epilogue, zone, "epilogue")}`,
-  );
+  field("logger", loggerText(member, zone));
   if (member.missingVolumes.length > 0) {
     field("missing", paint(style, "bad", `volumes ${member.missingVolumes.join(", ")}`));
   }
   if (member.growing) field("state", "is being written");
-  lines.push(...fileLines(style, member));
   return lines;
 }
 
@@ -214,54 +222,84 @@ export function archiveComplaints(report: ArchiveReport): readonly string[] {
   return found;
 }
 
-/** The whole report. `picture` is the timeline, ready to print; empty without one. */
+/** The picture of its time, with what its signs mean. */
+function pictureLines(style: Style, report: ArchiveReport, zone: Zone, ascii: boolean): string[] {
+  const picture = timelineLines(report, { zone, width: Math.min(style.width, 120) - 2, ascii });
+  if (picture.length === 0) return [];
+  const legend = timelineLegend(report, ascii);
+  const lines = legend === "" ? picture : [...picture, paint(style, "dim", legend)];
+  return ["", paint(style, "strong", "Time"), ...lines.map((line) => `  ${line}`.trimEnd())];
+}
+
+const title = (style: Style, text: string): readonly string[] => ["", paint(style, "strong", text)];
+
+/** What the members of a set have in common. */
+function setLines(style: Style, report: ArchiveReport, zone: Zone): readonly string[] {
+  if (report.start === null) return [];
+  const duration = report.duration === null ? "" : ` (${spanText(report.duration)})`;
+  return [
+    ...title(style, `Set of ${countText(report.members.length, "archive")}`),
+    fieldText(style, "hosts", list(report.hosts)),
+    fieldText(style, "time zones", list(report.timezones)),
+    fieldText(style, "start", timeOf(report.start, zone)),
+    fieldText(style, "end", `${timeOf(report.end, zone)}${duration}`),
+  ];
+}
+
+function verdictLines(style: Style, report: ArchiveReport): readonly string[] {
+  const complaints = archiveComplaints(report);
+  const what = `archive "${plainText(report.name)}"`;
+  const few = complaints.slice(0, 2 * MAX_LISTED);
+  const rest = complaints.length - few.length;
+  const opens = `opens, with ${countText(complaints.length, "complaint")}`;
+  const verdict =
+    report.error !== null
+      ? verdictLine(style, what, "cannot be opened", "bad")
+      : complaints.length === 0
+        ? verdictLine(style, what, "is sound", "good")
+        : verdictLine(style, what, opens, "warn");
+  return [
+    verdict,
+    ...few.map(
+      (each) => `  ${paint(style, "bad", "!")} ${wrapText(each, style.width, 4).slice(4)}`,
+    ),
+    ...(rest > 0 ? [`  and ${rest} more`] : []),
+  ];
+}
+
+/** The whole report; `ascii` keeps its picture to plain characters. */
 export function archiveText(
   style: Style,
   report: ArchiveReport,
   zone: Zone,
-  picture: string,
+  ascii: boolean,
 ): string {
-  const complaints = archiveComplaints(report);
-  const what = `archive "${plainText(report.name)}"`;
-  const lines =
-    report.error !== null
-      ? [verdictLine(style, what, "cannot be opened", "bad")]
-      : complaints.length === 0
-        ? [verdictLine(style, what, "is sound", "good")]
-        : [
-            verdictLine(
-              style,
-              what,
-              `opens, with ${countText(complaints.length, "complaint")}`,
-              "warn",
-            ),
-          ];
-  for (const each of complaints.slice(0, 2 * MAX_LISTED)) {
-    lines.push(`  ${paint(style, "bad", "!")} ${wrapText(each, style.width, 4).slice(4)}`);
+  const { members } = report;
+  const [only, ...others] = members;
+  const lines = [...verdictLines(style, report)];
+  const nameOf = (member: MemberReport): string => plainText(member.base ?? member.name);
+  if (only !== undefined && others.length === 0) {
+    lines.push(...title(style, "Archive"), ...memberLines(style, only, zone));
+  } else lines.push(...setLines(style, report, zone));
+  const any = members.some((each) => each.files.length > 0);
+  if (any) lines.push(...title(style, "Holds"), ...countLines(style, report.counts));
+  lines.push(...pictureLines(style, report, zone, ascii), ...gapLines(style, report.gaps, zone));
+  if (only !== undefined && others.length === 0) {
+    if (any) lines.push(...title(style, "Files"), ...fileLines(style, only));
+  } else {
+    for (const member of members.slice(0, MAX_LISTED)) {
+      lines.push(
+        ...title(style, `Archive ${nameOf(member)}`),
+        ...memberLines(style, member, zone),
+        ...fileLines(style, member),
+      );
+    }
   }
-  if (complaints.length > 2 * MAX_LISTED) {
-    lines.push(`  and ${complaints.length - 2 * MAX_LISTED} more`);
-  }
-  const several = report.members.length > 1;
-  if (report.start !== null) {
+  if (members.length > MAX_LISTED) {
     lines.push(
       "",
-      paint(style, "strong", several ? `Set of ${report.members.length} archives` : "Holds"),
+      `and ${countText(members.length - MAX_LISTED, "more archive", "more archives")}`,
     );
-    lines.push(fieldText(style, "hosts", list(report.hosts)));
-    lines.push(fieldText(style, "time zones", list(report.timezones)));
-    lines.push(fieldText(style, "start", timeOf(report.start, zone)));
-    const duration = report.duration === null ? "" : ` (${spanText(report.duration)})`;
-    lines.push(fieldText(style, "end", `${timeOf(report.end, zone)}${duration}`));
-  }
-  lines.push(...countLines(style, report.counts));
-  if (picture !== "") lines.push("", paint(style, "strong", "Time"), picture.trimEnd());
-  lines.push(...gapLines(style, report.gaps, zone));
-  for (const member of report.members.slice(0, MAX_LISTED)) {
-    lines.push(...memberLines(style, member, zone));
-  }
-  if (report.members.length > MAX_LISTED) {
-    lines.push("", `and ${report.members.length - MAX_LISTED} more archives`);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -88,7 +88,7 @@ describe("manual pages", () => {
   test("have the parts that man and apropos look for", () => {
     for (const verb of described) {
       const source = manSource(pageOf(verb), "0.0.0");
-      expect(source).toStartWith(`.TH "PCPBOX\\-${verb.name.toUpperCase()}" 1`);
+      expect(source).toStartWith(`.TH "${roffText(`pcpbox-${verb.name}`.toUpperCase())}" 1`);
       expect(source).toContain(`.SH NAME\npcpbox-${verb.name} \\- ${verb.summary}\n.SH "SYNOPSIS"`);
       expect(source.split("\n").filter((line) => line === "")).toEqual([""]);
     }

@@ -1,0 +1,114 @@
+// Opening what `pcpbox newcontext-probe` is to look at: the context with the steps it took, or the
+// failure in full. The environment is handed on; nothing is printed but warnings and what -D asks for.
+
+import { asPcpError } from "../lib/base/mod.ts";
+import type { ConnectStep } from "../lib/pdu/mod.ts";
+import { type Context, openArchiveContext, openHostContext } from "../lib/context/mod.ts";
+import {
+  type Failure,
+  failureOf,
+  featureNames,
+  type Opening,
+  plainLines,
+  type StepReport,
+  stepReport,
+} from "../lib/probe/mod.ts";
+import type { ProbeRequest } from "./newcontext-probe-request.ts";
+import { complain } from "./output.ts";
+
+/** Name of this verb in messages. */
+export const PROGRAM = "newcontext-probe";
+
+/** A source that is open; its opening tells the latest connection. */
+export interface OpenSource {
+  readonly context: Context;
+  readonly opening: Opening;
+}
+
+/** A source that is open, or why it is not. */
+export type Opened =
+  | ({ readonly ok: true } & OpenSource)
+  | { readonly ok: false; readonly failure: Failure; readonly steps: readonly StepReport[] };
+
+/** Warnings, to standard error. */
+export const warn = (message: string): void =>
+  complain(`${PROGRAM}: Warning: ${plainLines(message.trimEnd())}\n`);
+
+/** The environment with what options say about connections; watching connects again soon. */
+function environmentOf({ container, watch }: ProbeRequest): NodeJS.ProcessEnv {
+  const env = { ...process.env };
+  if (container !== undefined) env["PCP_CONTAINER"] = container;
+  if (watch !== undefined) env["PMCD_RECONNECT_TIMEOUT"] ??= "1";
+  return env;
+}
+
+/** The step that a failure of connecting belongs to: the last one that failed. */
+const failedStep = (steps: readonly StepReport[]): string | undefined =>
+  steps.findLast((each) => each.error !== null)?.step;
+
+/** Collects the steps of the latest connection; an earlier one is forgotten when another begins. */
+class Connecting implements Opening {
+  readonly steps: StepReport[] = [];
+  features: readonly string[] = [];
+
+  constructor(private readonly debug: boolean) {}
+
+  get connectMs(): number {
+    return Math.max(0, ...this.steps.map((each) => each.startMs + each.durationMs));
+  }
+
+  observe(step: ConnectStep): void {
+    const report = stepReport(step, Date.now());
+    const last = this.steps.at(-1);
+    if (last !== undefined && report.startMs < last.startMs && report.step === "resolve") {
+      this.steps.length = 0;
+    }
+    this.steps.push(report);
+    if (step.kind === "challenge" && step.error === undefined)
+      this.features = featureNames(step.features);
+    if (this.debug)
+      complain(`${report.step}: ${report.detail} (${report.durationMs.toFixed(3)} ms)\n`);
+  }
+}
+
+async function openHost(request: ProbeRequest, name: string): Promise<Opened> {
+  const { debug } = request;
+  const opening = new Connecting(debug.includes("context") || debug.includes("all"));
+  const { steps } = opening;
+  try {
+    const context = await openHostContext(name, {
+      env: environmentOf(request),
+      warn,
+      observe: (step) => opening.observe(step),
+    });
+    return { ok: true, context, opening };
+  } catch (error) {
+    const step = failedStep(steps);
+    const place = step === undefined ? {} : { step };
+    return { ok: false, failure: failureOf(asPcpError(error), { about: "host", ...place }), steps };
+  }
+}
+
+const NO_STEPS: Opening = { steps: [], connectMs: null, features: [] };
+
+/** Opens the source of a request. */
+export async function openSource(request: ProbeRequest): Promise<Opened> {
+  const { source } = request;
+  if (source.type === "host") return openHost(request, source.name);
+  try {
+    const context =
+      source.type === "archive"
+        ? await openArchiveContext(source.name, { warn, growing: request.watch !== undefined })
+        : await openHostContext("local:", {});
+    return { ok: true, context, opening: NO_STEPS };
+  } catch (error) {
+    return { ok: false, failure: failureOf(asPcpError(error), { about: source.type }), steps: [] };
+  }
+}
+
+/** `Cannot open archive "X"`: what failed, without why. */
+export function cannotOpen({ source }: ProbeRequest): string {
+  if (source.type === "host") return `Cannot connect to PMCD on host "${source.name}"`;
+  if (source.type === "archive") return `Cannot open archive "${source.name}"`;
+  return "Cannot make standalone connection on localhost";
+}
