@@ -1,16 +1,19 @@
 // The files of an archive being written: buffered output under temporary names in the target directory,
 // which get their final names together at the end. Metadata are renamed last, since nothing opens an
-// archive without them, so there is no moment with a half archive. Refuses names that are taken
-// with -EEXIST; a full disk or any other fault of the system is one error naming the file.
+// archive without them, so there is no moment with a half archive. What a killed process left behind
+// is removed by the next writer of the same archive. Refuses names that are taken with -EEXIST; a
+// full disk or any other fault of the system is one error naming the file.
 import {
   closeSync,
   fsyncSync,
   openSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
+import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { asPcpError, PcpError, pmErrStr } from "../base/mod.ts";
 import { COMPRESSED_SUFFIXES } from "./places.ts";
@@ -105,11 +108,39 @@ function syncDirectory(path: string): void {
   });
 }
 
+/**
+ * Where process numbers mean what they mean here, as part of a file name: on this machine, in this
+ * container. Another one may see the same directory, and its processes are not ours to judge.
+ */
+function placeOfProcesses(): string {
+  let space = "";
+  try {
+    space = readlinkSync("/proc/self/ns/pid");
+  } catch (error) {
+    // Only Linux has such spaces; elsewhere the machine is enough.
+    if (asPcpError(error).code >= 0) throw error;
+  }
+  return Bun.hash(`${hostname()} ${space}`).toString(36);
+}
+
+const ESRCH = -3;
+
+/** Whether a process is certainly gone; one of another user is not. */
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return asPcpError(error).code === ESRCH;
+  }
+}
+
 /** All files of one archive being written. */
 export class OutputFiles {
   private readonly folder: string;
   private readonly name: string;
   private readonly all: OutputFile[] = [];
+  private readonly place = placeOfProcesses();
   private static made = 0;
 
   /** `base`: directory and base name. Throws -EEXIST when files of this archive are there. */
@@ -117,6 +148,20 @@ export class OutputFiles {
     this.folder = dirname(base);
     this.name = basename(base);
     this.refuseTaken();
+    this.removeLeftovers();
+  }
+
+  /** Removes the files of writers of this archive that were killed. */
+  private removeLeftovers(): void {
+    const start = `.${this.name}.`;
+    for (const name of readdirSync(this.folder)) {
+      if (!name.startsWith(start)) continue;
+      const [, pid, place] =
+        /^(?:meta|index|\d+)\.(\d+)-\d+\.(\w+)\.tmp$/.exec(name.slice(start.length)) ?? [];
+      if (place !== this.place || !isGone(Number(pid))) continue;
+      const path = join(this.folder, name);
+      attempt(path, "remove", () => rmSync(path, { force: true }));
+    }
   }
 
   private refuseTaken(): void {
@@ -136,7 +181,7 @@ export class OutputFiles {
   /** Starts the file with this ending: "meta", "index" or the number of a volume. */
   create(ending: string): OutputFile {
     // A leading dot and a strange ending: no PCP program takes it for part of an archive.
-    const mark = `${process.pid}-${OutputFiles.made++}`;
+    const mark = `${process.pid}-${OutputFiles.made++}.${this.place}`;
     const temporary = join(this.folder, `.${this.name}.${ending}.${mark}.tmp`);
     const file = new OutputFile(temporary, `${this.base}.${ending}`);
     this.all.push(file);

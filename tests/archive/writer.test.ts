@@ -502,12 +502,24 @@ test("killed in the middle, nothing has a final name", async () => {
   const size = (): number =>
     readdirSync(directory).reduce((sum, name) => sum + Bun.file(join(directory, name)).size, 0);
   while (child.exitCode === null && size() < 2_000_000) await Bun.sleep(10);
+  const { label } = openArchive(source);
+  new ArchiveWriter({ base, label }).abort();
+  expect(namesIn(base).length).toBe(3); // a writer that is at work keeps its files
   child.kill("SIGKILL");
   await child.exited;
   expect(child.signalCode).toBe("SIGKILL");
   expect(namesIn(base).length).toBe(3);
   expect(namesIn(base).every((name) => name.startsWith(".killed."))).toBe(true);
   expect(refusal(() => openArchive(base)).code).toBe(-2);
+  const elsewhere = ".killed.meta.999999999-0.otherplace.tmp";
+  const others = [elsewhere, ".killed.meta.999999999-0.tmp", ".killedtoo.0.999999999-0.x.tmp"];
+  for (const name of others) writeFileSync(join(directory, name), "");
+  new ArchiveWriter({ base, label }).abort();
+  expect(
+    readdirSync(directory)
+      .filter((name) => name.startsWith(".killed"))
+      .sort(),
+  ).toEqual(others.sort());
 });
 
 testWith("root", "a full disk is one clear error, and nothing stays", async () => {
