@@ -351,19 +351,18 @@ async function openWith(
 }
 
 /**
- * Opens a context over the pmcd of a host specification (spec pdu.md 7). Rejects with PcpError: what
- * connectPmcd rejects with, -EINVAL or PM_ERR_GENERIC with PCP's two lines for a bad specification.
+ * Opens a context over the pmcd of a host specification (spec pdu.md 7), called `name`. Rejects with
+ * PcpError: what connectPmcd rejects with, -EINVAL or PM_ERR_GENERIC with PCP's two lines for a bad
+ * specification.
  */
 export async function openHostContext(
   spec: string | HostSpec,
   options: ConnectOptions = {},
+  name: string = typeof spec === "string" ? spec : unparseHostSpec(spec),
 ): Promise<HostContext> {
   const settings =
     options.settings ??
     connectionSettings(options.env ?? process.env, options.warn ?? (() => undefined));
-  const [name, parsed] =
-    typeof spec === "string"
-      ? [spec, parseHostSpec(spec, settings.defaultSocket)]
-      : [unparseHostSpec(spec), spec];
+  const parsed = typeof spec === "string" ? parseHostSpec(spec, settings.defaultSocket) : spec;
   return openWith(name, parsed, settings, options, createProfile());
 }

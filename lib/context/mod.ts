@@ -10,5 +10,13 @@ export {
   type LocalCaller,
   type LocalNames,
 } from "./local-agents.ts";
+export {
+  type AnyContext,
+  type ContextFlags,
+  type ContextSpec,
+  newContext,
+  type NewContextOptions,
+} from "./new.ts";
 export * from "./profile.ts";
+export { type ContextTable, createContextTable } from "./table.ts";
 export * from "./types.ts";

@@ -115,4 +115,5 @@ export interface ArchiveContext extends Context {
   archiveInstanceName(indom: Indom, instance: InstanceId): Promise<string>;
   /** pmLookupInDomArchive. */
   archiveInstanceId(indom: Indom, name: string): Promise<InstanceId>;
+  duplicate(): Promise<ArchiveContext>;
 }
