@@ -3,8 +3,9 @@
 
 import { asPcpError } from "../lib/base/mod.ts";
 import type { ConnectStep } from "../lib/pdu/mod.ts";
-import { type Context, openArchiveContext, openHostContext } from "../lib/context/mod.ts";
+import { type Context, createLocalAgents, newContext } from "../lib/context/mod.ts";
 import {
+  applyLocalSpecs,
   type Failure,
   failureOf,
   featureNames,
@@ -76,11 +77,9 @@ async function openHost(request: ProbeRequest, name: string): Promise<Opened> {
   const opening = new Connecting(debug.includes("context") || debug.includes("all"));
   const { steps } = opening;
   try {
-    const context = await openHostContext(name, {
-      env: environmentOf(request),
-      warn,
-      observe: (step) => opening.observe(step),
-    });
+    const host = { observe: (step: ConnectStep): void => opening.observe(step) };
+    const options = { env: environmentOf(request), warn, host };
+    const context = await newContext({ type: "host", host: name }, options);
     return { ok: true, context, opening };
   } catch (error) {
     const step = failedStep(steps);
@@ -93,13 +92,21 @@ const NO_STEPS: Opening = { steps: [], connectMs: null, features: [] };
 
 /** Opens the source of a request. */
 export async function openSource(request: ProbeRequest): Promise<Opened> {
-  const { source } = request;
+  const { source, watch } = request;
   if (source.type === "host") return openHost(request, source.name);
   try {
-    const context =
+    const agents = createLocalAgents();
+    applyLocalSpecs(agents, request.localAgents);
+    const spec =
       source.type === "archive"
-        ? await openArchiveContext(source.name, { warn, growing: request.watch !== undefined })
-        : await openHostContext("local:", {});
+        ? ({ type: "archive", archive: source.name } as const)
+        : ({ type: "local" } as const);
+    const context = await newContext(spec, {
+      env: environmentOf(request),
+      warn,
+      archive: { growing: watch !== undefined },
+      local: { agents },
+    });
     return { ok: true, context, opening: NO_STEPS };
   } catch (error) {
     return { ok: false, failure: failureOf(asPcpError(error), { about: source.type }), steps: [] };

@@ -1,7 +1,7 @@
 // What the output of `pcpbox newcontext-probe` depends on beside the source: zone, time window,
 // style, and being told to stop. Texts that cannot be read are mistakes of the command line.
 
-import { asPcpError, pmErrStr } from "../lib/base/mod.ts";
+import { asPcpError, PM_ERR, pmErrStr } from "../lib/base/mod.ts";
 import type { ArchiveContext, Context } from "../lib/context/mod.ts";
 import { localZone, newZone, now, timeWindow, type TimeWindow, type Zone } from "../lib/pcp/mod.ts";
 import {
@@ -82,8 +82,14 @@ function complainAbout(request: ProbeRequest, sentence: string, failure: Failure
 }
 
 /** PCP's line about a source that cannot be opened, then code, place and hint. */
-export const complainFailure = (request: ProbeRequest, failure: Failure): void =>
-  complainAbout(request, cannotOpen(request), failure);
+export function complainFailure(request: ProbeRequest, failure: Failure): void {
+  const { code, detail } = failure;
+  const isBadHost = request.source.type === "host" && code === PM_ERR.GENERIC && detail !== null;
+  // The text of this code says that the reason is above it.
+  if (isBadHost) complain(`pmNewContext: bad host specification\n${detail}\n`);
+  const rest = isBadHost ? { ...failure, detail: null } : failure;
+  complainAbout(request, cannotOpen(request), rest);
+}
 
 /** The same about a source that was open and then failed. */
 export const complainBroken = (request: ProbeRequest, failure: Failure): void =>

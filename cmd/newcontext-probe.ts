@@ -3,13 +3,35 @@
 
 import { asPcpError } from "../lib/base/mod.ts";
 import { probeVerb, type ProbeOptions } from "./options/newcontext-probe.ts";
-import { requestOf } from "./newcontext-probe-request.ts";
+import { type ProbeRequest, requestOf } from "./newcontext-probe-request.ts";
 import { command, type CommandLine, refuse } from "./verb.ts";
+
+/** Finds mistakes in texts that no source is needed for. */
+async function checkTexts(request: ProbeRequest): Promise<void> {
+  if (request.zone.kind !== "named" && request.localAgents.length + request.metrics.length === 0) {
+    return;
+  }
+  const { applyLocalSpecs, parseMetricSpec } = await import("../lib/probe/mod.ts");
+  const { createLocalAgents } = await import("../lib/context/mod.ts");
+  const { Mistake, ownZone } = await import("./newcontext-probe-setting.ts");
+  ownZone(request);
+  try {
+    applyLocalSpecs(createLocalAgents(), request.localAgents);
+  } catch (error) {
+    throw new Mistake(asPcpError(error).message);
+  }
+  try {
+    request.metrics.forEach(parseMetricSpec);
+  } catch (error) {
+    throw new Mistake(`metric not in NAME[INSTANCE,...] format:\n${asPcpError(error).message}`);
+  }
+}
 
 async function probe({ options, operands }: CommandLine<ProbeOptions>): Promise<number> {
   const read = requestOf(options, operands, process.env);
   if (!read.ok) return refuse(probeVerb, read.errors);
   const { request } = read;
+  await checkTexts(request);
   if (request.task === "dump") {
     const { dumpSource } = await import("./newcontext-probe-dump.ts");
     return dumpSource(request);
@@ -33,6 +55,6 @@ export default command(probeVerb, async (line) => {
     // A mistake that shows only later: a time, a zone, the name of a metric.
     const { Mistake } = await import("./newcontext-probe-setting.ts");
     if (error instanceof Mistake) return refuse(probeVerb, [error.message]);
-    throw asPcpError(error);
+    throw error;
   }
 });

@@ -44,6 +44,7 @@ export function agentReport(words: AgentWords): AgentReport {
     state: stateOf(status, fenced),
     exit: ended && signal === 0 ? exit : null,
     signal: signal === 0 ? null : signal,
+    reason: null,
     metrics,
   };
 }
@@ -58,8 +59,10 @@ const MEANING: Readonly<Record<Exclude<AgentState, "ok">, string>> = {
 };
 
 /** A sentence about an agent that is not as it should be; undefined for one that is. */
-export function agentComplaint({ name, state, exit, signal }: AgentReport): string | undefined {
+export function agentComplaint(agent: AgentReport): string | undefined {
+  const { name, state, exit, signal, reason } = agent;
   if (state === "ok") return undefined;
+  if (reason !== null) return `agent ${name} ${MEANING[state]}: ${reason}`;
   const end =
     signal !== null ? ` (signal ${signal})` : exit !== null && exit > 0 ? ` (status ${exit})` : "";
   return `agent ${name} ${MEANING[state]}${end}`;

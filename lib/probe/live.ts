@@ -2,7 +2,7 @@
 // there are and whose, the agents' state, and what of all that is not as it should be. What a source
 // does not tell is left out; one that breaks in between rejects with its PcpError.
 import { asPcpError, PM_ERR, type PcpError } from "../base/mod.ts";
-import type { Context } from "../context/mod.ts";
+import type { Context, LocalContext } from "../context/mod.ts";
 import {
   blockType,
   type InstanceId,
@@ -22,6 +22,7 @@ import {
 } from "../pcp/mod.ts";
 import { agentComplaint, agentReport, type AgentWords } from "./agents.ts";
 import { type FailurePlace, failureOf } from "./hints.ts";
+import { localAgentReports } from "./local.ts";
 import { plainText } from "./plain.ts";
 import type {
   AgentReport,
@@ -226,14 +227,18 @@ export async function lookLive(context: Context, opening: Opening): Promise<Live
     fetchMs: null,
     clockMs: null,
   };
-  const own = await asking.try(() => ownMetrics(context), nothing);
+  const own =
+    context.type === "local" ? nothing : await asking.try(() => ownMetrics(context), nothing);
   const { values } = own;
   const hostName = await asking.try<string | null>(() => context.hostName(), null);
   const zone = await asking.try<string | null>(async () => (await context.zone()).name, null);
   const labels = await asking.try<readonly LabelReport[]>(() => contextLabels(context), []);
   const counts = await asking.try(() => namesByDomain(context), new Map<number, number>());
   const names = await asking.try(() => agentNames(context, own.agents), new Map<number, string>());
-  const agents = agentsOf(own, names, counts);
+  const agents =
+    context.type === "local"
+      ? localAgentReports((context as LocalContext).agents, counts)
+      : agentsOf(own, names, counts);
   const pmcd: PmcdReport | null =
     context.type === "local"
       ? null

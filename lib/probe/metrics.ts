@@ -189,7 +189,10 @@ export async function resolveMetrics(context: Context, texts: readonly string[])
       const failure = asPcpError(error);
       if (failure.code === PM_ERR.IPC || failure.code === PM_ERR.TIMEOUT) throw failure;
       const name = plainText(spec.name);
-      failures.push(named(failureOf(failure, { about: "metric", name }), name));
+      // The text of these codes says it all once the name stands beside it.
+      const plain = failure.code === PM_ERR.NAME || failure.code === PM_ERR.NONLEAF;
+      const told = plain ? new PcpError(failure.code) : failure;
+      failures.push(named(failureOf(told, { about: "metric", name }), name));
     }
   }
   const pmids = await lookUp(

@@ -7,6 +7,7 @@ export { archiveFacts, changedFacts, type Facts, liveFacts } from "./changes.ts"
 export { type FailurePlace, failureOf, hintOf } from "./hints.ts";
 export { jsonText, metricJson, sampleJson } from "./json.ts";
 export { contextLabels, lookLive, type Opening } from "./live.ts";
+export { applyLocalSpecs, parseLocalSpec } from "./local.ts";
 export { type Metric, type Metrics, resolveMetrics } from "./metrics.ts";
 export { type MetricSpec, parseMetricSpec } from "./metric-spec.ts";
 export { plainLines, plainText } from "./plain.ts";

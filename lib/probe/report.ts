@@ -69,12 +69,14 @@ export type AgentState =
 export interface AgentReport {
   readonly domain: number;
   readonly name: string;
-  /** `dso`, `socket`, `pipe`; null when pmcd does not tell. */
+  /** `dso`, `socket`, `pipe`, of a local context also `own`; null when pmcd does not tell. */
   readonly kind: string | null;
   readonly state: AgentState;
   /** Exit status and signal of an agent that ended; null otherwise. */
   readonly exit: number | null;
   readonly signal: number | null;
+  /** Why a local agent is not there; null otherwise. */
+  readonly reason: string | null;
   /** Names of metrics that it serves. */
   readonly metrics: number;
 }

@@ -76,6 +76,7 @@ function detailOf(step: ConnectStep): string {
     case "challenge":
       return `PDU version ${step.version}; offers ${listText(featureNames(step.features))}`;
     case "creds":
+      if (step.error !== undefined) return "what both can do";
       return step.flags === 0
         ? "nothing special agreed"
         : `agreed: ${listText(featureNames(step.flags))}`;

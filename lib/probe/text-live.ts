@@ -12,10 +12,21 @@ import {
   wrapText,
 } from "./style.ts";
 
+const WORDS: Readonly<Record<string, string>> = {
+  resolve: "resolve",
+  connect: "connect",
+  greeting: "proxy",
+  challenge: "handshake",
+  creds: "agreement",
+  tls: "TLS",
+  sasl: "authenticate",
+  attribute: "attribute",
+};
+
 /** Code, symbol and where of a failure, then its hint: the lines below its message. */
 export function failureLines(style: Style, failure: Failure): readonly string[] {
   const { code, symbol, where, hint } = failure;
-  const at = where === null ? "" : `, at ${where}`;
+  const at = where === null ? "" : `, at ${WORDS[where] ?? where}`;
   const lines = [`  code: ${symbol === null ? code : `${symbol} (${code})`}${at}`];
   if (failure.detail !== null) {
     lines.push(
@@ -27,17 +38,6 @@ export function failureLines(style: Style, failure: Failure): readonly string[] 
   }
   return lines;
 }
-
-const WORDS: Readonly<Record<string, string>> = {
-  resolve: "resolve",
-  connect: "connect",
-  greeting: "proxy",
-  challenge: "handshake",
-  creds: "agreement",
-  tls: "TLS",
-  sasl: "authenticate",
-  attribute: "attribute",
-};
 
 function tlsLines(style: Style, step: StepReport): readonly string[] {
   const { tls } = step;
@@ -217,6 +217,9 @@ export function liveText(style: Style, what: string, report: LiveReport): string
   lines.push(fieldText(style, "metrics", countText(report.metrics, "name")));
   if (report.agents.length > 0) {
     lines.push(...section(style, "Agents"), ...agentLines(style, report.agents));
+  } else if (report.pmcd === null) {
+    const why = "none: this program brings no agents of its own and loads no shared objects";
+    lines.push(...section(style, "Agents"), `  ${wrapText(why, style.width, 2).slice(2)}`);
   }
   return `${lines.join("\n")}\n`;
 }
