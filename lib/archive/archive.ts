@@ -13,7 +13,7 @@ import {
   META_VOLUME,
 } from "./label.ts";
 import { loadMeta, type LookAtMeta } from "./loader.ts";
-import { type ArchiveFiles, findArchive } from "./places.ts";
+import { type ArchiveFiles, findArchive, type Listings } from "./places.ts";
 import { openArchiveFile } from "./file.ts";
 import { type ArchiveFile, readToEnd } from "./plain-file.ts";
 import { type TemporalIndex, temporalIndex } from "./temporal.ts";
@@ -112,7 +112,7 @@ function readIndex(path: string, label: ArchiveLabel): TemporalIndex {
 
 /**
  * Opens the archive of a name. With `catalog` and `host` it becomes part of a set: metadata are added
- * to that catalog and the host has to be that one. Throws PcpError; what was added to the catalog
+ * to that catalog, the host has to be that one, and directories are read once. Throws PcpError; what was added to the catalog
  * until then stays there.
  */
 export function openArchive(
@@ -120,9 +120,10 @@ export function openArchive(
   options: OpenOptions = {},
   catalog: Catalog = new Catalog(),
   host?: string,
+  listings?: Listings,
 ): Archive {
   const growing = options.growing === true;
-  const files = findArchive(name);
+  const files = findArchive(name, listings);
   const [lowest, path] = [...files.volumes][0] as [number, string];
   const label = withFile(path, (file) => readLabel(file, path, lowest));
   // Checked here and read later, as PCP does: of two faults it reports the one of the index label.

@@ -59,10 +59,6 @@ function readable(path: string): boolean {
   }
 }
 
-/** Whether a name is a file of its own, possibly without its compressed suffix. */
-const isPhysical = (name: string): boolean =>
-  readable(name) || COMPRESSED_SUFFIXES.some((suffix) => readable(name + suffix));
-
 function entriesOf(directory: string): readonly string[] {
   try {
     return readdirSync(directory);
@@ -71,30 +67,71 @@ function entriesOf(directory: string): readonly string[] {
   }
 }
 
-/** Finds the files of an archive by any of its names; throws -errno or PM_ERR_LOGFILE. */
-export function findArchive(name: string): ArchiveFiles {
+/** A file that may belong to an archive. */
+interface ListedFile {
+  readonly entry: string;
+  readonly kind: string;
+}
+
+/** What is in a directory: every name, and the files of archives by the base name. */
+interface Listing {
+  readonly entries: ReadonlySet<string>;
+  readonly files: ReadonlyMap<string, readonly ListedFile[]>;
+}
+
+/** Directories by name, each read once: for a set whose members lie in a few of them. */
+export type Listings = Map<string, Listing>;
+
+function listingOf(directory: string, known: Listings): Listing {
+  const before = known.get(directory);
+  if (before !== undefined) return before;
+  const files = new Map<string, ListedFile[]>();
+  const entries = new Set(entriesOf(directory));
+  for (const entry of entries) {
+    const part = partOf(entry);
+    if (part === undefined) continue;
+    const { base, kind } = part;
+    const list = files.get(base);
+    if (list === undefined) files.set(base, [{ entry, kind }]);
+    else list.push({ entry, kind });
+  }
+  const listing = { entries, files };
+  known.set(directory, listing);
+  return listing;
+}
+
+/** Whether a name is a file of its own, possibly without its compressed suffix. */
+const isPhysical = (directory: string, name: string, { entries }: Listing): boolean =>
+  ["", ...COMPRESSED_SUFFIXES].some(
+    (suffix) => entries.has(name + suffix) && readable(join(directory, name + suffix)),
+  );
+
+/**
+ * Finds the files of an archive by any of its names; throws -errno or PM_ERR_LOGFILE. `known` has
+ * directories that were read before, and gets the one of this archive.
+ */
+export function findArchive(name: string, known: Listings = new Map()): ArchiveFiles {
   if (name === "") throw new PcpError(PM_ERR.LOGFILE, "an archive needs a name");
   let last = name.endsWith("/") ? "" : basename(name);
-  if (isPhysical(name)) last = partOf(last)?.base ?? last;
   const directory = dirname(`${name}.`);
+  const listing = listingOf(directory, known);
+  if (isPhysical(directory, last, listing)) last = partOf(last)?.base ?? last;
   let meta: string | undefined;
   let index: string | undefined;
-  let any = false;
+  const listed = listing.files.get(last) ?? [];
   const found = new Map<number, string>();
-  for (const entry of entriesOf(directory)) {
-    const part = partOf(entry);
-    if (part?.base !== last) continue;
-    any = true;
+  for (const { entry, kind } of listed) {
     const path = join(directory, entry);
     const plain = uncompressed(entry) === entry;
-    if (part.kind === "meta") meta = plain ? path : (meta ?? path);
-    else if (part.kind === "index") index = plain ? path : (index ?? path);
-    else if (/^\d+$/.test(part.kind)) {
-      const volume = Number(part.kind);
+    if (kind === "meta") meta = plain ? path : (meta ?? path);
+    else if (kind === "index") index = plain ? path : (index ?? path);
+    else if (/^\d+$/.test(kind)) {
+      const volume = Number(kind);
       if (plain || !found.has(volume)) found.set(volume, path);
     }
   }
-  if (!any) throw new PcpError(ENOENT, `${name}: no file of an archive of this name`);
+  if (listed.length === 0)
+    throw new PcpError(ENOENT, `${name}: no file of an archive of this name`);
   if (meta === undefined) throw new PcpError(PM_ERR.LOGFILE, `${name}: no metadata file (.meta)`);
   if (found.size === 0) throw new PcpError(PM_ERR.LOGFILE, `${name}: no data volume (.0, .1, ...)`);
   const volumes = new Map([...found].sort(([a], [b]) => a - b));

@@ -7,7 +7,7 @@ import { type Archive, openArchive, type OpenOptions, refreshArchive } from "./a
 import { Catalog } from "./catalog.ts";
 import { ArchiveCursor } from "./cursor.ts";
 import type { ArchiveLabel } from "./label.ts";
-import { listArchives } from "./places.ts";
+import { listArchives, type Listings } from "./places.ts";
 import { compareTimes } from "./timestamp.ts";
 
 /** How a set is opened. */
@@ -50,10 +50,11 @@ export function openArchives(names: string, options: SetOptions = {}): ArchiveSe
   const list = listArchives(names);
   const catalog = new Catalog();
   const members: Archive[] = [];
-  for (const name of list) {
-    if (members.some((member) => member.name === name)) continue;
+  const listings: Listings = new Map();
+  for (const name of new Set(list)) {
     try {
-      insert(members, openArchive(name, options, catalog, members[0]?.label.host));
+      const host = members[0]?.label.host;
+      insert(members, openArchive(name, options, catalog, host, listings));
     } catch (error) {
       if (list.length === 1 || !canSkip(error)) throw error;
       const text = pmErrStr(error.code);
