@@ -18,7 +18,7 @@ export function noteDamage(list: DamageList, error: PcpError, path: string): voi
     file: fault?.file ?? path,
     offset: fault?.offset ?? null,
     kind: fault?.record ?? "file",
-    reason: fault?.reason ?? error.message,
+    reason: fault?.reason ?? error.message.replace(`${path}: `, ""),
     code: error.code,
     text: pmErrStr(error.code),
   };

@@ -38,6 +38,7 @@ import {
   type Pmid,
   pmIDStr,
   pmInDomStr,
+  type ResultView,
   secondsBetween,
   type Timestamp,
   UTC,
@@ -227,51 +228,70 @@ function setBytes(set: ValueSet): number {
   return size;
 }
 
-/** The PMIDs of metrics at and below names; throws PM_ERR_NAME. */
-const pmidsOf = ({ names }: Catalog, wanted: readonly string[]): ReadonlySet<Pmid> =>
-  new Set(wanted.flatMap((name) => [...names.traverse(name)].map(({ pmid }) => pmid)));
+/** PMIDs that are wanted, with their places in the order of a record's values. */
+type Wanted = ReadonlyMap<Pmid, number>;
 
-/** One record, or what of it concerns `wanted`; nothing when that is nothing. */
+/** The metrics at and below names, in their order; throws PM_ERR_NAME. */
+function wantedOf({ names }: Catalog, wanted: readonly string[]): Wanted {
+  const found = new Map<Pmid, number>();
+  for (const name of wanted) {
+    for (const { pmid } of names.traverse(name)) if (!found.has(pmid)) found.set(pmid, found.size);
+  }
+  return found;
+}
+
+/** The value sets of a result that are wanted, in the order of the metrics. */
+function pick(dump: Dump, result: ResultView, wanted: Wanted): { texts: string[]; bytes: number } {
+  const found: { readonly place: number; readonly text: string }[] = [];
+  let bytes = 0;
+  for (const set = result.sets(); set.next();) {
+    const place = wanted.get(set.pmid);
+    if (place === undefined) continue;
+    bytes += setBytes(set);
+    found.push({ place, text: valueSetText(dump, set) });
+  }
+  found.sort((a, b) => a.place - b.place);
+  return { texts: found.map(({ text }) => text), bytes };
+}
+
+/** One record, or what of it is wanted; nothing when that is nothing. */
 function* recordText(
   dump: Dump,
   record: DataRecord,
-  wanted: ReadonlySet<Pmid> | undefined,
+  wanted: Wanted | undefined,
 ): Generator<string> {
   const { sizes = false, marks = false, all = false } = dump.options;
   const shortest = markBytes(dump.set.label.version);
-  const size = (bytes: number): string => (sizes || all ? `[${bytes} bytes]\n` : "");
   const time = { sec: record.sec, nsec: record.nsec };
+  const head = (bytes: number): string =>
+    `\n${sizes || all ? `[${bytes} bytes]\n` : ""}${stamp(dump, time)} `;
   if (record.numpmid === 0) {
-    if (wanted !== undefined && !marks) return;
-    yield `\n${size(record.length || shortest)}${stamp(dump, time)}  <mark>\n`;
+    if (wanted === undefined || marks) yield `${head(record.length || shortest)} <mark>\n`;
     return;
   }
   const result = record.result();
-  let count = result.numpmid;
-  let bytes = record.length;
-  if (wanted !== undefined) {
-    count = 0;
-    bytes = shortest;
-    for (const set = result.sets(); set.next();) {
-      if (!wanted.has(set.pmid)) continue;
-      count++;
-      bytes += setBytes(set);
-    }
-    if (count === 0) return;
-  }
+  const counted = (count: number): string => `${count} metric${count === 1 ? "" : "s"}\n`;
   dump.at(time);
-  yield `\n${size(bytes)}${stamp(dump, time)} ${count} metric${count === 1 ? "" : "s"}\n`;
-  for (const set = result.sets(); set.next();) {
-    if (wanted?.has(set.pmid) !== false) yield valueSetText(dump, set);
+  if (wanted === undefined) {
+    yield head(record.length) + counted(result.numpmid);
+    for (const set = result.sets(); set.next();) yield valueSetText(dump, set);
+    return;
   }
+  const { texts, bytes } = pick(dump, result, wanted);
+  if (texts.length === 0) return;
+  yield head(shortest + bytes) + counted(texts.length);
+  yield* texts;
 }
 
 function* values(dump: Dump): Generator<string> {
   const { set, options, catalog, zone } = dump;
   const { metrics, reverse = false, start, finish } = options;
   const wanted =
-    metrics === undefined || metrics.length === 0 ? undefined : pmidsOf(catalog, metrics);
-  if (reverse) yield `\nLog finished at ${ctimeText(setEnd(set), zone)} - dump in reverse order\n`;
+    metrics === undefined || metrics.length === 0 ? undefined : wantedOf(catalog, metrics);
+  if (reverse) {
+    const last = ctimeText(finish ?? setEnd(set), zone);
+    yield `\nLog finished at ${last} - dump in reverse order\n`;
+  }
   const cursor = new SetCursor(set);
   try {
     const from = reverse ? finish : start;

@@ -88,7 +88,7 @@ function columnOf({ from, seconds, width }: Frame, time: Timestamp): number {
 
 /** Sums of steps for each column, by the share of a step that lies in it. */
 function rebin(steps: readonly number[], width: number): number[] {
-  const columns = new Array<number>(width).fill(0);
+  const columns = Array.from({ length: width }, () => 0);
   const ratio = width / steps.length;
   steps.forEach((count, i) => {
     if (count === 0) return;
@@ -145,7 +145,7 @@ function bars(
 
 /** Marks and borders in one row; a border of members hides a mark, that a border of volumes. */
 function events(frame: Frame, density: Density, signs: Signs): string {
-  const row = new Array<string>(frame.width).fill(" ");
+  const row = Array.from({ length: frame.width }, () => " ");
   for (const time of density.volumeBorders) row[columnOf(frame, time)] = signs.volume;
   density.marks.forEach((count, i) => {
     if (count > 0) row[Math.floor((i * frame.width) / density.marks.length)] = signs.mark;
@@ -229,7 +229,7 @@ function ticksOf(frame: Frame, zone: Zone): Iterable<Tick> {
 /** The axis and its labels, two lines. */
 function axis(frame: Frame, zone: Zone, signs: Signs): string[] {
   const { width } = frame;
-  const line = new Array<string>(width).fill(signs.axis);
+  const line = Array.from({ length: width }, () => signs.axis);
   let labels = "";
   for (const [time, label] of ticksOf(frame, zone)) {
     const column = columnOf(frame, time);
