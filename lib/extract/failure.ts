@@ -19,3 +19,14 @@ export class ExtractStop extends Error {
 
 /** PCP's text of whatever was thrown; that of the system for an error of it. */
 export const errorText = (thrown: unknown): string => pmErrStr(asPcpError(thrown).code);
+
+/** The lines about damage in a file (spec extract.md 14.2), each with its newline. */
+export const damageText = (
+  what: string,
+  thrown: unknown,
+  offset: number,
+  fileBytes: number,
+): string =>
+  `${PROGRAM}: Error: ${what}: ${errorText(thrown)}\n` +
+  `${PROGRAM}: Error occurred at byte offset ${offset} into a file of ${fileBytes} bytes.\n` +
+  "The last record, and the remainder of this file will not be extracted.\n";

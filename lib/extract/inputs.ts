@@ -30,10 +30,14 @@ export interface Input {
   readonly label: ArchiveLabel;
   /** Undefined: not found, and the run is desperate. */
   readonly end: Instant | undefined;
-  /** All metadata records; none when an earlier input reads the same file (spec extract.md 5.4). */
+  /** All metadata records. */
   entries: readonly MetaEntry[];
+  /** The earlier input that reads the same metadata file through one handle (spec extract.md 5.4). */
+  readonly sharedWith: number | undefined;
   /** Bytes of the data volumes as they are stored. */
   readonly bytes: number;
+  /** Size of a metadata file that ends within the head of a record. */
+  readonly metaCut: number | undefined;
 }
 
 /** What is left of all inputs. */
@@ -46,11 +50,19 @@ export interface Inputs {
 /** Sees each input's catalog, with the instances in it, before it is given up. */
 export type LookInto = (catalog: Catalog) => void;
 
-function metaLabel(archive: Archive): ArchiveLabel {
+/** Bytes of a record's head, and of its first word: less than that counts as the end of the file. */
+const META_HEAD = 8;
+const WORD = 4;
+
+/** The label of the metadata file, and its size when it ends within the head of a record. */
+function lookAtMeta(archive: Archive): Pick<Input, "label" | "metaCut"> {
   const path = archive.files.meta;
   const file = openArchiveFile(path);
   try {
-    return decodeLabel(file.read(0, MAX_LABEL_BYTES), META_VOLUME, { file: path, offset: 0 });
+    const first = file.read(0, MAX_LABEL_BYTES);
+    const label = decodeLabel(first, META_VOLUME, { file: path, offset: 0 });
+    const rest = file.read(archive.metaEnd, META_HEAD).length;
+    return { label, metaCut: rest < WORD ? undefined : archive.metaEnd + rest };
   } finally {
     file.close();
   }
@@ -121,7 +133,7 @@ export function openInputs(
   const pool = new BytesPool();
   const list: Input[] = [];
   const empty: string[] = [];
-  const resolved = new Set<string>();
+  const resolved = new Map<string, number>();
   const fail = (text: string): ExtractStop => {
     say(`${PROGRAM}: Error: ${text}\n`, "stderr");
     return new ExtractStop(1, false);
@@ -150,15 +162,17 @@ export function openInputs(
         say(`${PROGRAM}: Error: ${failure}\n`, "stderr");
       }
       look?.(archive.catalog);
-      const shared = resolved.has(name);
-      const base = archive.files.base;
-      resolved.add(base.includes("/") ? base : `./${base}`);
+      const sharedWith = resolved.get(name);
+      const { base } = archive.files;
+      const full = base.includes("/") ? base : `./${base}`;
+      if (!resolved.has(full)) resolved.set(full, list.length);
       list.push({
         name,
         archive: { ...archive, catalog: NOTHING, index: undefined },
-        label: metaLabel(archive),
+        ...lookAtMeta(archive),
         end,
-        entries: shared ? [] : entries,
+        entries: sharedWith === undefined ? entries : [],
+        sharedWith,
         bytes: volumeBytes(archive),
       });
     }

@@ -1,7 +1,7 @@
 // The metadata of all inputs brought together (spec extract.md 6): one wanted record from each input in
 // turn, descriptors checked against those seen before, instances, labels and texts kept by what they
 // are about. All conflicts are reported before anything is written; with -x such metrics are dropped.
-import { utf8Text } from "../base/mod.ts";
+import { PcpError, PM_ERR, utf8Text } from "../base/mod.ts";
 import { decodeDesc, META_TYPE } from "../archive/mod.ts";
 import {
   type Desc,
@@ -15,7 +15,7 @@ import {
   pmTypeStr,
   pmUnitsStr,
 } from "../pcp/mod.ts";
-import { ExtractStop, PROGRAM } from "./failure.ts";
+import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
 import { InstanceChain, InstanceRecords } from "./instances.ts";
 import { isIndom, isLabels, type MetaEntry, metaRecord } from "./records.ts";
@@ -192,7 +192,10 @@ class Union {
     const pmid = ident as Pmid;
     const known = this.metrics.get(pmid);
     if (known !== undefined && !this.conflicts && equalBytes(known.body, body)) return;
-    const { desc, names } = decodeDesc(metaRecord(3, META_TYPE.DESC, body, { sec: 0, nsec: 0 }));
+    const record = decodeDesc(metaRecord(3, META_TYPE.DESC, body, { sec: 0, nsec: 0 }));
+    const { desc } = record;
+    // Some old writers padded names; a name ends at its first NUL.
+    const names = record.names.map((name) => name.split("\0", 1)[0] ?? "");
     const others = new Set<Pmid>();
     for (const name of names) {
       for (const other of this.byName.get(name) ?? []) if (other !== pmid) others.add(other);
@@ -239,6 +242,21 @@ class Union {
   }
 }
 
+/** A record that is cut in its head ends the metadata without an error on opening, and here with one. */
+function refuseCut({ name, metaCut }: Input, say: ExtractHooks["say"]): void {
+  if (metaCut === undefined) return;
+  const text = damageText(`pmaGetLog[meta ${name}]`, new PcpError(PM_ERR.LOGREC), metaCut, metaCut);
+  say(text, "stderr");
+  throw new ExtractStop(1, true);
+}
+
+/** How far the metadata of an input are taken. */
+interface Walk {
+  readonly input: Input;
+  at: number;
+  readonly chains: Map<number, InstanceChain>;
+}
+
 /**
  * Reads the metadata of all inputs in turns. Throws ExtractStop after its messages when metrics are
  * in conflict and `skipConflicts` is not asked for.
@@ -250,22 +268,25 @@ export function uniteMetadata(
   selected: SelectedMetrics | undefined,
 ): Metadata {
   const union = new Union(job, say, selected);
-  const walks = inputs.map((input) => ({
-    entries: input.entries,
-    at: 0,
-    chains: new Map<number, InstanceChain>(),
-  }));
-  for (let left = walks; left.length > 0;) {
-    for (const walk of left) {
-      while (walk.at < walk.entries.length) {
-        const entry = walk.entries[walk.at++] as MetaEntry;
-        if (!union.wants(entry)) continue;
-        union.take(entry, walk.chains);
-        break;
-      }
-    }
-    left = left.filter(({ at, entries }) => at < entries.length);
+  const walks: Walk[] = [];
+  for (const input of inputs) {
+    const shared = input.sharedWith === undefined ? undefined : walks[input.sharedWith];
+    walks.push(shared ?? { input, at: 0, chains: new Map() });
   }
+  const take = (walk: Walk): void => {
+    const { entries } = walk.input;
+    while (walk.at < entries.length) {
+      const entry = entries[walk.at++] as MetaEntry;
+      if (!union.wants(entry)) continue;
+      union.take(entry, walk.chains);
+      return;
+    }
+  };
+  for (let left = walks; left.length > 0;) {
+    for (const walk of left) take(walk);
+    left = left.filter(({ at, input }) => at < input.entries.length);
+  }
+  for (const { input } of walks) refuseCut(input, say);
   // The lists are no longer needed; what they held is in the union.
   for (const input of inputs) input.entries = [];
   if (union.conflicts && job.skipConflicts !== true) throw new ExtractStop(1, true);

@@ -15,7 +15,7 @@ import {
 } from "../pcp/mod.ts";
 import type { DescriptionWriter } from "./descriptions.ts";
 import { Encoder } from "./encode.ts";
-import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
+import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
 import type { Output } from "./output.ts";
 import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
@@ -251,13 +251,8 @@ export class DataPass {
 
   private reportDamage({ input, reader }: Source, error: PcpError): void {
     const { offset, fileBytes } = error instanceof DamagedRecord ? error : reader.damage(true);
-    const text = errorText(error);
-    this.options.hooks.say(
-      `${PROGRAM}: Error: __pmLogRead[log ${input.name}]: ${text}\n` +
-        `${PROGRAM}: Error occurred at byte offset ${offset} into a file of ${fileBytes} bytes.\n` +
-        "The last record, and the remainder of this file will not be extracted.\n",
-      "stderr",
-    );
+    const what = `__pmLogRead[log ${input.name}]`;
+    this.options.hooks.say(damageText(what, error, offset, fileBytes), "stderr");
     if (error.code !== PM_ERR.LOGREC) throw new ExtractStop(1, true);
   }
 

@@ -43,15 +43,16 @@ export class DamagedRecord extends PcpError {
 
 /** The open files of all inputs, the one used last at the end. */
 export class OpenFiles {
-  private readonly files = new Map<string, ArchiveFile>();
+  private readonly files = new Map<RecordReader, ArchiveFile>();
   /** Inputs that are being read. */
   active = 0;
 
-  get(path: string): ArchiveFile {
-    let file = this.files.get(path);
-    if (file !== undefined) this.files.delete(path);
+  /** The open file of a reader, which nobody else reads: a block lasts until the next one is read. */
+  get(reader: RecordReader, path: string): ArchiveFile {
+    let file = this.files.get(reader);
+    if (file !== undefined) this.files.delete(reader);
     file ??= openArchiveFile(path);
-    this.files.set(path, file);
+    this.files.set(reader, file);
     if (this.files.size > MOST_OPEN) {
       for (const [oldest, old] of this.files) {
         this.files.delete(oldest);
@@ -68,9 +69,9 @@ export class OpenFiles {
     return Math.min(LARGEST_BLOCK, Math.max(SMALLEST_BLOCK, share));
   }
 
-  close(path: string): void {
-    this.files.get(path)?.close();
-    this.files.delete(path);
+  close(reader: RecordReader): void {
+    this.files.get(reader)?.close();
+    this.files.delete(reader);
   }
 
   closeAll(): void {
@@ -101,8 +102,9 @@ export class RecordReader implements SourceRecord {
   private path = "";
   /** Offset of `bytes` in the file. */
   private base = 0;
-  /** Offset in the file of the next record. */
+  /** Offset in the file of the next record, and of the one at hand. */
   private position = 0;
+  private offset = 0;
   private loads = 0;
 
   constructor(
@@ -129,7 +131,7 @@ export class RecordReader implements SourceRecord {
   /** Reads from `from` on, `length` bytes where the file has them; how many there are. */
   private load(from: number, length: number): number {
     this.settle();
-    this.bytes = this.files.get(this.path).read(from, length);
+    this.bytes = this.files.get(this, this.path).read(from, length);
     this.view = viewOf(this.bytes);
     this.base = from;
     return this.bytes.length;
@@ -169,7 +171,7 @@ export class RecordReader implements SourceRecord {
   private leaveVolume(): void {
     if (this.path === "") return;
     this.bytesDone += this.bytesRead - this.bytesDone;
-    this.files.close(this.path);
+    this.files.close(this);
     this.path = "";
   }
 
@@ -182,18 +184,18 @@ export class RecordReader implements SourceRecord {
     this.view = viewOf(this.bytes);
   }
 
-  /** The error for the record at the position; `short`: the file ends within it. */
+  /** The error for the record at hand; `short`: the file ends within it. */
   damage(short: boolean): DamagedRecord {
-    const { position, length } = this;
+    const { offset, length } = this;
     let size: number;
     try {
-      size = this.files.get(this.path).size ?? position;
+      size = this.files.get(this, this.path).size ?? offset;
     } catch (error) {
       if (!(error instanceof PcpError)) throw error;
-      size = position;
+      size = offset;
     }
-    if (short) return new DamagedRecord(position, size);
-    const end = position + Math.max(length, TRAILER);
+    if (short) return new DamagedRecord(offset, size);
+    const end = offset + Math.max(length, TRAILER);
     return new DamagedRecord(Math.min(size, Math.ceil(end / C_BLOCK) * C_BLOCK), size);
   }
 
@@ -207,6 +209,7 @@ export class RecordReader implements SourceRecord {
 
   private nextHere(): boolean {
     const { position, head } = this;
+    this.offset = position;
     let at = position - this.base;
     if (at + head > this.bytes.length) {
       const left = this.load(position, this.blockBytes());

@@ -152,7 +152,7 @@ export class Shapes {
       pmids[i] = pmid;
       hash = (Math.imul(hash, 31) + pmid) | 0;
       const numval = view.getInt32(at + 4);
-      if (numval > (end - at - 12) / 8) return undefined;
+      if (numval > 0 && numval > (end - at - 12) / 8) return undefined;
       at += numval > 0 ? 12 + 8 * numval : 8;
     }
     const list = this.known.get(hash);
