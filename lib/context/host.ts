@@ -302,6 +302,9 @@ async function openWith(
   );
   const calls = callsOver(session, profile, options.queueLimit ?? CALLS_LIMIT);
   const { queue } = calls;
+  const checkOpen = (): void => {
+    if (queue.closed !== undefined) throw queue.closed;
+  };
   return {
     type: "host",
     name,
@@ -326,20 +329,22 @@ async function openWith(
     ...plainCalls(calls),
     ...fetchingCalls(calls, spec),
     addProfile(indom, instances) {
+      checkOpen();
       profile.add(indom, instances);
       calls.profileChanged();
     },
     deleteProfile(indom, instances) {
+      checkOpen();
       profile.delete(indom, instances);
       calls.profileChanged();
     },
     setMode(mode) {
-      if (queue.closed !== undefined) throw queue.closed;
+      checkOpen();
       if (mode !== PM_MODE.LIVE) throw new PcpError(PM_ERR.MODE);
     },
     addDerived: noDerived,
-    duplicate() {
-      if (queue.closed !== undefined) return Promise.reject(queue.closed);
+    async duplicate() {
+      checkOpen();
       return openWith(name, spec, settings, options, profile.duplicate());
     },
     reconnect: () => queue.run(() => session.reopen()),

@@ -230,8 +230,14 @@ function openWith(options: LocalContextOptions, profile: InstanceProfile): Local
     children: (name) => run(() => names.children(name)),
     traverse: (name) => run(() => names.traverse(name)),
     ...metadataCalls(run, agents, by),
-    addProfile: (indom, instances) => profile.add(indom, instances),
-    deleteProfile: (indom, instances) => profile.delete(indom, instances),
+    addProfile(indom, instances) {
+      checkOpen();
+      profile.add(indom, instances);
+    },
+    deleteProfile(indom, instances) {
+      checkOpen();
+      profile.delete(indom, instances);
+    },
     setMode(mode) {
       checkOpen();
       if (mode !== PM_MODE.LIVE) throw new PcpError(PM_ERR.MODE);

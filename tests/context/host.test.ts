@@ -5,7 +5,15 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { PM_ERR } from "../../lib/base/mod.ts";
 import { type HostContext, openHostContext, PM_MODE } from "../../lib/context/mod.ts";
-import { asInstance, indomBuild, PM_ID_NULL, PM_LABEL, pmidBuild } from "../../lib/pcp/mod.ts";
+import {
+  asInstance,
+  indomBuild,
+  PM_ID_NULL,
+  PM_INDOM_NULL,
+  PM_LABEL,
+  pmidBuild,
+  type ResultInit,
+} from "../../lib/pcp/mod.ts";
 import {
   type ConnectOptions,
   connectionSettings,
@@ -167,7 +175,18 @@ describe("calls of a host context", () => {
     expect(await codeOf(named.zone())).toBe(PM_ERR.VALUE);
   });
 
-  test("labels of a pmcd that has none, instances of no domain", async () => {
+  test("stores of nothing are not sent", async () => {
+    const pmcd = await pmcdWith();
+    const context = await contextAt(pmcd.port);
+    const store = (sets: ResultInit["sets"]) =>
+      codeOf(context.store({ timestamp: { sec: 0, nsec: 0 }, sets }));
+    expect(await store([])).toBe(PM_ERR.TOOSMALL);
+    expect(await store([{ pmid: metric, error: 0 }])).toBe(PM_ERR.VALUE);
+    expect(await store([{ pmid: metric, type: 1, instances: [-1], values: [1] }])).toBe(0);
+    expect(kinds(pmcd)).toEqual(["creds", "result"]);
+  });
+
+  test("labels of a pmcd that has none", async () => {
     const { port } = await pmcdWith({ features: 0 });
     const context = await contextAt(port);
     expect(await codeOf(context.labels(PM_LABEL.CONTEXT, 0))).toBe(PM_ERR.NOLABELS);
@@ -279,6 +298,8 @@ describe("duplicates and the end", () => {
       expect(await codeOf(context.fetch([metric]))).toBe(PM_ERR.NOCONTEXT);
       expect(await codeOf(context.hostName())).toBe(PM_ERR.NOCONTEXT);
       expect(() => context.setMode(PM_MODE.LIVE)).toThrow("closed");
+      expect(() => context.addProfile(PM_INDOM_NULL)).toThrow("closed");
+      expect(() => context.deleteProfile(PM_INDOM_NULL)).toThrow("closed");
       await context.close();
     }
     await waitUntil(async () => openOnes(pmcd) === 0, 2000);

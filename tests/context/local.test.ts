@@ -277,6 +277,8 @@ describe("with agents", () => {
     expect(await codes([first.fetch([car]), first.duplicate(), first.hostName()])).toEqual(
       Array(3).fill(PM_ERR.NOCONTEXT),
     );
+    expect(() => first.addProfile(toys)).toThrow("closed");
+    expect(() => first.deleteProfile(toys)).toThrow("closed");
     await second.close();
     expect(ended.length).toBe(2);
     expect(ended[1]).toBe(Number(ended[0]) + 1);
