@@ -1,6 +1,6 @@
-// The frames of a metadata file, for counting what the catalog of an archive does not keep: records by
-// kind, label sets by level. Nothing is refused: what is wrong was said by who opened the archive, and
-// here the first frame that does not hold is the end.
+// The frames of a metadata file, for counting what the catalog of an archive does not keep: all records
+// by kind. Nothing is refused: what is wrong was said by who opened the archive, and here the first
+// frame that does not hold is the end.
 import {
   type ArchiveFile,
   type ArchiveVersion,
@@ -11,8 +11,8 @@ import { PcpError, viewOf } from "../base/mod.ts";
 
 /** Bytes of a metadata file looked at together. */
 const CHUNK = 1024 * 1024;
-/** Bytes of a frame that are looked at: length, type, time, level, identifier, number of sets. */
-const HEAD = 32;
+/** Bytes of a frame that are looked at: length and type. */
+const HEAD = 8;
 /** Shortest record: length, type, length. */
 const SHORTEST = 12;
 /** Records of the other version that are kept. */
@@ -22,8 +22,6 @@ const MOST_FOREIGN = 100;
 export interface MetaFrames {
   /** Records of each META_TYPE. */
   readonly types: Map<number, number>;
-  /** Label sets by level (PM_LABEL). */
-  readonly labelSets: Map<number, number>;
   records: number;
   /** Offset after the last whole record. */
   end: number;
@@ -40,28 +38,18 @@ const VERSIONS: ReadonlyMap<number, ArchiveVersion> = new Map([
   [META_TYPE.LABEL, 3],
 ]);
 
-const add = (counts: Map<number, number>, key: number, count: number): void => {
-  counts.set(key, (counts.get(key) ?? 0) + count);
-};
-
-function look(found: MetaFrames, view: DataView, at: number, version: ArchiveVersion): void {
-  const type = view.getInt32(at + 4);
-  add(found.types, type, 1);
+function look(found: MetaFrames, type: number, version: ArchiveVersion): void {
+  found.types.set(type, (found.types.get(type) ?? 0) + 1);
   const own = VERSIONS.get(type);
   if (own !== undefined && own !== version && found.foreign.length < MOST_FOREIGN) {
     found.foreign.push({ offset: found.end, type });
   }
-  if (type !== META_TYPE.LABEL && type !== META_TYPE.LABEL_V2) return;
-  const levelAt = at + (type === META_TYPE.LABEL_V2 ? 16 : 20);
-  if (levelAt + 12 > view.byteLength) return;
-  add(found.labelSets, view.getInt32(levelAt), Math.max(0, view.getInt32(levelAt + 8)));
 }
 
 /** Walks over the frames of an open metadata file from the end of its label on. */
 export function metaFrames(file: ArchiveFile, from: number, version: ArchiveVersion): MetaFrames {
   const found: MetaFrames = {
     types: new Map(),
-    labelSets: new Map(),
     records: 0,
     end: from,
     foreign: [],
@@ -79,14 +67,13 @@ export function metaFrames(file: ArchiveFile, from: number, version: ArchiveVers
       if (at - base + HEAD > view.byteLength) load(at, CHUNK);
       if (view.byteLength - (at - base) < SHORTEST) return found;
       const length = view.getInt32(at - base);
+      const type = view.getInt32(at - base + 4);
       if (length < SHORTEST || length > MAX_RECORD_BYTES) return found;
       const end = at + length - 4;
-      // A record over the border of the chunk: its end first, then its start again.
-      if (end + 4 - base > view.byteLength) {
-        if (load(end, 4) < 4 || view.getInt32(0) !== length) return found;
-        load(at, CHUNK);
-      } else if (view.getInt32(end - base) !== length) return found;
-      look(found, view, at - base, version);
+      // The end of a record over the border of the chunk, and what follows it.
+      if (end + 4 - base > view.byteLength && load(end, CHUNK) < 4) return found;
+      if (view.getInt32(end - base) !== length) return found;
+      look(found, type, version);
       found.records++;
       found.end = at + length;
     }

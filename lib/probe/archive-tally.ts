@@ -84,8 +84,12 @@ export function tallyOf(catalog: Catalog, frames: MetaFrames | undefined): Tally
     tally.domains.set(indom, countInstances(history.records));
   }
   for (const { type, ident } of catalog.textKeys()) tally.texts.set(`${type} ${ident}`, type);
+  for (const { type, ident } of catalog.labelKeys()) {
+    for (const { sets } of catalog.labelRecords(type, ident)) {
+      tally.labelSets.set(type, (tally.labelSets.get(type) ?? 0) + sets.length);
+    }
+  }
   if (frames === undefined) return tally;
-  for (const [level, count] of frames.labelSets) tally.labelSets.set(level, count);
   for (const [type, count] of frames.types) tally.types.set(type, count);
   tally.metadataRecords = frames.records;
   return tally;

@@ -84,7 +84,10 @@ export interface ArchiveCounts {
   /** Records of instance domains, and how many of these only tell changes. */
   readonly domainRecords: number;
   readonly domainChanges: number;
-  /** Label sets by level: context, domain, indom, cluster, item, instances. */
+  /**
+   * Label sets by level: context, domain, indom, cluster, item, instances. Records that repeat the one
+   * before are left out, as PCP does.
+   */
   readonly labelSets: Counts;
   /** Help texts: "metric one-line", "metric", "domain one-line", "domain". */
   readonly texts: Counts;

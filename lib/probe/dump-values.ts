@@ -57,7 +57,7 @@ export function naming(catalog: Catalog, zone: Zone): Naming {
   return {
     catalog,
     zone,
-    metric: (pmid) => `${pmIDStr(pmid)} (${names.get(pmid) ?? "???"})`,
+    metric: (pmid) => `${pmIDStr(pmid)} (${names.get(pmid) ?? "<nonames>"})`,
     at(time) {
       now = { sec: time.sec, nsec: time.nsec };
     },
