@@ -1,7 +1,7 @@
 // Opening one archive (spec archive.md 5): its labels, metadata and index, with every check in PCP's
 // order. Volumes are opened by cursor.ts when a walk comes to them. Refused: what the checks of the
 // specification refuse, with its codes; unknown feature bits are accepted as in PCP 7.2.
-import { PM_ERR } from "../base/mod.ts";
+import { PM_ERR, PcpError } from "../base/mod.ts";
 import { Catalog } from "./catalog.ts";
 import { archiveError } from "./fault.ts";
 import {
@@ -39,7 +39,7 @@ export interface Archive {
   /** Of this archive, or of the set that it belongs to. */
   readonly catalog: Catalog;
   readonly growing: boolean;
-  /** The rest changes when a growing archive is refreshed. */
+  /** The rest changes when a growing archive is refreshed, the files also when one was compressed. */
   files: ArchiveFiles;
   index: TemporalIndex | undefined;
   /** Offset after the last metadata record that was read. */
@@ -76,14 +76,29 @@ function checkBelongs(label: ArchiveLabel, other: ArchiveLabel, path: string): v
   }
 }
 
-/** Opens a volume of an archive and checks its label; throws -errno, PM_ERR_LABEL, PM_ERR_NODATA. */
-export function openVolume(archive: Archive, number: number): Volume {
+const ENOENT = -2;
+
+/** Opens the file of a volume; one that has been compressed since is found under its new name. */
+function openVolumeFile(archive: Archive, number: number): { path: string; file: ArchiveFile } {
   const path = archive.files.volumes.get(number);
   if (path === undefined) {
     const place = { file: `${archive.files.base}.${number}`, offset: 0 };
     throw archiveError(PM_ERR.LOGFILE, "label record", place, "the volume is missing");
   }
-  const file = openArchiveFile(path);
+  try {
+    return { path, file: openArchiveFile(path) };
+  } catch (error) {
+    if (!(error instanceof PcpError) || error.code !== ENOENT) throw error;
+    archive.files = findArchive(archive.name);
+    const moved = archive.files.volumes.get(number);
+    if (moved === undefined) throw error;
+    return { path: moved, file: openArchiveFile(moved) };
+  }
+}
+
+/** Opens a volume of an archive and checks its label; throws -errno, PM_ERR_LABEL, PM_ERR_NODATA. */
+export function openVolume(archive: Archive, number: number): Volume {
+  const { path, file } = openVolumeFile(archive, number);
   try {
     const label = readLabel(file, path, number);
     checkBelongs(archive.label, label, path);

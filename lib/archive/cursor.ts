@@ -82,6 +82,11 @@ export class ArchiveCursor {
     return this.open?.toEnd(this.entriesOf(this.number));
   }
 
+  /** Time of the sound record that the last step, forward, came over; undefined without one. */
+  passed(): Timestamp | undefined {
+    return this.open?.passed();
+  }
+
   /** Before the first record of all; false when no volume can be used. */
   toStart(): boolean {
     return this.numbers().some((number) => this.enter(number));

@@ -1,6 +1,7 @@
 // Archive sets (spec archive.md 8): one or more archives as one, in order of their starts, with their
 // metadata together. Refused as pmNewContext does: hosts that differ, equal starts, metadata in
 // conflict. As in PCP 7.2, a member of several that cannot be read is left out with a warning.
+import { statSync } from "node:fs";
 import { PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
 import type { Timestamp } from "../pcp/mod.ts";
 import { type Archive, openArchive, type OpenOptions, refreshArchive } from "./archive.ts";
@@ -84,11 +85,36 @@ function insert(members: Archive[], added: Archive): void {
   members.splice(at, 0, added);
 }
 
-/** Time of the last sound record of an archive, undefined when there is none. */
+/** Ends that were found, with the size that the last volume had then. */
+const knownEnds = new WeakMap<
+  Archive,
+  { readonly end: Timestamp | undefined; readonly mark: string }
+>();
+
+/** What tells whether an archive has grown: its last volume and the size of it. */
+function growthMark({ growing, files }: Archive): string {
+  if (!growing) return "";
+  const path = [...files.volumes.values()].at(-1) ?? "";
+  return `${path} ${statSync(path, { throwIfNoEntry: false })?.size}`;
+}
+
+/** Keeps what a walk found out: the time of the last sound record of an archive. */
+export function noteEnd(archive: Archive, end: Timestamp | undefined): void {
+  knownEnds.set(archive, { end, mark: growthMark(archive) });
+}
+
+/**
+ * Time of the last sound record of an archive, undefined when there is none. It is kept, since a
+ * compressed volume is decoded for it, and looked for again when a growing archive has grown.
+ */
 export function archiveEnd(archive: Archive): Timestamp | undefined {
+  const known = knownEnds.get(archive);
+  if (known?.mark === growthMark(archive)) return known.end;
   const cursor = new ArchiveCursor(archive);
   try {
-    return cursor.toEnd();
+    const end = cursor.toEnd();
+    noteEnd(archive, end);
+    return end;
   } finally {
     cursor.close();
   }

@@ -6,7 +6,7 @@ import { ResultView, type Timestamp } from "../pcp/mod.ts";
 import type { Archive } from "./archive.ts";
 import { ArchiveCursor, type Direction } from "./cursor.ts";
 import { encodeMark } from "./data.ts";
-import { archiveEnd, type ArchiveSet } from "./set.ts";
+import { archiveEnd, type ArchiveSet, noteEnd } from "./set.ts";
 import { addNanoseconds, compareTimes } from "./timestamp.ts";
 import type { DataRecord } from "./volume.ts";
 
@@ -70,6 +70,11 @@ export class SetCursor {
     this.walk = new ArchiveCursor(this.members[at] as Archive);
   }
 
+  private enterEnd(at: number): void {
+    this.enter(at);
+    noteEnd(this.walk.archive, this.walk.toEnd());
+  }
+
   /** Before the first record. */
   toStart(): void {
     this.mark = undefined;
@@ -79,8 +84,7 @@ export class SetCursor {
   /** After the last sound record. */
   toEnd(): void {
     this.mark = undefined;
-    this.enter(this.members.length - 1);
-    this.walk.toEnd();
+    this.enterEnd(this.members.length - 1);
   }
 
   /** As ArchiveCursor.seek; before `time` a virtual mark may be the next record. */
@@ -127,6 +131,8 @@ export class SetCursor {
       return this.next();
     }
     if (this.at === this.members.length - 1) return false;
+    const passed = this.walk.passed();
+    if (passed !== undefined) noteEnd(this.walk.archive, passed);
     const end = archiveEnd(this.walk.archive) ?? this.walk.archive.label.start;
     this.mark = virtualMark(addNanoseconds(end, MILLISECOND));
     this.pastMark = true;
@@ -151,14 +157,12 @@ export class SetCursor {
     } catch (error) {
       if (!this.drop(error)) throw error;
       if (this.at === 0) return false;
-      this.enter(this.at - 1);
-      this.walk.toEnd();
+      this.enterEnd(this.at - 1);
       return this.previous();
     }
     if (this.at === 0) return false;
     const { start } = this.walk.archive.label;
-    this.enter(this.at - 1);
-    this.walk.toEnd();
+    this.enterEnd(this.at - 1);
     this.crossed = true;
     this.mark = virtualMark(addNanoseconds(start, -MILLISECOND));
     return true;

@@ -216,6 +216,18 @@ export class Volume implements DataRecord {
     return resultAt(window, here, this.length, this.version, { file, offset }, view);
   }
 
+  /** Time of the record that ends at the position, when the last step was over it and it is sound. */
+  passed(): Timestamp | undefined {
+    if (this.length === 0 || this.offset + this.length !== this.position) return undefined;
+    try {
+      this.result();
+      return { sec: this.sec, nsec: this.nsec };
+    } catch (error) {
+      if (error instanceof PcpError) return undefined;
+      throw error;
+    }
+  }
+
   /** Steps forward over a whole, sound record; false for the end and for anything else. */
   private nextSound(): boolean {
     const before = this.position;
