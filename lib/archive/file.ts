@@ -2,7 +2,7 @@
 // in this process, without temporary files: the decoded data are cut into chunks, of which a bounded
 // number over all files is kept, and decoding goes on where it stopped or begins anew at the nearest
 // place that the format allows. Refuses what the system refuses, and damage with PM_ERR_LOGREC.
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { asPcpError, PcpError } from "../base/mod.ts";
 import {
   type ByteSource,
@@ -251,33 +251,65 @@ class Decoded {
   }
 }
 
-/**
- * Opens a compressed file. A read may end short before damage; a read there (or less than a length
- * word before it) throws PM_ERR_LOGREC, naming file, offset in the compressed file and reason.
- */
-function openCompressedFile(path: string, open: OpenCompressed): ArchiveFile {
+/** The decoded data of an open file, for all who have it open. */
+interface Opened {
+  readonly decoded: Decoded;
+  readonly descriptor: number;
+  users: number;
+}
+
+/** Open compressed files by path, place on disk, size and time of change. */
+const opened = new Map<string, Opened>();
+
+function keyOf(path: string): string {
+  try {
+    const { dev, ino, size, mtimeMs } = statSync(path);
+    return `${dev} ${ino} ${size} ${mtimeMs} ${path}`;
+  } catch (error) {
+    throw asPcpError(error);
+  }
+}
+
+function openDecoded(path: string, open: OpenCompressed): Opened {
   let descriptor: number;
   try {
     descriptor = openSync(path, "r");
   } catch (error) {
     throw asPcpError(error);
   }
-  let decoded: Decoded;
   try {
     const source = byteSource(path, descriptor);
-    decoded = new Decoded(source, open(source));
+    return { decoded: new Decoded(source, open(source)), descriptor, users: 0 };
   } catch (error) {
     closeSync(descriptor);
     throw error;
   }
+}
+
+/**
+ * Opens a compressed file; it is decoded once for all who have it open at the same time. A read may
+ * end short before damage; a read there (or less than a length word before it) throws PM_ERR_LOGREC,
+ * naming file, offset in the compressed file and reason.
+ */
+function openCompressedFile(path: string, open: OpenCompressed): ArchiveFile {
+  const key = keyOf(path);
+  const file = opened.get(key) ?? openDecoded(path, open);
+  opened.set(key, file);
+  file.users++;
+  let closed = false;
   return {
     get size() {
-      return decoded.size;
+      return file.decoded.size;
     },
-    read: (position, length) => readDecoded(decoded, position, length),
+    read: (position, length) => readDecoded(file.decoded, position, length),
     close() {
-      decoded.close();
-      closeSync(descriptor);
+      if (closed) return;
+      closed = true;
+      file.users--;
+      if (file.users > 0) return;
+      opened.delete(key);
+      file.decoded.close();
+      closeSync(file.descriptor);
     },
   };
 }

@@ -43,6 +43,14 @@ test("the samples have every suffix", () => {
   expect([...suffixes].sort()).toEqual([".Z", ".bz", ".bz2", ".gz", ".lzma", ".xz", ".z", ".zst"]);
 });
 
+// First, while nobody else has these files open and decoded.
+test("sizes that the file states are known at once", () => {
+  for (const name of ["single.xz", "blocks.xz", "streams.xz", "sample.zst", "frames.zst"]) {
+    expect(open(join(fixtures, name)).size).toBe(SAMPLE_BYTES);
+  }
+  expect(open(join(fixtures, "sample.gz")).size).toBeUndefined();
+});
+
 test.each(names)("%s: whole, at random places, past the end, backwards", (name) => {
   const file = open(join(fixtures, name));
   const next = numbers(7);
@@ -60,13 +68,6 @@ test.each(names)("%s: whole, at random places, past the end, backwards", (name) 
   expect(file.size).toBe(SAMPLE_BYTES);
   expect(file.read(SAMPLE_BYTES, 10).length).toBe(0);
   expect(same(file.read(0, SAMPLE_BYTES * 2), plain)).toBe(true);
-});
-
-test("sizes that the file states are known at once", () => {
-  for (const name of ["single.xz", "blocks.xz", "streams.xz", "sample.zst", "frames.zst"]) {
-    expect(open(join(fixtures, name)).size).toBe(SAMPLE_BYTES);
-  }
-  expect(open(join(fixtures, "sample.gz")).size).toBeUndefined();
 });
 
 test("the forms of one family are told apart by their first bytes", () => {
@@ -197,6 +198,18 @@ test("data over the size of the cache are read from any place", () => {
     expect(file.read(size, 1).length).toBe(0);
     expect(file.size).toBe(size);
   }
+});
+
+test("who has a file open reads on when another closes it", () => {
+  const name = names[0] ?? "";
+  const first = open(join(fixtures, name));
+  const second = openArchiveFile(join(fixtures, name));
+  expect(same(second.read(0, 5000), plain.subarray(0, 5000))).toBe(true);
+  second.close();
+  second.close();
+  expect(same(first.read(3000, 5000), plain.subarray(3000, 8000))).toBe(true);
+  const third = open(join(fixtures, name));
+  expect(same(third.read(50_000, 5000), plain.subarray(50_000, 55_000))).toBe(true);
 });
 
 test("a plain file that grows is read again", () => {
