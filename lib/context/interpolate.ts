@@ -4,7 +4,14 @@
 // archive, PM_ERR_LOGREC for damage that a search meets.
 import { INFINITE_TIME } from "../archive/mod.ts";
 import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
-import { NANOSECONDS, PM_ID_NULL, type Pmid, ResultView, type Timestamp } from "../pcp/mod.ts";
+import {
+  NANOSECONDS,
+  PM_ID_NULL,
+  PM_TYPE,
+  type Pmid,
+  ResultView,
+  type Timestamp,
+} from "../pcp/mod.ts";
 import { findDesc } from "./archive-metadata.ts";
 import type { Filter } from "./archive-result.ts";
 import type { SharedArchive } from "./archive-shared.ts";
@@ -54,7 +61,8 @@ class Interpolator implements Interpolation {
   private readonly high: Walk;
   private readonly watches: readonly [later: Walk, earlier: Walk];
   private delta: Timestamp = { sec: 0, nsec: 0 };
-  private end: Timestamp | undefined;
+  /** The end as far as it is known; PCP, too, begins with the start and looks when it is passed. */
+  private end: Timestamp;
   private generation: number;
 
   constructor(
@@ -66,6 +74,7 @@ class Interpolator implements Interpolation {
     this.high = new Walk(shared, 1, pacer);
     this.watches = [new Walk(shared, 1, pacer), new Walk(shared, -1, pacer)];
     this.generation = shared.generation;
+    this.end = shared.start;
   }
 
   place(delta: Timestamp): void {
@@ -86,7 +95,7 @@ class Interpolator implements Interpolation {
       if (!(error instanceof PcpError)) throw error;
       end = INFINITE_TIME;
     }
-    if (this.end !== undefined && secondsSince(this.end, end) !== 0) {
+    if (secondsSince(this.end, end) !== 0) {
       for (const metric of this.metrics.values()) metric.next.forgetEnd();
     }
     this.end = end;
@@ -96,10 +105,8 @@ class Interpolator implements Interpolation {
   /** Throws PM_ERR_EOL when there is nothing at `t`, and moves the origin on. */
   private checkRange(t: number): void {
     const { shared } = this;
-    const { start } = shared;
     let outside = t < -SLACK;
-    const known = this.end === undefined ? this.endNow() : secondsSince(start, this.end);
-    if (!outside && t > known + SLACK) {
+    if (!outside && t > secondsSince(shared.start, this.end) + SLACK) {
       shared.refresh();
       outside = t > this.endNow();
     }
@@ -114,7 +121,8 @@ class Interpolator implements Interpolation {
     if (known !== undefined) return known;
     if (pmid === PM_ID_NULL) return 0;
     const desc = findDesc(this.shared, pmid);
-    if (desc === undefined) return PM_ERR.PMID_LOG;
+    // For PCP a metric that its agent did not support is not in the archive.
+    if (desc === undefined || desc.type === PM_TYPE.NOSUPPORT) return PM_ERR.PMID_LOG;
     const metric = new Metric(desc, this.shared);
     this.metrics.set(pmid, metric);
     return metric;
