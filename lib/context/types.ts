@@ -13,7 +13,7 @@ import type {
   Timestamp,
   Zone,
 } from "../pcp/mod.ts";
-import type { Children, FetchReply, NameLookup, TextSubject } from "../pdu/mod.ts";
+import type { Children, FetchReply, NameLookup, PmcdConnection } from "../pdu/mod.ts";
 
 /** What a context reads from. */
 export type ContextType = "host" | "archive" | "local";
@@ -58,12 +58,7 @@ export interface Context {
   /** pmLookupInDom. */
   instanceId(indom: Indom, name: string): Promise<InstanceId>;
   /** pmLookupText, pmLookupInDomText; without `direct` one level may stand in for the other. */
-  text(
-    subject: TextSubject,
-    ident: Pmid | Indom,
-    level: "oneline" | "help",
-    direct?: boolean,
-  ): Promise<string>;
+  text: PmcdConnection["text"];
   /** pmGetContextLabels to pmGetInstancesLabels: the sets of one PM_LABEL level and identifier. */
   labels(level: number, ident: number): Promise<readonly ContextLabelSet[]>;
 

@@ -22,6 +22,7 @@ import { pcp6, sharedPmcd6 } from "../helpers/pcp6.ts";
 import { pcp7, sharedPmcd7 } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
+import { codeOf } from "./codes.ts";
 
 const contexts: HostContext[] = [];
 const servers: Pmcd[] = [];
@@ -35,15 +36,6 @@ async function contextOver(pmcd: Pmcd, delays = [0.05]): Promise<HostContext> {
   const context = await openHostContext(`127.0.0.1:${pmcd.port}`, { settings });
   contexts.push(context);
   return context;
-}
-
-async function codeOf(work: Promise<unknown>): Promise<unknown> {
-  try {
-    await work;
-    return 0;
-  } catch (error) {
-    return error instanceof Error && "code" in error ? error.code : error;
-  }
 }
 
 const pmidOf = async (context: HostContext, name: string): Promise<Pmid> =>

@@ -24,6 +24,7 @@ import {
 import { type FakeBehaviour, type FakePmcd, startFakePmcd } from "../helpers/fakepmcd.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
+import { codeOf } from "./codes.ts";
 
 const stop: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -46,15 +47,6 @@ async function contextAt(
   const context = await openHostContext(`127.0.0.1:${port}`, { settings, ...options });
   stop.push(() => context.close());
   return context;
-}
-
-async function codeOf(work: Promise<unknown>): Promise<unknown> {
-  try {
-    await work;
-    return 0;
-  } catch (error) {
-    return error instanceof Error && "code" in error ? error.code : error;
-  }
 }
 
 const metric = pmidBuild(250, 0, 0);

@@ -27,6 +27,7 @@ import {
   pmidItem,
   type ValueSetInit,
 } from "../../lib/pcp/mod.ts";
+import { codeOf } from "./codes.ts";
 
 const contexts: LocalContext[] = [];
 afterAll(async () => {
@@ -39,14 +40,6 @@ async function contextWith(...how: Parameters<typeof openLocalContext>): Promise
   return context;
 }
 
-async function codeOf(work: Promise<unknown>): Promise<unknown> {
-  try {
-    await work;
-    return 0;
-  } catch (error) {
-    return error instanceof Error && "code" in error ? error.code : error;
-  }
-}
 const codes = (work: Promise<unknown>[]) => Promise.all(work.map(codeOf));
 
 async function numvals(context: LocalContext, pmids: readonly Pmid[]): Promise<number[]> {

@@ -5,6 +5,7 @@ import { PM_ERR } from "../../lib/base/mod.ts";
 import { createProfile, MAX_PROFILE_ENTRIES } from "../../lib/context/profile.ts";
 import { asInstance, indomBuild, PM_IN_NULL, PM_INDOM_NULL } from "../../lib/pcp/mod.ts";
 import type { Indom } from "../../lib/pcp/mod.ts";
+import { codeOf } from "./codes.ts";
 
 const bins = indomBuild(29, 2);
 const colours = indomBuild(29, 1);
@@ -101,21 +102,13 @@ describe("instance profiles", () => {
     expect(first.wantsAll(colours)).toBe(false);
   });
 
-  test("refusals: a list for all domains, too many entries", () => {
+  test("refusals: a list for all domains, too many entries", async () => {
     const profile = createProfile();
     const one = [asInstance(1)];
-    const codeOf = (call: () => void): unknown => {
-      try {
-        call();
-      } catch (error) {
-        return error instanceof Error && "code" in error ? error.code : error;
-      }
-      return 0;
-    };
-    expect(codeOf(() => profile.add(PM_INDOM_NULL, one))).toBe(PM_ERR.PROFILESPEC);
-    expect(codeOf(() => profile.delete(PM_INDOM_NULL, one))).toBe(PM_ERR.PROFILESPEC);
+    expect(await codeOf(() => profile.add(PM_INDOM_NULL, one))).toBe(PM_ERR.PROFILESPEC);
+    expect(await codeOf(() => profile.delete(PM_INDOM_NULL, one))).toBe(PM_ERR.PROFILESPEC);
     const many = Array.from({ length: MAX_PROFILE_ENTRIES }, () => asInstance(1));
-    expect(codeOf(() => profile.add(bins, many))).toBe(PM_ERR.TOOBIG);
+    expect(await codeOf(() => profile.add(bins, many))).toBe(PM_ERR.TOOBIG);
     expect(profile.asRequest()).toEqual({ state: 0, rules: [] });
   });
 });
