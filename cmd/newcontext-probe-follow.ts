@@ -36,7 +36,8 @@ import {
   windowOf,
 } from "./newcontext-probe-setting.ts";
 import { say } from "./output.ts";
-import { drawInPlace, isTerminal } from "./newcontext-probe-screen.ts";
+import { isTerminal } from "./terminal.ts";
+import { drawInPlace } from "./newcontext-probe-screen.ts";
 
 /** A source that is open with the metrics that were found there. */
 interface Following {
@@ -79,7 +80,7 @@ const jsonPrinter = (request: ProbeRequest): Printer => ({
 
 function textPrinter(request: ProbeRequest): Printer {
   // Records of an archive are lines that stay; only a live value is drawn over the one before.
-  const inPlace = request.source.type !== "archive" && isTerminal();
+  const inPlace = request.source.type !== "archive" && isTerminal("stdout");
   const style = styleOf(request);
   const rates = !request.raw;
   let writer: SampleWriter | undefined;

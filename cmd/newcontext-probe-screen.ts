@@ -2,9 +2,6 @@
 
 import { say } from "./output.ts";
 
-/** Whether standard output is a terminal. */
-export const isTerminal = (): boolean => process.getBuiltinModule("node:tty").isatty(1);
-
 /** Draws a text over what the screen shows, cut to its height; false when nobody sees it. */
 export function drawInPlace(text: string): boolean {
   const rows = Math.max(process.stdout.rows, 4) || 24;

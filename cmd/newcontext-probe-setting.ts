@@ -15,6 +15,7 @@ import {
 import { cannotOpen, PROGRAM, warn } from "./newcontext-probe-open.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
 import { complain, outputStyle, wantsColour } from "./output.ts";
+import { isTerminal } from "./terminal.ts";
 
 /** Something on the command line that cannot be used; the message is PCP's sentence. */
 export class Mistake extends Error {}
@@ -67,7 +68,7 @@ export function windowOf(request: ProbeRequest, context: Context, zone: Zone): T
     if (window.warning !== undefined) warn(window.warning);
     return window;
   } catch (error) {
-    throw new Mistake(`invalid time window.\n${plainLines(asPcpError(error).message)}`);
+    throw new Mistake(`invalid time window.\n${plainLines(asPcpError(error).message).trimEnd()}`);
   }
 }
 
@@ -75,8 +76,8 @@ export function windowOf(request: ProbeRequest, context: Context, zone: Zone): T
 export const styleOf = (request: ProbeRequest): Style => outputStyle(request.noColor);
 
 function complainAbout(request: ProbeRequest, sentence: string, failure: Failure): void {
-  const terminal = process.getBuiltinModule("node:tty").isatty(2);
-  const style = { width: 80, colour: !request.noColor && wantsColour(terminal, process.env) };
+  const colour = !request.noColor && wantsColour(isTerminal("stderr"), process.env);
+  const style = { width: 80, colour };
   const lines = failureLines(style, failure).join("\n");
   complain(`${PROGRAM}: ${plainText(sentence)}: ${failure.message}\n${lines}\n`);
 }

@@ -25,8 +25,9 @@ import {
 import { openSource, type OpenSource } from "./newcontext-probe-open.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
 import { ownZone, sourceName, stopSignal, styleOf } from "./newcontext-probe-setting.ts";
-import { drawInPlace, isTerminal } from "./newcontext-probe-screen.ts";
+import { drawInPlace } from "./newcontext-probe-screen.ts";
 import { say } from "./output.ts";
+import { isTerminal } from "./terminal.ts";
 
 /** Puts one look after the other before a reader; false when there is none any more. */
 export type Screen<T> = (found: T) => boolean;
@@ -126,7 +127,7 @@ async function watchLooks(request: ProbeRequest, stop: AbortSignal): Promise<voi
   const style = styleOf(request);
   const screen: Screen<Look> = request.json
     ? (found) => say(`${lookJson(request, found)}\n`)
-    : isTerminal()
+    : isTerminal("stdout")
       ? placeScreen(request, style)
       : changesScreen(request, style);
   const source = looker(request);

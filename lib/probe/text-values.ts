@@ -34,7 +34,9 @@ const none = (units: string): string => (units === "" ? "none" : units);
 function descLines(desc: Desc, units: string, rateUnits: string | null): readonly string[] {
   if (desc.type === PM_TYPE.NOSUPPORT) return ["    Data Type: Not Supported"];
   const indom = `${pmInDomStr(desc.indom)} 0x${desc.indom.toString(16)}`;
-  const rate = rateUnits === null ? "" : ` (shown as a rate: ${none(rateUnits)})`;
+  // A counter of seconds, per second: no units are left.
+  const per = rateUnits === "" ? "time utilization" : rateUnits;
+  const rate = per === null ? "" : ` (shown as a rate: ${per})`;
   return [
     `    Data Type: ${pmTypeWords(desc.type)}  InDom: ${indom}`,
     `    Semantics: ${semText(desc.sem)}  Units: ${none(units)}${rate}`,
