@@ -66,7 +66,7 @@ const DAY = 86_400;
 const CALENDAR_STEPS: readonly CalendarStep[] = [
   ...[1, 2, 7, 14].map((count) => ({ seconds: count * DAY, unit: "day", count }) as const),
   ...[1, 3, 6].map((count) => ({ seconds: count * 28 * DAY, unit: "month", count }) as const),
-  ...[1, 2, 5, 10, 20, 50, 100, 1000].map(
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map(
     (count) => ({ seconds: count * 365 * DAY, unit: "year", count }) as const,
   ),
 ];

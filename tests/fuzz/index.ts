@@ -6,6 +6,7 @@ import { fuzzCanary } from "./canary.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
+import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
 import { TEXT_FUZZERS } from "./text.fuzz.ts";
@@ -19,6 +20,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
   archive: fuzzArchives,
+  probe: fuzzProbe,
   time: fuzzTimes,
 };
 
