@@ -1,7 +1,9 @@
 // Opening what `pcpbox newcontext-probe` is to look at: the context with the steps it took, or the
 // failure in full. The environment is handed on; nothing is printed but warnings and what -D asks for.
 
-import { asPcpError } from "../lib/base/mod.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { asPcpError, type PcpError, PM_ERR } from "../lib/base/mod.ts";
 import type { ConnectStep } from "../lib/pdu/mod.ts";
 import { type Context, createLocalAgents, newContext } from "../lib/context/mod.ts";
 import {
@@ -33,15 +35,35 @@ export type Opened =
 
 /** Warnings, to standard error. */
 export const warn = (message: string): void =>
-  complain(`${PROGRAM}: Warning: ${plainLines(message.trimEnd())}\n`);
+  complain(`${PROGRAM}: ${plainLines(message.trimEnd())}\n`);
+
+/** What is only of use to who writes derived metrics: one whose operands a source lacks. */
+const SEMANTIC = "Semantic error: derived metric";
+
+/** Where derived metrics are defined: the paths that are in force, then the files given. */
+function derivedPaths(env: NodeJS.ProcessEnv, files: readonly string[]): string {
+  const place = join(env["PCP_VAR_DIR"] ?? "/var/lib/pcp", "config/derived");
+  // A machine without PCP has no such folder, which is not worth a warning.
+  const paths = env["PCP_DERIVED_CONFIG"] ?? (existsSync(place) ? place : "");
+  return [paths, ...files].filter((path) => path !== "").join(":");
+}
 
 /** The environment with what options say about connections; watching connects again soon. */
-function environmentOf({ container, watch }: ProbeRequest): NodeJS.ProcessEnv {
+function environmentOf({ container, derived, watch }: ProbeRequest): NodeJS.ProcessEnv {
   const env = { ...process.env };
   if (container !== undefined) env["PCP_CONTAINER"] = container;
   if (watch !== undefined) env["PMCD_RECONNECT_TIMEOUT"] ??= "1";
+  env["PCP_DERIVED_CONFIG"] = derivedPaths(env, derived);
   return env;
 }
+
+/** Hears warnings of a context. */
+const warner =
+  ({ debug }: ProbeRequest) =>
+  (message: string): void => {
+    const all = debug.includes("derive") || debug.includes("all");
+    if (all || !message.startsWith(SEMANTIC)) warn(message);
+  };
 
 /** The step that a failure of connecting belongs to: the last one that failed. */
 const failedStep = (steps: readonly StepReport[]): string | undefined =>
@@ -78,17 +100,28 @@ async function openHost(request: ProbeRequest, name: string): Promise<Opened> {
   const { steps } = opening;
   try {
     const host = { observe: (step: ConnectStep): void => opening.observe(step) };
-    const options = { env: environmentOf(request), warn, host };
+    const options = { env: environmentOf(request), warn: warner(request), host };
     const context = await newContext({ type: "host", host: name }, options);
     return { ok: true, context, opening };
   } catch (error) {
     const step = failedStep(steps);
     const place = step === undefined ? {} : { step };
-    return { ok: false, failure: failureOf(asPcpError(error), { about: "host", ...place }), steps };
+    return {
+      ok: false,
+      failure: failureOf(sourceError(error), { about: "host", ...place }),
+      steps,
+    };
   }
 }
 
 const NO_STEPS: Opening = { steps: [], connectMs: null, features: [] };
+
+/** What was thrown as a PcpError; a fault of our own goes on as it is. */
+function sourceError(error: unknown): PcpError {
+  const found = asPcpError(error);
+  if (found !== error && found.code === PM_ERR.GENERIC) throw error;
+  return found;
+}
 
 /** Opens the source of a request. */
 export async function openSource(request: ProbeRequest): Promise<Opened> {
@@ -103,13 +136,13 @@ export async function openSource(request: ProbeRequest): Promise<Opened> {
         : ({ type: "local" } as const);
     const context = await newContext(spec, {
       env: environmentOf(request),
-      warn,
+      warn: warner(request),
       archive: { growing: watch !== undefined },
       local: { agents },
     });
     return { ok: true, context, opening: NO_STEPS };
   } catch (error) {
-    return { ok: false, failure: failureOf(asPcpError(error), { about: source.type }), steps: [] };
+    return { ok: false, failure: failureOf(sourceError(error), { about: source.type }), steps: [] };
   }
 }
 

@@ -108,8 +108,8 @@ function detailLines(
   }
   if (values.values.length === 0) return [`    ${paint(style, "warn", "No value(s) available!")}`];
   return values.values.flatMap((value) => {
-    const name = value.name === null ? "???" : `"${value.name}"`;
-    const inst = desc?.indom === PM_INDOM_NULL ? "" : `inst [${value.instance} or ${name}] `;
+    const name = value.name === null ? "" : ` or "${value.name}"`;
+    const inst = desc?.indom === PM_INDOM_NULL ? "" : `inst [${value.instance}${name}] `;
     return [
       `    ${inst}value ${value.text}`,
       ...(value.events === null ? [] : eventLines(value.events, time, "      ")),
