@@ -13,6 +13,7 @@ import {
   findArchive,
   labelBytes,
   loadMeta,
+  type LookAtMeta,
   MAX_LABEL_BYTES,
   openArchive,
   openArchiveFile,
@@ -22,7 +23,7 @@ import {
 } from "../archive/mod.ts";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import { type DamageList, noteDamage } from "./archive-damage.ts";
-import { type MetaFrames, metaFrames } from "./archive-frames.ts";
+import { countFrames, type MetaFrames } from "./archive-frames.ts";
 import type { ArchiveFileKind } from "./archive-types.ts";
 
 /** Volumes of the labels of the other two files. */
@@ -50,7 +51,7 @@ export interface Opened {
   readonly base: string | undefined;
   readonly catalog: Catalog;
   readonly files: readonly OpenedFile[];
-  readonly frames: MetaFrames | undefined;
+  readonly frames: MetaFrames;
   readonly damage: DamageList;
 }
 
@@ -115,15 +116,20 @@ function lookAtFiles(damage: DamageList, files: ArchiveFiles): OpenedFile[] {
   return found;
 }
 
+/** What is known of an archive that PCP does not open. */
+interface Refused {
+  readonly name: string;
+  readonly growing: boolean;
+  readonly places: ArchiveFiles;
+  readonly files: readonly OpenedFile[];
+  readonly catalog: Catalog;
+  readonly look: LookAtMeta;
+  readonly damage: DamageList;
+}
+
 /** An archive that PCP does not open, with what of it can be read; undefined without a volume. */
-function rescue(
-  name: string,
-  places: ArchiveFiles,
-  files: readonly OpenedFile[],
-  catalog: Catalog,
-  growing: boolean,
-  damage: DamageList,
-): Archive | undefined {
+function rescue(refused: Refused): Archive | undefined {
+  const { name, growing, places, files, catalog, look, damage } = refused;
   const label = files.find((file) => file.kind === "volume" && file.label !== null)?.label;
   if (label === undefined || label === null) return undefined;
   const meta = files.find(({ kind }) => kind === "metadata");
@@ -132,7 +138,7 @@ function rescue(
     noting(damage, meta.path, () => {
       const file = openArchiveFile(meta.path);
       try {
-        loadMeta(file, meta.path, from, catalog, growing);
+        loadMeta(file, meta.path, from, catalog, growing, look);
       } finally {
         file.close();
       }
@@ -157,27 +163,16 @@ function rescue(
 /** Bytes of the index of an archive that does not open that are looked at. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 
-function framesOf(files: readonly OpenedFile[]): MetaFrames | undefined {
-  const meta = files.find(({ kind }) => kind === "metadata");
-  if (meta?.label == null) return undefined;
-  const { version } = meta.label;
-  const file = openArchiveFile(meta.path);
-  try {
-    return metaFrames(file, labelBytes(version), version);
-  } finally {
-    file.close();
-  }
-}
-
 /** Opens the archive of a name. */
 export function openForReport(name: string, growing: boolean): Opened {
   const damage: DamageList = { first: [], count: 0 };
   const catalog = new Catalog();
+  const { frames, look } = countFrames();
   let archive: Archive | undefined;
   let error: PcpError | undefined;
   let places: ArchiveFiles;
   try {
-    archive = openArchive(name, { growing }, catalog);
+    archive = openArchive(name, { growing, look }, catalog);
     places = archive.files;
   } catch (failure) {
     if (!(failure instanceof PcpError)) throw failure;
@@ -187,16 +182,16 @@ export function openForReport(name: string, growing: boolean): Opened {
       places = findArchive(name);
     } catch (missing) {
       if (!(missing instanceof PcpError)) throw missing;
-      const none = { base: undefined, files: [], frames: undefined, archive: undefined };
-      return { name, error, catalog, damage, ...none };
+      const none = { base: undefined, files: [], archive: undefined };
+      return { name, error, catalog, frames, damage, ...none };
     }
   }
   const files = lookAtFiles(damage, places);
-  archive ??= rescue(name, places, files, catalog, growing, damage);
+  archive ??= rescue({ name, growing, places, files, catalog, look, damage });
   if (archive !== undefined) {
     const { label } = archive;
     for (const file of files) checkBelongs(damage, label, file);
   }
   const { base } = places;
-  return { name, error, archive, base, catalog, files, frames: framesOf(files), damage };
+  return { name, error, archive, base, catalog, files, frames, damage };
 }

@@ -66,8 +66,8 @@ function endOf(archive: Archive | undefined): Timestamp | null {
 
 function checkMetadata(checker: Checker, { files, frames, archive }: Opened): void {
   const meta = files.find(({ kind }) => kind === "metadata");
-  for (const { offset, type } of frames?.foreign ?? []) {
-    const version = meta?.label?.version ?? 0;
+  const version = meta?.label?.version;
+  for (const { offset, type } of frames.versioned.get(version === 2 ? 3 : 2) ?? []) {
     const message = `record of type ${type} in an archive of version ${version}`;
     checker.find(FINDINGS.RECORD_TYPE, meta?.path ?? "", offset, null, message);
   }
@@ -92,8 +92,9 @@ function fileReport(
   const none = { marks: 0, first: null, last: null, incompleteBytes: 0, recordsBehindDamage: 0 };
   const plain = file.compression === null;
   if (file.kind === "metadata") {
-    const { records = 0, end = 0 } = opened.frames ?? {};
-    const incompleteBytes = plain && label !== null ? Math.max(0, file.bytes - end) : 0;
+    const { records } = opened.frames;
+    const end = opened.frames.end || (label === null ? file.bytes : labelBytes(label.version));
+    const incompleteBytes = plain ? Math.max(0, file.bytes - end) : 0;
     const decodedBytes = plain ? file.bytes : end;
     return { ...file, label, ...none, records, incompleteBytes, decodedBytes };
   }

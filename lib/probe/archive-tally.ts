@@ -76,7 +76,7 @@ function countInstances(records: readonly IndomView[]): DomainTally {
 }
 
 /** The tally of one archive. */
-export function tallyOf(catalog: Catalog, frames: MetaFrames | undefined): Tally {
+export function tallyOf(catalog: Catalog, frames: MetaFrames): Tally {
   const tally = emptyTally();
   for (const [pmid, desc] of catalog.descs) tally.metrics.set(pmid, desc);
   for (const { name } of catalog.names.traverse()) tally.names.add(name);
@@ -89,7 +89,6 @@ export function tallyOf(catalog: Catalog, frames: MetaFrames | undefined): Tally
       tally.labelSets.set(type, (tally.labelSets.get(type) ?? 0) + sets.length);
     }
   }
-  if (frames === undefined) return tally;
   for (const [type, count] of frames.types) tally.types.set(type, count);
   tally.metadataRecords = frames.records;
   return tally;

@@ -19,7 +19,6 @@ import {
   META_TYPE,
   openArchiveFile,
   PM_TEXT,
-  type RecordPlace,
   SetCursor,
   setEnd,
 } from "../archive/mod.ts";
@@ -161,29 +160,27 @@ function* instances(dump: Dump): Generator<string> {
   }
 }
 
-/** Keeps the instance domain records of a file in their order, and nothing else. */
-class StoredInstances extends Catalog {
-  readonly records: IndomRecord[] = [];
-
-  override add(type: number, bytes: Uint8Array, place: RecordPlace): void {
-    if (type !== META_TYPE.INDOM && type !== META_TYPE.INDOM_DELTA && type !== META_TYPE.INDOM_V2) {
-      return;
-    }
-    this.records.push(decodeIndom(bytes, place));
-  }
-}
+const INDOM_TYPES: ReadonlySet<number> = new Set([
+  META_TYPE.INDOM_V2,
+  META_TYPE.INDOM,
+  META_TYPE.INDOM_DELTA,
+]);
 
 function* storedInstances(dump: Dump, archive: Archive): Generator<string> {
   yield `\n${member(dump, archive)}Instance Domains on-disk ...\n`;
-  const stored = new StoredInstances();
+  const stored: IndomRecord[] = [];
   const { meta } = archive.files;
   const file = openArchiveFile(meta);
   try {
-    loadMeta(file, meta, labelBytes(archive.label.version), stored, archive.growing);
+    const from = labelBytes(archive.label.version);
+    loadMeta(file, meta, from, new Catalog(), archive.growing, (type, bytes, place) => {
+      if (INDOM_TYPES.has(type)) stored.push(decodeIndom(bytes, place));
+      return false;
+    });
   } finally {
     file.close();
   }
-  for (const { timestamp, indom, delta, instances: entries } of stored.records) {
+  for (const { timestamp, indom, delta, instances: entries } of stored) {
     const change = delta ? " delta" : "";
     let text = `${stamp(dump, timestamp)} InDom: ${pmInDomStr(indom)}${change}`;
     text += ` ${entries.length} instances\n`;
