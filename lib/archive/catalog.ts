@@ -2,9 +2,9 @@
 // descriptors, names, instances, labels, help texts. Records are kept as the bytes they are and
 // decoded when asked for. Refused: descriptors of one metric that differ, with the code of what
 // differs; names that are both a metric and a branch, with PM_ERR_PMNS.
-import { PM_ERR, type PmErrCode } from "../base/mod.ts";
+import { bufferOf, PM_ERR, type PmErrCode, viewOf } from "../base/mod.ts";
 import { type Desc, type Indom, Names, type Pmid, pmIDStr, type Timestamp } from "../pcp/mod.ts";
-import { decodeDesc, type DescRecord } from "./desc.ts";
+import { descAt, eachDescName } from "./desc.ts";
 import { archiveError, type RecordPlace } from "./fault.ts";
 import { META_TYPE } from "./frame.ts";
 import { decodeText, isTextType, textHead } from "./helptext.ts";
@@ -51,35 +51,38 @@ export class Catalog {
 
   /** Adds a whole record of a known type whose frame was checked. */
   add(type: number, bytes: Uint8Array, place: RecordPlace): void {
-    if (type === META_TYPE.DESC) this.addDesc(decodeDesc(bytes, place), place);
-    else if (type === META_TYPE.TEXT) this.addText(bytes, place);
+    if (type === META_TYPE.DESC) {
+      this.addDescAt(bufferOf(bytes), viewOf(bytes), 0, bytes.length, place);
+    } else if (type === META_TYPE.TEXT) this.addText(bytes, place);
     else if (type === META_TYPE.LABEL || type === META_TYPE.LABEL_V2) {
       this.addLabels(bytes, place);
     } else this.addIndom(bytes, place);
   }
 
-  /** Adds a descriptor record, already read. */
-  addDesc({ desc, names }: DescRecord, place: RecordPlace): void {
+  /** Adds the descriptor record at `[at, at + length)` of `bytes`, over which `view` is, too. */
+  addDescAt(bytes: Buffer, view: DataView, at: number, length: number, place: RecordPlace): void {
+    const desc = descAt(view, at, length, place);
     const known = this.descs.get(desc.pmid);
     if (known === undefined) this.descs.set(desc.pmid, desc);
     else {
       for (const [field, code, word] of DIFFERENCES) {
         if (known[field] === desc[field]) continue;
-        const what = names[0] ?? pmIDStr(desc.pmid);
+        const what = this.names.namesOf(desc.pmid)[0] ?? pmIDStr(desc.pmid);
         const reason = `${word} of ${what} changes from ${known[field]} to ${desc[field]}`;
         throw archiveError(code, "descriptor record", place, reason);
       }
     }
-    for (const text of names) {
-      // Some old writers padded names; for PCP a name ends at its first NUL.
-      const nul = text.indexOf("\0");
-      const name = nul < 0 ? text : text.slice(0, nul);
-      try {
-        this.names.add(name, desc.pmid);
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        throw archiveError(PM_ERR.PMNS, "descriptor record", place, reason);
-      }
+    eachDescName(bytes, view, at, length, place, (name) => this.addName(name, desc.pmid, place));
+  }
+
+  private addName(text: string, pmid: Pmid, place: RecordPlace): void {
+    // Some old writers padded names; for PCP a name ends at its first NUL.
+    const nul = text.indexOf("\0");
+    try {
+      this.names.add(nul < 0 ? text : text.slice(0, nul), pmid);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw archiveError(PM_ERR.PMNS, "descriptor record", place, reason);
     }
   }
 

@@ -18,43 +18,51 @@ const KIND = "descriptor record";
 const AT = { pmid: 8, type: 12, indom: 16, sem: 20, units: 24, count: 28, names: 32 } as const;
 
 /** Reads a whole record, its length words included. */
-export const decodeDesc = (bytes: Uint8Array, place: RecordPlace = NO_PLACE): DescRecord =>
-  descAt(bufferOf(bytes), viewOf(bytes), 0, bytes.length, place);
+export function decodeDesc(bytes: Uint8Array, place: RecordPlace = NO_PLACE): DescRecord {
+  const view = viewOf(bytes);
+  const desc = descAt(view, 0, bytes.length, place);
+  const names: string[] = [];
+  eachDescName(bufferOf(bytes), view, 0, bytes.length, place, (name) => names.push(name));
+  return { kind: "desc", desc, names };
+}
 
-/** Reads the whole record in `bytes[at, at + length)`, over which `view` is, too. */
-export function descAt(
-  bytes: Buffer,
-  view: DataView,
-  at: number,
-  length: number,
-  place: RecordPlace,
-): DescRecord {
-  const end = at + length - TRAILER;
-  if (end < at + AT.count) throw refusal(place, `${length} bytes are too short`);
-  const desc: Desc = {
+/** The descriptor of the whole record at `[at, at + length)`. */
+export function descAt(view: DataView, at: number, length: number, place: RecordPlace): Desc {
+  if (length < AT.count + TRAILER) throw refusal(place, `${length} bytes are too short`);
+  return {
     pmid: asPmid(view.getUint32(at + AT.pmid)),
     type: view.getInt32(at + AT.type),
     indom: asIndom(view.getUint32(at + AT.indom)),
     sem: view.getInt32(at + AT.sem),
     units: view.getUint32(at + AT.units),
   };
+}
+
+/** Gives the names of the same record, in `bytes`, over which `view` is, one by one to `take`. */
+export function eachDescName(
+  bytes: Buffer,
+  view: DataView,
+  at: number,
+  length: number,
+  place: RecordPlace,
+  take: (name: string) => void,
+): void {
+  const end = at + length - TRAILER;
   // Writers leave the count out of a record without names.
-  if (end === at + AT.count) return { kind: "desc", desc, names: [] };
+  if (end === at + AT.count) return;
   if (end < at + AT.names) throw refusal(place, `${length} bytes are too short for a count`);
   const count = view.getInt32(at + AT.count);
   let next = at + AT.names;
   if (count < 0 || count > (end - next) / 4) throw refusal(place, `${count} names do not fit`);
-  const names: string[] = [];
   for (let i = 0; i < count; i++) {
     const size = end - next < 4 ? -1 : view.getInt32(next);
     next += 4;
     if (size < 0 || size > end - next) {
       throw refusal(place, `a name of ${size} bytes does not fit`);
     }
-    names.push(bytes.toString("utf8", next, next + size));
+    take(bytes.toString("utf8", next, next + size));
     next += size;
   }
-  return { kind: "desc", desc, names };
 }
 
 const refusal = (place: RecordPlace, reason: string): Error =>

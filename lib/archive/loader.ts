@@ -4,7 +4,6 @@
 // complete ends the reading without an error.
 import { bufferOf, PM_ERR, viewOf } from "../base/mod.ts";
 import type { Catalog } from "./catalog.ts";
-import { descAt } from "./desc.ts";
 import { archiveError, type RecordPlace } from "./fault.ts";
 import { MAX_RECORD_BYTES, META_HEAD, META_TYPE, TRAILER } from "./frame.ts";
 import { unknownType } from "./meta.ts";
@@ -75,7 +74,7 @@ export function loadMeta(
       continue;
     }
     if (type === META_TYPE.DESC) {
-      catalog.addDesc(descAt(chunk, view, from, length, place), place);
+      catalog.addDescAt(chunk, view, from, length, place);
     } else catalog.add(type, chunk.subarray(from, from + length), place);
     at += length;
   }

@@ -74,7 +74,8 @@ const isLeaf = (node: NameNode): boolean => node.pmid !== undefined && !isDynami
 export class Names {
   readonly root: NameNode;
   private readonly top: OwnNode;
-  private readonly byPmid = new Map<Pmid, OwnNode[]>();
+  /** The node of a PMID; a list only where there are several. */
+  private readonly byPmid = new Map<Pmid, OwnNode | OwnNode[]>();
   /** Nodes by their full names, of those that have been looked below: most names share one. */
   private readonly above = new Map<string, OwnNode>();
   private count = 0;
@@ -147,6 +148,45 @@ export class Names {
 
   /** Adds a metric or a dynamic root. The same name with the same PMID again is fine. */
   add(name: string, pmid: Pmid): void {
+    const last = name.lastIndexOf(".");
+    const above = this.above.get(name.slice(0, Math.max(last, 0)));
+    const part = name.slice(last + 1);
+    // Most names are new ones in a branch that holds others: nothing is wrong with these.
+    const plain =
+      above !== undefined &&
+      above.children !== NO_CHILDREN &&
+      !above.children.has(part) &&
+      part !== "" &&
+      this.count < MAX_PMNS_NAMES &&
+      above.depth < MAX_PMNS_DEPTH &&
+      this.options.duplicates !== false;
+    if (!plain) {
+      this.addWithCare(name, pmid);
+      return;
+    }
+    const node = newNode(part, above);
+    above.children.set(part, node);
+    this.keep(node, pmid);
+  }
+
+  /** Makes a node a metric. */
+  private keep(node: OwnNode, pmid: Pmid): void {
+    node.pmid = pmid;
+    this.count++;
+    const holders = this.byPmid.get(pmid);
+    if (holders === undefined) this.byPmid.set(pmid, node);
+    else if (Array.isArray(holders)) holders.push(node);
+    else this.byPmid.set(pmid, [holders, node]);
+  }
+
+  /** The nodes of a PMID in the order of addition. */
+  private holders(pmid: Pmid): readonly OwnNode[] {
+    const found = this.byPmid.get(pmid);
+    if (found === undefined) return [];
+    return Array.isArray(found) ? found : [found];
+  }
+
+  private addWithCare(name: string, pmid: Pmid): void {
     const followed = this.follow(name);
     const known = followed.from === undefined ? followed.node : undefined;
     if (known?.pmid !== undefined) {
@@ -160,19 +200,14 @@ export class Names {
     if (this.count >= MAX_PMNS_NAMES) {
       throw new PcpError(PM_ERR.PMNS, `more than ${MAX_PMNS_NAMES} metrics`);
     }
-    const holders = this.byPmid.get(pmid);
-    const other = holders?.[0];
+    const [other] = this.holders(pmid);
     if (other !== undefined && this.options.duplicates === false && !isDynamicRoot(pmid)) {
       throw new PcpError(
         PM_ERR.PMNS,
         `Duplicate metric id (${pmIDStr(pmid)}) in name space for metrics "${name}" and "${fullName(other)}"`,
       );
     }
-    const node = this.grow(followed, name);
-    node.pmid = pmid;
-    this.count++;
-    if (holders === undefined) this.byPmid.set(pmid, [node]);
-    else holders.push(node);
+    this.keep(this.grow(followed, name), pmid);
   }
 
   /** The node of a name, the root for the empty one; undefined when there is none. */
@@ -224,7 +259,7 @@ export class Names {
 
   /** All names of a PMID in the order of addition, none for an unknown one. */
   namesOf(pmid: Pmid): string[] {
-    return (this.byPmid.get(pmid) ?? []).map(fullName);
+    return this.holders(pmid).map(fullName);
   }
 
   /** Takes away a metric, or a branch with all below it; branches left empty go too. */
@@ -232,7 +267,7 @@ export class Names {
     const node = this.known(name);
     for (const { name: gone, pmid } of this.walk(node, name)) {
       this.count--;
-      const left = (this.byPmid.get(pmid) ?? []).filter((holder) => fullName(holder) !== gone);
+      const left = this.holders(pmid).filter((holder) => fullName(holder) !== gone);
       if (left.length === 0) this.byPmid.delete(pmid);
       else this.byPmid.set(pmid, left);
     }

@@ -2,7 +2,9 @@
 // place, and written so that it reads back.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { MAX_PMNS_DEPTH } from "../../lib/base/mod.ts";
 import {
+  asPmid,
   dynamicRootPmid,
   Names,
   namesFrom,
@@ -91,6 +93,52 @@ describe("tree", () => {
     expect(() => tree.add("x.".repeat(80), pmidBuild(1, 1, 4))).toThrow("81 parts");
     expect(tree.size).toBe(1);
   });
+});
+
+/** What a tree does, in the plainest way: a list of names in the order of addition. */
+function addPlainly(list: Map<string, number>, name: string, pmid: number): boolean {
+  const parts = name.split(".");
+  if (parts.includes("") || parts.length > MAX_PMNS_DEPTH) return false;
+  const known = list.get(name);
+  if (known !== undefined) return true;
+  for (const other of list.keys()) {
+    if (other.startsWith(`${name}.`) || name.startsWith(`${other}.`)) return false;
+  }
+  list.set(name, pmid);
+  return true;
+}
+
+test("a tree that keeps what it had first says the same as a list", () => {
+  const part = fc.constantFrom("a", "b", "c", "");
+  const name = fc.oneof(
+    { weight: 20, arbitrary: fc.array(part, { minLength: 1, maxLength: 4 }) },
+    { weight: 1, arbitrary: fc.constant(Array.from({ length: MAX_PMNS_DEPTH + 1 }, () => "a")) },
+  );
+  const change = fc.record({ name, pmid: fc.nat(5), remove: fc.nat(9) });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      const list = new Map<string, number>();
+      const tree = new Names({ keepFirst: true });
+      for (const { name: parts, pmid, remove } of changes) {
+        const text = parts.join(".");
+        if (remove === 0 && tree.find(text) !== undefined && text !== "") {
+          tree.remove(text);
+          for (const other of [...list.keys()]) {
+            if (other === text || other.startsWith(`${text}.`)) list.delete(other);
+          }
+          continue;
+        }
+        const refused = outcome(() => tree.add(text, asPmid(pmid))) !== undefined;
+        expect([text, refused]).toEqual([text, !addPlainly(list, text, pmid)]);
+      }
+      expect(new Map([...tree.traverse()].map((each) => [each.name, each.pmid]))).toEqual(
+        new Map([...list].map(([text, pmid]) => [text, asPmid(pmid)])),
+      );
+      expect(tree.size).toBe(list.size);
+      for (const [text, pmid] of list) expect(tree.namesOf(asPmid(pmid))).toContain(text);
+    }),
+    { seed: 3, numRuns: 300 },
+  );
 });
 
 describe("file form", () => {
