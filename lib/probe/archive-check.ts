@@ -74,7 +74,13 @@ interface Context {
   readonly find: (sort: string, message: string) => void;
   /** Instances of a domain at the time of the record; undefined when nothing is known. */
   readonly members: (indom: Indom) => ReadonlySet<number> | undefined;
-  readonly counters: Map<string, number>;
+  readonly counters: Counters;
+}
+
+/** Last values of counters by metric and instance, and their number. */
+interface Counters {
+  readonly last: Map<Pmid, Map<number, number>>;
+  size: number;
 }
 
 const nameOf = ({ catalog }: Context, pmid: Pmid): string =>
@@ -139,10 +145,14 @@ function checkCounter(context: Context, set: ValueSet, i: number, desc: Desc): v
   if (value === undefined) return;
   const { counters } = context;
   const inst = set.instance(i);
-  const key = `${set.pmid} ${inst}`;
-  const before = counters.get(key);
-  if (before === undefined && counters.size >= MAX_COUNTERS) return;
-  counters.set(key, value);
+  let known = counters.last.get(set.pmid);
+  if (known === undefined) {
+    known = new Map();
+    counters.last.set(set.pmid, known);
+  }
+  const before = known.get(inst);
+  if (before === undefined && counters.size++ >= MAX_COUNTERS) return;
+  known.set(inst, value);
   if (before === undefined || value >= before) return;
   const which = desc.indom === PM_INDOM_NULL ? "" : `[${inst}]`;
   const metric = nameOf(context, set.pmid);
@@ -160,13 +170,19 @@ function checkInstances(context: Context, set: ValueSet, desc: Desc): void {
     const indom = pmInDomStr(desc.indom);
     context.find(FINDINGS.DOMAIN, `${metric()}: no instances of ${indom} are known yet`);
   }
-  const seen = new Set<number>();
+  let ascending = true;
   for (let i = 0; i < set.numval; i++) {
     const inst = set.instance(i);
+    if (i > 0 && inst <= set.instance(i - 1)) ascending = false;
     if (members?.has(inst) === false) {
       const indom = pmInDomStr(desc.indom);
       context.find(FINDINGS.INSTANCE, `${metric()}: instance ${inst} is not in ${indom}`);
     }
+  }
+  if (ascending) return;
+  const seen = new Set<number>();
+  for (let i = 0; i < set.numval; i++) {
+    const inst = set.instance(i);
     if (seen.has(inst)) context.find(FINDINGS.REPEATED, `${metric()}: instance ${inst} again`);
     seen.add(inst);
   }
@@ -205,7 +221,7 @@ export function newChecker(
   const { catalog } = archive;
   const findings: Finding[] = [];
   const counts = new Map<string, number>();
-  const counters = new Map<string, number>();
+  const counters: Counters = { last: new Map(), size: 0 };
   const states = new Map<Indom, { readonly of: Instances; readonly ids: ReadonlySet<number> }>();
   let now: Timestamp = { sec: 0, nsec: 0 };
   let last: Timestamp | undefined;
@@ -231,7 +247,8 @@ export function newChecker(
     }
     last = now;
     if (volume.numpmid === 0) {
-      counters.clear();
+      counters.last.clear();
+      counters.size = 0;
       return;
     }
     const context: Context = { catalog, find: here, members, counters };
