@@ -123,7 +123,7 @@ test("a tree that keeps what it had first says the same as a list", () => {
         const text = parts.join(".");
         if (remove === 0 && tree.find(text) !== undefined && text !== "") {
           tree.remove(text);
-          for (const other of [...list.keys()]) {
+          for (const other of list.keys()) {
             if (other === text || other.startsWith(`${text}.`)) list.delete(other);
           }
           continue;
