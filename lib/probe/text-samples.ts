@@ -52,6 +52,8 @@ export interface SampleStyle {
 export class SampleWriter {
   private columns: readonly Column[] = [];
   private begun = false;
+  /** A list it stays once the values were too many for a table. */
+  private listed = false;
   /** Why a metric has no values, as it was told last. */
   private readonly told = new Map<number, string>();
   private readonly timeWidth: number;
@@ -181,7 +183,8 @@ export class SampleWriter {
       const reason = reasons.find((each) => each !== undefined) ?? "no values available";
       return `${timeText(sample.time, time).padEnd(this.timeWidth)}${GAP}${paint(style, "warn", reason)}\n`;
     }
-    const text = this.fits(columns, sample) ? this.table(sample, columns) : this.list(sample);
+    this.listed ||= !this.fits(columns, sample);
+    const text = this.listed ? this.list(sample) : this.table(sample, columns);
     this.begun = true;
     return text;
   }

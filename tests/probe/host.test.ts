@@ -47,7 +47,7 @@ async function steady(pmcd: Pmcd, host: string, around: () => Promise<string>): 
     compared += 1;
     expect(`${name}\n${ours.get(name) ?? ""}`).toBe(`${name}\n${text}`);
   }
-  expect(compared).toBeGreaterThan(150);
+  expect(compared).toBeGreaterThan(100);
 }
 
 const everything = ["sample", "pmcd"];
