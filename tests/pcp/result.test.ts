@@ -285,3 +285,82 @@ describe("hostile bytes", () => {
     );
   });
 });
+
+/** The placement rules of spec pdu.md 4.3, as plainly as they can be said. */
+function placedWell(words: Int32Array, numpmid: number): boolean {
+  const indexes: number[] = [];
+  let at = 0;
+  for (let set = 0; set < numpmid; set++) {
+    const numval = words[at + 1];
+    if (numval === undefined) return false;
+    at += 2;
+    if (numval <= 0) continue;
+    const valfmt = words[at++];
+    if (valfmt !== PM_VAL.INSITU && valfmt !== PM_VAL.DPTR && valfmt !== PM_VAL.SPTR) return false;
+    if (at + 2 * numval > words.length) return false;
+    if (valfmt !== PM_VAL.INSITU) {
+      for (let i = 0; i < numval; i++) indexes.push(words[at + 2 * i + 1] ?? -1);
+    }
+    at += 2 * numval;
+  }
+  for (const index of indexes) {
+    const head = words[at];
+    if (index !== at || head === undefined || (head & 0xffffff) < 4) return false;
+    at += Math.ceil((head & 0xffffff) / 4);
+  }
+  return at === words.length;
+}
+
+test("exactly the value sets that keep every rule pass, with and without blocks of events", () => {
+  const set = fc.record({
+    numval: fc.integer({ min: -1, max: 4 }),
+    valfmt: fc.constantFrom(0, 0, 1, 1, 1, 2),
+    heads: fc.array(
+      fc.constantFrom(0x0300000c, 0x0300000c, 0x06000007, 0x06000004, 0x09000008, 0),
+      { minLength: 4, maxLength: 4 },
+    ),
+  });
+  const shape = fc.record({
+    sets: fc.array(set, { maxLength: 6 }),
+    // Mostly left alone: what is well placed has to pass, too.
+    change: fc.option(fc.tuple(fc.nat(80), fc.constantFrom(-1, 0, 1, 2, 3, 0x06000005)), {
+      freq: 2,
+    }),
+    cut: fc.option(fc.integer({ min: -2, max: 2 }), { freq: 2 }),
+  });
+  const passed = { yes: 0, no: 0 };
+  fc.assert(
+    fc.property(shape, ({ sets, change, cut }) => {
+      const words: number[] = [];
+      const blocks: [index: number, head: number][] = [];
+      for (const { numval, valfmt, heads } of sets) {
+        words.push(1, numval);
+        if (numval <= 0) continue;
+        words.push(valfmt);
+        for (let i = 0; i < numval; i++) {
+          words.push(i, 0);
+          if (valfmt !== 0) blocks.push([words.length - 1, heads[i] ?? 0]);
+        }
+      }
+      for (const [index, head] of blocks) {
+        words[index] = words.length;
+        words.push(head, ...Array.from({ length: Math.ceil((head & 0xffffff) / 4) - 1 }, () => 0));
+      }
+      if (change !== null && words.length > 0) words[change[0] % words.length] = change[1];
+      if (cut !== null) words.length = Math.max(0, words.length + cut);
+      const all = Int32Array.from(words, (word) => word ?? 0);
+      const bytes = new Uint8Array(4 * all.length);
+      const view = new DataView(bytes.buffer);
+      all.forEach((word, i) => view.setInt32(4 * i, word));
+      const result = new ResultView(bytes, { sec: 0, nsec: 0 }, sets.length, 0);
+      const good = placedWell(all, sets.length);
+      for (const events of [undefined, () => undefined]) {
+        const found = outcome(() => checkValueSets(result, bytes.length, events));
+        expect(typeof found === "number").toBe(good);
+      }
+      passed[good ? "yes" : "no"]++;
+    }),
+    { seed: 5, numRuns: 2000 },
+  );
+  expect(Math.min(passed.yes, passed.no)).toBeGreaterThan(200);
+});
