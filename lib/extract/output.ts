@@ -197,7 +197,8 @@ export class Output {
   }
 
   /**
-   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`.
+   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`; `time`
+   * may change after the call.
    * `metaBefore`: bytes of metadata before those of this record. `due`: it has an index entry.
    */
   record(
@@ -209,7 +210,7 @@ export class Output {
     due: boolean,
   ): void {
     if (this.newVolumeDue(to - from, time)) this.nextVolume(time);
-    this.volumeStart ??= time;
+    this.volumeStart ??= { sec: time.sec, nsec: time.nsec };
     const position = this.volumeBytes;
     this.append(bytes, from, to);
     const end = this.volumeBytes;
@@ -266,9 +267,10 @@ export class Output {
     const { lastEntry: last } = this;
     if (time.sec === 0 && time.nsec === 0) return;
     if (last?.sec === time.sec && last.nsec === time.nsec) return;
-    this.lastEntry = time;
+    const timestamp = { sec: time.sec, nsec: time.nsec };
+    this.lastEntry = timestamp;
     const bytes = encodeIndexEntry(this.version, {
-      timestamp: time,
+      timestamp,
       volume: this.volume,
       metaOffset,
       dataOffset,

@@ -19,7 +19,17 @@ import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
 import type { Output } from "./output.ts";
 import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
-import { match, MATCH, PMCD_PID, PMCD_SEQNUM, type Shape, type Shapes } from "./shapes.ts";
+import {
+  keepLayout,
+  match,
+  type Match,
+  MATCH,
+  matchLayout,
+  PMCD_PID,
+  PMCD_SEQNUM,
+  type Shape,
+  type Shapes,
+} from "./shapes.ts";
 import type { ExtractHooks } from "./types.ts";
 
 /** Between the last record of an input and its mark. */
@@ -79,7 +89,7 @@ const timeOf = ({ sec, nsec }: Timestamp): Timestamp => ({ sec, nsec });
 /** Merges all inputs into the output. */
 export class DataPass {
   /** The last record or mark that was chosen. */
-  current: Timestamp = { sec: 0, nsec: 0 };
+  readonly current = { sec: 0, nsec: 0 };
   readonly sources: readonly Source[];
   private readonly files = new OpenFiles();
   private readonly encoder: Encoder;
@@ -150,7 +160,8 @@ export class DataPass {
         if (!this.options.daily || !this.nextDay()) return false;
         continue;
       }
-      this.current = timeOf(source);
+      this.current.sec = source.sec;
+      this.current.nsec = source.nsec;
       if (source.state === "mark") {
         this.endOf(source);
         this.remove(source);
@@ -225,27 +236,40 @@ export class DataPass {
   /** The shape of the record at hand, which is then checked. */
   private shapeOf(source: Source): Shape {
     const { reader, recent } = source;
-    const { view, at, setsAt, numpmid } = reader;
-    const end = at + reader.length - 4;
+    const { view, words, at, setsAt, numpmid, length } = reader;
+    const whole = (at & 3) === 0 && words.length > 0;
+    const end = at + length - 4;
     for (let i = 0; i < recent.length; i++) {
       const shape = recent[i] as Shape;
       if (shape.pmids.length !== numpmid) continue;
+      if (whole && matchLayout(shape, words, at >> 2, length)) {
+        source.plain = shape.plan === undefined;
+        return shape;
+      }
       const found = match(shape, view, at, setsAt, end);
       if (found === MATCH.OTHER) continue;
-      if (found === MATCH.BROKEN) throw reader.damage(false);
       if (i > 0) {
         recent.splice(i, 1);
         recent.unshift(shape);
       }
-      source.plain = found === MATCH.SOUND && shape.plan === undefined;
-      return shape;
+      return this.useShape(source, shape, found);
     }
     const shape = numpmid > 0 ? this.options.shapes.of(view, setsAt, numpmid, end) : undefined;
-    const found = shape === undefined ? MATCH.BROKEN : match(shape, view, at, setsAt, end);
-    if (shape === undefined || found === MATCH.BROKEN) throw reader.damage(false);
+    if (shape === undefined) throw reader.damage(false);
     recent.unshift(shape);
     if (recent.length > RECENT) recent.pop();
+    return this.useShape(source, shape, match(shape, view, at, setsAt, end));
+  }
+
+  /** Takes a shape for the record at hand, or refuses that. */
+  private useShape(source: Source, shape: Shape, found: Match): Shape {
+    const { reader } = source;
+    if (found === MATCH.BROKEN) throw reader.damage(false);
     source.plain = found === MATCH.SOUND && shape.plan === undefined;
+    const { words, view, at, setsAt, length } = reader;
+    if (found === MATCH.SOUND && (at & 3) === 0 && words.length > 0) {
+      keepLayout(shape, words, view, at, setsAt, length);
+    }
     return shape;
   }
 
@@ -285,22 +309,21 @@ export class DataPass {
   private beginOutput(time: Timestamp): void {
     if (!this.first) return;
     this.first = false;
-    this.options.output.beginData(time);
+    this.options.output.beginData(timeOf(time));
   }
 
   private write(source: Source): void {
     const { output, version } = this.options;
     const { reader, shape } = source;
-    const time = timeOf(source);
-    this.beginOutput(time);
+    this.beginOutput(source);
     const metaBefore = output.metaBytes;
-    const due = shape === undefined ? false : this.describe(shape, time);
+    const due = shape === undefined ? false : this.describe(shape, source);
     const { bytes, at, length } = reader;
     if (reader.version === version && (shape === undefined || source.plain)) {
-      output.record(bytes, at, at + length, time, metaBefore, due);
+      output.record(bytes, at, at + length, source, metaBefore, due);
     } else {
       const made = this.encoder.encode(reader, shape?.plan);
-      output.record(made, 0, made.length, time, metaBefore, due);
+      output.record(made, 0, made.length, source, metaBefore, due);
       output.settle();
       if (shape?.plan !== undefined) this.reportCulled(source, shape);
     }
@@ -308,11 +331,12 @@ export class DataPass {
   }
 
   /** Writes the metadata that records of a shape need; whether instances were among it. */
-  private describe(shape: Shape, time: Timestamp): boolean {
+  private describe(shape: Shape, now: Timestamp): boolean {
     const { from, until } = shape;
     const quiet =
-      from !== undefined && !isBefore(time, from) && (until === undefined || isBefore(time, until));
+      from !== undefined && !isBefore(now, from) && (until === undefined || isBefore(now, until));
     if (quiet) return false;
+    const time = timeOf(now);
     const { descriptions } = this.options;
     let instances = false;
     let next: Timestamp | undefined;
@@ -354,7 +378,7 @@ export class DataPass {
       if (next?.pid === pid && next.seqnum === seqnum) return;
     }
     if (this.sources.every(({ state }) => state === "ended")) return;
-    this.current = addSpan(timeOf(source), MILLISECOND);
+    Object.assign(this.current, addSpan(timeOf(source), MILLISECOND));
     output.mark(this.current);
   }
 
@@ -368,7 +392,7 @@ export class DataPass {
     this.finish = later(finish);
     if (logEnd !== undefined && compareTimes(logEnd, this.start) < 0) return false;
     if (!this.first) {
-      this.current = addSpan(this.current, MILLISECOND);
+      Object.assign(this.current, addSpan(this.current, MILLISECOND));
       output.mark(this.current);
     }
     const waiting = this.heap;

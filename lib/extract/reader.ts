@@ -84,6 +84,8 @@ export class OpenFiles {
 export class RecordReader implements SourceRecord {
   bytes: Uint8Array = new Uint8Array(0);
   view: DataView = viewOf(this.bytes);
+  /** The bytes as words of the machine; empty where they are not aligned. */
+  words: Int32Array = new Int32Array(0);
   at = 0;
   setsAt = 0;
   length = 0;
@@ -132,9 +134,16 @@ export class RecordReader implements SourceRecord {
   private load(from: number, length: number): number {
     this.settle();
     this.bytes = this.files.get(this, this.path).read(from, length);
-    this.view = viewOf(this.bytes);
-    this.base = from;
+    this.use(from);
     return this.bytes.length;
+  }
+
+  private use(base: number): void {
+    const { buffer, byteOffset, length } = this.bytes;
+    this.view = viewOf(this.bytes);
+    // Where the machine has the low byte first, as everywhere that this runs.
+    this.words = new Int32Array(buffer, byteOffset & ~3, (byteOffset & 3) === 0 ? length >> 2 : 0);
+    this.base = base;
   }
 
   /** How much to read: little at first, since an input may have its turn much later. */
@@ -181,7 +190,7 @@ export class RecordReader implements SourceRecord {
     if (this.loads >= 2) this.files.active--;
     this.loads = 0;
     this.bytes = new Uint8Array(0);
-    this.view = viewOf(this.bytes);
+    this.use(0);
   }
 
   /** The error for the record at hand; `short`: the file ends within it. */
