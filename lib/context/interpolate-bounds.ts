@@ -108,7 +108,7 @@ export class Bounds {
   /** A search from `u` begins. */
   begin(u: number): void {
     this.start = u;
-    if (!(this.seenFrom <= u && u < this.seenTo)) {
+    if (u >= this.seenTo) {
       this.seen.fill(Number.NEGATIVE_INFINITY);
       this.seenFrom = Number.POSITIVE_INFINITY;
       this.seenTo = Number.NEGATIVE_INFINITY;
@@ -120,16 +120,28 @@ export class Bounds {
   /** The search has come to `u`: facts that begin before answer for the rest. */
   reach(u: number): void {
     if (u < this.connect) return;
-    let connect = Number.POSITIVE_INFINITY;
+    // Where all has been read before, the farthest value of a place tells whether to go on.
+    const before = this.start < this.seenFrom && this.seenFrom < this.seenTo;
+    const joins = before && u >= this.seenFrom;
+    let connect = before && !joins ? this.seenFrom : Number.POSITIVE_INFINITY;
     for (let place = 0; place < this.need.length; place++) {
       if (this.need[place] === 0) continue;
       const from = this.from[place] as number;
-      if (from > u) {
+      if (joins && (this.seen[place] as number) < u) this.lack(place, this.seenTo);
+      else if (from > u) {
         if (from < connect) connect = from;
       } else if (u <= (this.at[place] as number)) this.settle(place);
       else this.from[place] = Number.POSITIVE_INFINITY;
     }
     this.connect = connect;
+    if (joins) this.seenFrom = this.start;
+  }
+
+  /** There is no value for a place up to `u`. */
+  private lack(place: number, u: number): void {
+    this.has[place] = 0;
+    this.at[place] = u;
+    this.settle(place);
   }
 
   private settle(place: number): void {
@@ -182,10 +194,7 @@ export class Bounds {
     this.reach(u);
     if (this.needs === 0) return;
     for (let place = 0; place < this.need.length; place++) {
-      if (this.need[place] === 0) continue;
-      this.has[place] = 0;
-      this.at[place] = u;
-      this.settle(place);
+      if (this.need[place] === 1) this.lack(place, u);
     }
     if (this.start < this.seenFrom) this.seenFrom = this.start;
     this.seenTo = u;
