@@ -3,6 +3,7 @@
 // the first input that breaks its promise.
 import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
+import { fuzzDerived } from "./derived.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
@@ -22,6 +23,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   archive: fuzzArchives,
   probe: fuzzProbe,
   time: fuzzTimes,
+  derived: fuzzDerived,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */
