@@ -4,7 +4,8 @@ import { say } from "./output.ts";
 
 /** Draws a text over what the screen shows, cut to its height; false when nobody sees it. */
 export function drawInPlace(text: string): boolean {
-  const rows = Math.max(process.stdout.rows, 4) || 24;
+  // A terminal that does not know its size says 0.
+  const rows = Math.max(process.stdout.rows || 24, 4);
   const lines = text.trimEnd().split("\n");
   const shown = lines.slice(0, rows - 1);
   if (lines.length > shown.length) {

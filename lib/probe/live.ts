@@ -125,9 +125,26 @@ async function ownMetrics(context: Context): Promise<OwnMetrics> {
   };
 }
 
+/** All names; where an agent that makes some of them is not there, those of the others. */
+async function allNames(context: Context): Promise<readonly string[]> {
+  const below = async (name: string): Promise<readonly string[] | undefined> => {
+    try {
+      return await context.traverse(name);
+    } catch (error) {
+      if (asPcpError(error).code !== PM_ERR.NOAGENT) throw error;
+      return undefined;
+    }
+  };
+  const all = await below("");
+  if (all !== undefined) return all;
+  const names: string[] = [];
+  for (const name of (await context.children("")).names) names.push(...((await below(name)) ?? []));
+  return names;
+}
+
 /** How many names each domain serves. */
 async function namesByDomain(context: Context): Promise<ReadonlyMap<number, number>> {
-  const names = await context.traverse("");
+  const names = await allNames(context);
   const counts = new Map<number, number>();
   for (let at = 0; at < names.length; at += BATCH) {
     const { pmids } = await context.lookupNames(names.slice(at, at + BATCH));

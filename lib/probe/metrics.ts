@@ -68,19 +68,9 @@ interface Wanted {
   readonly spec: MetricSpec;
 }
 
-/** The metrics that a specification stands for: one, or all below a name that is no metric. */
-async function expand(context: Context, spec: MetricSpec): Promise<readonly string[]> {
-  try {
-    await context.lookupNames([spec.name]);
-    return [spec.name];
-  } catch (error) {
-    const failure = asPcpError(error);
-    if (failure.code !== PM_ERR.NONLEAF) throw failure;
-    const names = await context.traverse(spec.name);
-    if (names.length === 0) throw failure;
-    return names;
-  }
-}
+/** The metrics that a specification stands for: those below its name, or the one of that name. */
+const expand = (context: Context, spec: MetricSpec): Promise<readonly string[]> =>
+  context.traverse(spec.name);
 
 const named = (failure: Failure, where: string): Failure & { readonly where: string } => ({
   ...failure,
