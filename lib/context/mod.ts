@@ -25,5 +25,5 @@ export {
   type NewContextOptions,
 } from "./new.ts";
 export * from "./profile.ts";
-export { type ContextTable, createContextTable } from "./table.ts";
+export { type ContextTable, type ContextTableOptions, createContextTable } from "./table.ts";
 export * from "./types.ts";

@@ -3,7 +3,10 @@
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { type HostAttribute, type HostSpec, parseHostSpec, PCP_ATTR } from "../pcp/mod.ts";
 import { type ConnectOptions, connectionSettings, type Environment } from "../pdu/mod.ts";
+import type { DerivedSet } from "../derived/mod.ts";
 import { type ArchiveContextOptions, openArchiveContext } from "./archive.ts";
+import { withDerived } from "./derived.ts";
+import { globalDerived } from "./derived-config.ts";
 import { type HostContext, openHostContext } from "./host.ts";
 import { type LocalContext, type LocalContextOptions, openLocalContext } from "./local.ts";
 import type { ArchiveContext } from "./types.ts";
@@ -40,6 +43,11 @@ export interface NewContextOptions {
   /** Takes warnings, a sentence each; by default they are dropped. */
   readonly warn?: (message: string) => void;
   readonly flags?: ContextFlags;
+  /**
+   * Global derived metrics, to be shared by many contexts; without it those of PCP's files are read
+   * for this one. "none": the source as it is, and no addDerived.
+   */
+  readonly derived?: DerivedSet | "none";
   /** More about connections to pmcd: TLS, bounds, who watches. */
   readonly host?: ConnectOptions;
   /** More about archives. */
@@ -110,5 +118,10 @@ export async function newContext(
   spec: ContextSpec,
   options: NewContextOptions = {},
 ): Promise<AnyContext> {
-  return openSource(spec, options);
+  const source = await openSource(spec, options);
+  const { derived } = options;
+  if (derived === "none") return source;
+  const warn = options.warn ?? (() => undefined);
+  const set = derived ?? globalDerived(warn, options.env ?? process.env);
+  return withDerived<AnyContext>(source, set, { warn });
 }

@@ -3,6 +3,7 @@
 // twice. Other than there, a type that there is not leaves the current context alone. Refuses more
 // contexts than a bounded number.
 import { PcpError, PM_ERR } from "../base/mod.ts";
+import { globalDerived } from "./derived-config.ts";
 import { type AnyContext, type ContextSpec, newContext, type NewContextOptions } from "./new.ts";
 
 /** Contexts that may be open in one table. */
@@ -30,8 +31,20 @@ export interface ContextTable {
   close(): Promise<void>;
 }
 
-/** A table without contexts; `open` makes them. */
-export function createContextTable(open: typeof newContext = newContext): ContextTable {
+/** How a table is made. */
+export interface ContextTableOptions {
+  /** Global derived metrics of all contexts; those of PCP's files, read once, by default. */
+  readonly derived?: NewContextOptions["derived"];
+  /** What opens contexts; newContext by default. */
+  readonly open?: typeof newContext;
+}
+
+/** A table without contexts. */
+export function createContextTable({
+  derived,
+  open = newContext,
+}: ContextTableOptions = {}): ContextTable {
+  let shared = derived;
   const contexts = new Map<number, AnyContext>();
   let current: number | undefined;
   let next = 0;
@@ -63,7 +76,12 @@ export function createContextTable(open: typeof newContext = newContext): Contex
   };
 
   return {
-    open: (spec, options) => enter(() => open(spec, options)),
+    open: (spec, options = {}) =>
+      enter(() => {
+        const warn = options.warn ?? (() => undefined);
+        shared ??= options.derived ?? globalDerived(warn, options.env);
+        return open(spec, { derived: shared, ...options });
+      }),
     async duplicate() {
       const context = find(current);
       return enter(() => context.duplicate());

@@ -1,6 +1,7 @@
 // Goal: newContext opens each type with its options, turns flags into what a session is asked for, and
 // fails with the codes of pmNewContext.
 import { afterAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
 import {
@@ -11,14 +12,17 @@ import {
   newContext,
   type NewContextOptions,
 } from "../../lib/context/mod.ts";
-import { hostSpecComplaint, parseNames } from "../../lib/pcp/mod.ts";
+import { createDerivedSet, registerDerived } from "../../lib/derived/mod.ts";
+import { hostSpecComplaint, parseNames, pmExtractValue, type Pmid } from "../../lib/pcp/mod.ts";
 import { FEATURE } from "../../lib/pdu/mod.ts";
 import { startFakePmcd } from "../helpers/fakepmcd.ts";
 import { startPmcd } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { testWith } from "../helpers/peers.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
+import { privateFolder } from "../helpers/process.ts";
 import { tlsFiles } from "../helpers/tls.ts";
+import { codeOf } from "./codes.ts";
 
 const contexts: AnyContext[] = [];
 afterAll(async () => {
@@ -26,16 +30,13 @@ afterAll(async () => {
 });
 
 async function opened(spec: ContextSpec, options: NewContextOptions = {}): Promise<AnyContext> {
-  const context = await newContext(spec, { env: {}, ...options });
+  const context = await newContext(spec, { env: { PCP_DERIVED_CONFIG: "" }, ...options });
   contexts.push(context);
   return context;
 }
 
 const failure = (spec: ContextSpec, options: NewContextOptions = {}): Promise<unknown> =>
-  opened(spec, options).then(
-    () => 0,
-    (error: unknown) => (error instanceof PcpError ? error.code : error),
-  );
+  codeOf(opened(spec, options));
 
 const host = (name: string): ContextSpec => ({ type: "host", host: name });
 const fixtures = join(import.meta.dir, "../fixtures/archives/rec");
@@ -105,6 +106,49 @@ describe("newContext", () => {
       await pmcd.stop();
       await bare.stop();
     }
+  });
+
+  test("derived metrics: those of a set, those of the context, none", async () => {
+    const pmcd = await startFakePmcd();
+    const derived = createDerivedSet();
+    registerDerived(derived, "sum.both", "fake.m0 + fake.m1");
+    const spec = host(`127.0.0.1:${pmcd.port}`);
+    const value = async (context: AnyContext, name: string): Promise<unknown> => {
+      const { pmids } = await context.lookupNames([name]);
+      const [pmid] = pmids;
+      const desc = await context.desc(pmid as Pmid);
+      const set = (await context.fetch(pmids)).result.find(pmid as Pmid);
+      return set === undefined ? undefined : pmExtractValue(set, 0, desc.type);
+    };
+    try {
+      const context = await opened(spec, { derived });
+      expect(await context.traverse("sum")).toEqual(["sum.both"]);
+      expect(await value(context, "sum.both")).toBe(2);
+      await context.addDerived("own.twice", "2 * fake.m0");
+      expect(await value(context, "own.twice")).toBe(4);
+      const copy = await context.duplicate();
+      contexts.push(copy);
+      expect(await value(copy, "sum.both")).toBe(6);
+      await context.reconnect();
+      expect(context.type === "host" && context.sessions).toBe(2);
+      expect(await value(context, "sum.both")).toBe(8);
+      const bare = await opened(spec, { derived: "none" });
+      expect(await codeOf(bare.lookupNames(["sum.both"]))).toBe(PM_ERR.NAME);
+      expect(await codeOf(bare.addDerived("a.b", "1"))).toBe(PM_ERR.GENERIC);
+    } finally {
+      await pmcd.stop();
+    }
+  });
+
+  test("the files of derived metrics that the environment names", async () => {
+    const folder = privateFolder("derived");
+    writeFileSync(join(folder, "one"), "my.double = 2 * sample.long.ten\n");
+    const context = await opened(
+      { type: "archive", archive: join(fixtures, "v3-types") },
+      { env: { PCP_DERIVED_CONFIG: join(folder, "one") } },
+    );
+    const { pmids } = await context.lookupNames(["my.double"]);
+    expect(pmids.length).toBe(1);
   });
 
   testWith(["pcp6", "openssl"], "TLS by a flag", async () => {

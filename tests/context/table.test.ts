@@ -4,9 +4,11 @@ import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { PM_ERR } from "../../lib/base/mod.ts";
 import { type ContextSpec, createContextTable } from "../../lib/context/mod.ts";
+import { createDerivedSet } from "../../lib/derived/mod.ts";
 import { MAX_CONTEXTS } from "../../lib/context/table.ts";
 import { startFakePmcd } from "../helpers/fakepmcd.ts";
 import { freePort } from "../helpers/ports.ts";
+import { codeOf } from "./codes.ts";
 
 const recording = join(import.meta.dir, "../fixtures/archives/rec/v3-types");
 const archive: ContextSpec = { type: "archive", archive: recording };
@@ -15,20 +17,12 @@ const tables: ReturnType<typeof createContextTable>[] = [];
 afterAll(async () => {
   for (const table of tables) await table.close();
 });
-const newTable = (...how: Parameters<typeof createContextTable>) => {
-  const table = createContextTable(...how);
+const newTable = () => {
+  const table = createContextTable({ derived: createDerivedSet() });
   tables.push(table);
   return table;
 };
 
-async function codeOf(work: () => unknown): Promise<unknown> {
-  try {
-    await work();
-    return 0;
-  } catch (error) {
-    return error instanceof Error && "code" in error ? error.code : error;
-  }
-}
 const { NOCONTEXT, GENERIC } = PM_ERR;
 
 test("the steps of a program, as libpcp counts them", async () => {
@@ -98,9 +92,12 @@ test("handles are given in the order of the calls, not of the answers; no more t
     .open(archive)
     .then(() => tables.at(-1)?.context());
   if (one === undefined) throw new Error("no context");
-  const table = createContextTable(async () => {
-    await new Promise<void>((resolve) => waiting.push(resolve));
-    return one;
+  const table = createContextTable({
+    derived: "none",
+    open: async () => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return one;
+    },
   });
   const [first, second] = [table.open(archive), table.open(archive)];
   waiting[1]?.();
@@ -109,7 +106,7 @@ test("handles are given in the order of the calls, not of the answers; no more t
   waiting[0]?.();
   expect(await first).toBe(0);
   expect(table.which()).toBe(0);
-  const full = createContextTable(async () => one);
+  const full = createContextTable({ derived: "none", open: async () => one });
   for (let i = 0; i < MAX_CONTEXTS; i++) await full.open(archive);
   expect(await codeOf(() => full.open(archive))).toBe(PM_ERR.TOOBIG);
 });
