@@ -37,6 +37,8 @@ export const FINDINGS = {
   INSTANCE: "unknown-instance",
   REPEATED: "instance-twice",
   COUNTER: "counter-backwards",
+  DESCRIPTOR: "descriptor",
+  NO_INDEX: "no-index",
   RECORD_TYPE: "record-of-other-version",
   INDEX_TIME: "index-time",
   INDEX_PLACE: "index-place",
@@ -63,7 +65,13 @@ export interface Checker {
   /** Checks the record that a walk has come to. */
   record(volume: Volume): void;
   /** Adds a finding of another check. */
-  find(sort: string, file: string, offset: number, time: Timestamp | null, message: string): void;
+  find(
+    sort: string,
+    file: string,
+    offset: number | null,
+    time: Timestamp | null,
+    message: string,
+  ): void;
   /** Values seen so far. */
   values(): number;
   report(): CheckReport;

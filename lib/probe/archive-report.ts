@@ -13,9 +13,9 @@ import {
 } from "../archive/mod.ts";
 import { PcpError } from "../base/mod.ts";
 import { secondsBetween, type Timestamp } from "../pcp/mod.ts";
-import { type Checker, FINDINGS, newChecker } from "./archive-check.ts";
+import { type Checker, newChecker } from "./archive-check.ts";
+import { checkMetadata } from "./archive-check-metadata.ts";
 import { reportError } from "./archive-damage.ts";
-import { entryFaults, indexCheck } from "./archive-index.ts";
 import { type Opened, type OpenedFile, openForReport } from "./archive-open.ts";
 import {
   addBorder,
@@ -61,26 +61,6 @@ function endOf(archive: Archive | undefined): Timestamp | null {
   } catch (error) {
     if (error instanceof PcpError) return null;
     throw error;
-  }
-}
-
-function checkMetadata(checker: Checker, { files, frames, archive }: Opened): void {
-  const meta = files.find(({ kind }) => kind === "metadata");
-  const version = meta?.label?.version;
-  for (const { offset, type } of frames.versioned.get(version === 2 ? 3 : 2) ?? []) {
-    const message = `record of type ${type} in an archive of version ${version}`;
-    checker.find(FINDINGS.RECORD_TYPE, meta?.path ?? "", offset, null, message);
-  }
-  const path = archive?.files.index;
-  const index = archive?.index;
-  if (archive === undefined || path === undefined || index === undefined) return;
-  const check = indexCheck(archive.files, ({ sec, nsec }) => `${sec}.${nsec}`);
-  for (let i = 0; i < index.count; i++) {
-    const entry = index.entry(i);
-    const before = i === 0 ? undefined : index.entry(i - 1);
-    for (const { sort, text } of entryFaults(check, before, entry)) {
-      checker.find(sort, path, i, entry.timestamp, `entry ${i}: ${text}`);
-    }
   }
 }
 

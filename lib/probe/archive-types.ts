@@ -164,7 +164,8 @@ export interface Finding {
   /** A word for each sort of finding, see FINDINGS. */
   readonly sort: string;
   readonly file: string;
-  readonly offset: number;
+  /** Of the record in the file, the number of an index entry; null when the file is meant. */
+  readonly offset: number | null;
   /** Of the record; null for records without a time. */
   readonly time: Timestamp | null;
   readonly message: string;

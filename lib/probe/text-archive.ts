@@ -206,9 +206,8 @@ export function archiveComplaints(report: ArchiveReport): readonly string[] {
     if (backwards > 0)
       found.push(`${name}: ${countText(backwards, "record")} earlier than the one before`);
     for (const finding of member.check?.findings ?? []) {
-      found.push(
-        `${plainText(finding.file)} offset ${finding.offset}: ${plainText(finding.message)}`,
-      );
+      const place = finding.offset === null ? "" : ` offset ${finding.offset}`;
+      found.push(`${plainText(finding.file)}${place}: ${plainText(finding.message)}`);
     }
   }
   for (const overlap of report.overlaps) {
