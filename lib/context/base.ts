@@ -15,6 +15,7 @@ import {
   type ResultView,
   type Zone,
 } from "../pcp/mod.ts";
+import { type ContextType, type Mode, PM_MODE } from "./types.ts";
 
 /** What calls of a context that was closed fail with. */
 export const closedError = (): PcpError => new PcpError(PM_ERR.NOCONTEXT, "the context is closed");
@@ -27,6 +28,13 @@ export const noDerived = async (): Promise<never> => {
 /** True for PMIDs that no agent has: PM_ID_NULL and derived metrics. */
 export const isNoAgents = (pmid: Pmid): boolean =>
   pmidDomain(pmid) === DYNAMIC_DOMAIN && !isDynamicRoot(pmid);
+
+/** Throws PcpError PM_ERR_MODE for a mode that contexts of a type do not have. */
+export function checkMode(type: ContextType, mode: Mode): void {
+  const known =
+    Object.values(PM_MODE).includes(mode) && (mode === PM_MODE.LIVE) !== (type === "archive");
+  if (!known) throw new PcpError(PM_ERR.MODE);
+}
 
 /** Refuses, as pmStore does, to store nothing: PM_ERR_TOOSMALL, or PM_ERR_VALUE for one metric. */
 export function checkStore({ sets }: ResultInit): void {

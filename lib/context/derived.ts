@@ -23,6 +23,7 @@ import {
   type ResultView,
 } from "../pcp/mod.ts";
 import type { NameLookup } from "../pdu/mod.ts";
+import { checkMode } from "./base.ts";
 import {
   type Binder,
   createBinder,
@@ -32,7 +33,8 @@ import {
 } from "./derived-binding.ts";
 import { computeResult, extendRequest, sampleOf } from "./derived-fetch.ts";
 import { isBelow, mergeChildren, mergeNames } from "./derived-names.ts";
-import { createSerial } from "./serial.ts";
+import { checkProfile } from "./profile.ts";
+import { createSerial, type Serial } from "./serial.ts";
 import type { ArchiveContext, Context } from "./types.ts";
 
 /** How derived metrics are put around a context. */
@@ -114,8 +116,11 @@ async function presentInstances(
   return found;
 }
 
-/** The calls of `inner` that are not in `own`, on `inner`. */
-function forwarded<C extends Context>(inner: C, own: object): C {
+/** Calls that answer at once and move nothing. */
+const AT_ONCE: readonly string[] = ["label", "end"];
+
+/** The calls of `inner` that are not in `own`, on `inner`, in their turn. */
+function forwarded<C extends Context>(inner: C, own: object, serial: Serial): C {
   const outer = Object.create(null) as Record<string, unknown>;
   for (let level: object | null = inner; level !== null; level = Object.getPrototypeOf(level)) {
     if (level === Object.prototype) break;
@@ -126,7 +131,9 @@ function forwarded<C extends Context>(inner: C, own: object): C {
         configurable: true,
         get() {
           const value: unknown = Reflect.get(inner, key);
-          return typeof value === "function" ? value.bind(inner) : value;
+          if (typeof value !== "function") return value;
+          if (AT_ONCE.includes(key)) return value.bind(inner);
+          return (...args: unknown[]) => serial.run(() => value.apply(inner, args));
         },
       });
     }
@@ -291,7 +298,29 @@ export function withDerived<C extends Context>(
     return binder.metrics();
   };
 
+  /** What a change came to that was made after its call had returned: the next fetch says it. */
+  let late: PcpError | undefined;
+  /** Makes a change that counts for the calls after it. What can be refused at once is. */
+  const change = (check: () => void, make: () => void): void => {
+    check();
+    let returned = false;
+    serial.note(() => {
+      try {
+        make();
+      } catch (error) {
+        if (!returned || !(error instanceof PcpError)) throw error;
+        late = error;
+      }
+    });
+    returned = true;
+  };
+
   const fetch: Context["fetch"] = async (pmids) => {
+    if (late !== undefined) {
+      const error = late;
+      late = undefined;
+      throw error;
+    }
     const metrics = await current();
     const derived = pmids.map((pmid) => metrics.byPmid.get(pmid));
     if (derived.every((metric) => metric === undefined)) return inner.fetch(pmids);
@@ -316,7 +345,21 @@ export function withDerived<C extends Context>(
     text: (...args: Parameters<Context["text"]>) => serial.run(() => calls.text(...args)),
     labels: (level: number, ident: number) => serial.run(() => calls.labels(level, ident)),
     fetch: (pmids: readonly Pmid[]) => serial.run(() => fetch(pmids)),
-    setMode: (...args: Parameters<Context["setMode"]>) => serial.note(() => inner.setMode(...args)),
+    setMode: (...args: Parameters<Context["setMode"]>) =>
+      change(
+        () => checkMode(inner.type, args[0]),
+        () => inner.setMode(...args),
+      ),
+    addProfile: (...args: Parameters<Context["addProfile"]>) =>
+      change(
+        () => checkProfile(...args),
+        () => inner.addProfile(...args),
+      ),
+    deleteProfile: (...args: Parameters<Context["addProfile"]>) =>
+      change(
+        () => checkProfile(...args),
+        () => inner.deleteProfile(...args),
+      ),
     addDerived: (name: string, text: string) =>
       serial.run(() => addDerived(binder, current, name, text)),
     duplicate: () =>
@@ -328,5 +371,5 @@ export function withDerived<C extends Context>(
       }),
     close: () => inner.close(),
   } satisfies Partial<Context>;
-  return forwarded(inner, own);
+  return forwarded(inner, own, serial);
 }

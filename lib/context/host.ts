@@ -23,10 +23,18 @@ import {
   type Profile,
   type Target,
 } from "../pdu/mod.ts";
-import { checkStore, closedError, firstZone, isNoAgents, noDerived, textValue } from "./base.ts";
+import {
+  checkMode,
+  checkStore,
+  closedError,
+  firstZone,
+  isNoAgents,
+  noDerived,
+  textValue,
+} from "./base.ts";
 import { createProfile, type InstanceProfile } from "./profile.ts";
 import { type CallQueue, CALLS_LIMIT, createCallQueue } from "./queue.ts";
-import { type Context, PM_MODE } from "./types.ts";
+import type { Context } from "./types.ts";
 
 /** A context over a host, and what is known of its connection. */
 export interface HostContext extends Context {
@@ -340,7 +348,7 @@ async function openWith(
     },
     setMode(mode) {
       checkOpen();
-      if (mode !== PM_MODE.LIVE) throw new PcpError(PM_ERR.MODE);
+      checkMode("host", mode);
     },
     addDerived: noDerived,
     async duplicate() {

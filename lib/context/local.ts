@@ -23,7 +23,7 @@ import {
   type Zone,
 } from "../pcp/mod.ts";
 import { decodePdu, encodeResult, type Environment, FROM_ANON } from "../pdu/mod.ts";
-import { checkStore, closedError, firstZone, isNoAgents, noDerived } from "./base.ts";
+import { checkMode, checkStore, closedError, firstZone, isNoAgents, noDerived } from "./base.ts";
 import {
   createLocalAgents,
   type LocalAgent,
@@ -33,7 +33,7 @@ import {
 import { localNameSpace, readNames } from "./local-names.ts";
 import { createProfile, type InstanceProfile } from "./profile.ts";
 import { createCallQueue } from "./queue.ts";
-import { type Context, type ContextLabelSet, PM_MODE } from "./types.ts";
+import type { Context, ContextLabelSet } from "./types.ts";
 
 /** How a local context is opened. All may be left out. */
 export interface LocalContextOptions {
@@ -240,7 +240,7 @@ function openWith(options: LocalContextOptions, profile: InstanceProfile): Local
     },
     setMode(mode) {
       checkOpen();
-      if (mode !== PM_MODE.LIVE) throw new PcpError(PM_ERR.MODE);
+      checkMode("local", mode);
     },
     fetch(pmids) {
       // As it is now, not when the turn comes.

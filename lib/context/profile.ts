@@ -48,6 +48,12 @@ export interface InstanceProfile {
   duplicate(): InstanceProfile;
 }
 
+/** Throws PcpError PM_ERR_PROFILESPEC for instances of no domain. */
+export function checkProfile(indom: Indom, instances: readonly InstanceId[] = []): void {
+  if (instances.length > 0 && indom === PM_INDOM_NULL)
+    throw new PcpError(PM_ERR.PROFILESPEC, "instances without an instance domain in a profile");
+}
+
 const profileOf = (
   start: ReadonlyMap<Indom, DomainRule>,
   startState: ProfileState,
@@ -72,8 +78,7 @@ const profileOf = (
   };
 
   const change = (indom: Indom, instances: readonly InstanceId[], to: ProfileState): void => {
-    if (instances.length > 0 && indom === PM_INDOM_NULL)
-      throw new PcpError(PM_ERR.PROFILESPEC, "instances without an instance domain in a profile");
+    checkProfile(indom, instances);
     if (rules.size + listed + instances.length >= MAX_PROFILE_ENTRIES)
       throw new PcpError(PM_ERR.TOOBIG, `a profile has at most ${MAX_PROFILE_ENTRIES} entries`);
     if (instances.length === 0) {

@@ -11,9 +11,19 @@ import {
   createLocalAgents,
   newContext,
   type NewContextOptions,
+  PM_MODE,
 } from "../../lib/context/mod.ts";
 import { createDerivedSet, registerDerived } from "../../lib/derived/mod.ts";
-import { hostSpecComplaint, parseNames, pmExtractValue, type Pmid } from "../../lib/pcp/mod.ts";
+import {
+  asInstance,
+  hostSpecComplaint,
+  indomBuild,
+  parseNames,
+  PM_INDOM_NULL,
+  pmExtractValue,
+  type Pmid,
+  pmidBuild,
+} from "../../lib/pcp/mod.ts";
 import { FEATURE } from "../../lib/pdu/mod.ts";
 import { startFakePmcd } from "../helpers/fakepmcd.ts";
 import { startPmcd } from "../helpers/pcp.ts";
@@ -138,6 +148,51 @@ describe("newContext", () => {
     } finally {
       await pmcd.stop();
     }
+  });
+
+  test("calls and changes count in the order in which they were made", async () => {
+    const pmcd = await startFakePmcd({ behaviour: { instances: 3 } });
+    try {
+      const context = await opened(host(`127.0.0.1:${pmcd.port}`));
+      const metric = pmidBuild(250, 0, 0);
+      const first = context.fetch([metric]);
+      context.addProfile(indomBuild(250, 1), [asInstance(1)]);
+      const rest = [
+        context.fetch([metric]),
+        context.traverse(""),
+        context.instances(PM_INDOM_NULL),
+      ];
+      expect(await codeOf(() => context.setMode(PM_MODE.FORW))).toBe(PM_ERR.MODE);
+      const list = [asInstance(1)];
+      expect(await codeOf(() => context.addProfile(PM_INDOM_NULL, list))).toBe(PM_ERR.PROFILESPEC);
+      context.setMode(PM_MODE.LIVE);
+      await first;
+      expect(await Promise.all(rest.map(codeOf))).toEqual([0, 0, PM_ERR.INDOM]);
+      const asked = pmcd.connections[0]?.received.map((pdu) => ("kind" in pdu ? pdu.kind : pdu));
+      const fetch = "highres-fetch";
+      expect(asked).toEqual(["creds", "profile", fetch, "profile", fetch, "pmns-traverse"]);
+      // A change that turns out bad after its call has returned is told by the next fetch.
+      const many = Array.from({ length: 600_000 }, (_, at) => asInstance(at));
+      const busy = context.traverse("");
+      context.addProfile(indomBuild(250, 2), many);
+      context.addProfile(indomBuild(250, 3), many);
+      expect(await codeOf(context.fetch([metric]))).toBe(PM_ERR.TOOBIG);
+      await busy;
+    } finally {
+      await pmcd.stop();
+    }
+  });
+
+  test("metadata of an archive are those of the place that the fetches before have reached", async () => {
+    const spec = { type: "archive", archive: join(fixtures, "v3-types") } as const;
+    const context = await opened(spec);
+    const { pmids } = await context.lookupNames(["sample.bin"]);
+    const { indom } = await context.desc(pmids[0] as Pmid);
+    const before = codeOf(context.instances(indom));
+    const fetches = [context.fetch(pmids), context.fetch(pmids)];
+    const after = codeOf(context.instances(indom));
+    await Promise.all(fetches);
+    expect([await before, await after]).toEqual([PM_ERR.INDOM_LOG, 0]);
   });
 
   test("the files of derived metrics that the environment names", async () => {
