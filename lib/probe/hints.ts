@@ -274,6 +274,9 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** The codes that hints speak of, by name. */
+export const HINT_CODES: readonly string[] = ROWS.flatMap((row) => row.codes);
+
 /** Codes of SASL lie below that of NYI. */
 const isSasl = (code: number): boolean => code < PM_ERR.NYI;
 

@@ -279,7 +279,12 @@ export async function lookLive(context: Context, opening: Opening): Promise<Live
     labels,
     metrics: total,
     agents,
-    unhealthy: complaints(agents, opening.steps, own.clockMs),
+    unhealthy: [
+      ...(context.type === "local" && agents.length === 0
+        ? ["there are no agents, so no metric has a value"]
+        : []),
+      ...complaints(agents, opening.steps, own.clockMs),
+    ],
     errors: asking.errors,
   };
 }

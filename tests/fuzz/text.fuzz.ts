@@ -1,4 +1,4 @@
-// Fuzzes the readers of texts that come from outside: host specifications, units, labels, name space
+// Fuzzes the readers of texts that come from outside: host specifications, metrics, agents, units, labels, name space
 // files, pmproxy.conf, pcpbox.toml, tls.conf and configurations of extraction. Inputs are good texts with pieces cut out, doubled,
 // swapped or put in. The promise: a value or the reader's own errors, in time that goes with the
 // length, and what was read can be written and read again.
@@ -16,6 +16,7 @@ import {
   unparseHostSpec,
 } from "../../lib/pcp/mod.ts";
 import { clientTls, parseTlsConf } from "../../lib/pdu/mod.ts";
+import { parseLocalSpec, parseMetricSpec } from "../../lib/probe/mod.ts";
 import { hex } from "../helpers/vector.ts";
 import { FuzzFinding, type Fuzzer, type Random, seeded } from "./random.ts";
 
@@ -89,6 +90,26 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     codes: [PM_ERR.GENERIC, EINVAL],
     check(text) {
       unparseHostSpec(parseHostSpec(text, "/run/pcp/pmcd.socket"));
+    },
+  },
+  metric: {
+    texts: ['kernel.all.load["1 minute","5 minute"]', "sample.bin[bin-100, bin-200]", "hinv.ncpu"],
+    pieces: ["[", "]", '"', "'", ",", " ", ".", "[]"],
+    codes: [PM_ERR.GENERIC],
+    check(text) {
+      const { name, instances } = parseMetricSpec(text);
+      if (!text.startsWith(name)) throw new Error(`name ${name}`);
+      for (const each of instances ?? []) if (!text.includes(each)) throw new Error(each);
+    },
+  },
+  agents: {
+    texts: ["clear", "add,29,/a/b.so,init", "del,29", "del,,/a/b.so"],
+    pieces: [",", ",,", "add", "del", "clear", "-1", "511", " ", "0x1"],
+    codes: [PM_ERR.GENERIC],
+    check(text) {
+      const operation = parseLocalSpec(text);
+      const domain = "domain" in operation ? (operation.domain ?? 0) : 0;
+      if (!Number.isInteger(domain) || domain < 0 || domain > 510) throw new Error(`${domain}`);
     },
   },
   units: {
