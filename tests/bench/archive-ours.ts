@@ -7,7 +7,7 @@
 //   bun archive-ours.ts open|pass BASE
 import { ArchiveCursor, openArchive } from "../../lib/archive/mod.ts";
 
-const WARM_UP_MS = 300;
+const WARM_UP_MS = 200;
 const BETWEEN_CLOCKS = 64;
 const [what = "", base = "", ...rest] = process.argv.slice(2);
 
