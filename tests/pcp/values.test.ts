@@ -11,6 +11,7 @@ import {
   formatF,
   formatG,
   measureValueSets,
+  newZone,
   numberAt,
   PM_TYPE,
   PM_VAL,
@@ -131,6 +132,14 @@ describe("text of values", () => {
     const set = setOf({ valfmt: 2, vtype: PM_TYPE.HIGHRES_EVENT, wire });
     const text = "[1 event record timestamp 281474976710655.7]";
     expect(pmPrintValue(set, 0, PM_TYPE.HIGHRES_EVENT)).toBe(text);
+  });
+
+  test("pmPrintValue shows events in the zone asked for", () => {
+    const event = { valfmt: 2, vtype: PM_TYPE.EVENT };
+    const set = setOf({ ...event, wire: "00000001" + "00000e10000f4236" + "0000000100000000" });
+    const shown = (zone: string): string => pmPrintValue(set, 0, PM_TYPE.EVENT, 0, newZone(zone));
+    expect(shown("UTC0")).toBe("[1 event record timestamp 01:00:00.999]");
+    expect(shown("AEST-10")).toBe("[1 event record timestamp 11:00:00.999]");
   });
 
   test("pmAtomStr gives what libpcp gives", () => {

@@ -85,10 +85,11 @@ function ourDump({ options, names, start, finish }: Run): string {
   return text.replaceAll(`${FOLDER}/`, "");
 }
 
-/** What pmdumplog printed, without what only a program says: its name, the call, the zone's note. */
+/** What pmdumplog printed, without what only a program says: its name, the call, notes, warnings. */
 const theirDump = (text: string): string =>
   text
     .replace(/^Note: timezone set to .*\n\n/m, "")
+    .replace(/^--- error ---\nWarning: .*\n/m, "")
     .replace(/^No metric names can be translated, dump abandoned\n/m, "")
     .replace(/^pmdumplog: .*: /m, "");
 
