@@ -78,18 +78,19 @@ export class SetCursor {
   /** Before the first record. */
   toStart(): void {
     this.mark = undefined;
-    this.enter(0);
+    if (this.members.length > 0) this.enter(0);
   }
 
   /** After the last sound record. */
   toEnd(): void {
     this.mark = undefined;
-    this.enterEnd(this.members.length - 1);
+    if (this.members.length > 0) this.enterEnd(this.members.length - 1);
   }
 
   /** As ArchiveCursor.seek; before `time` a virtual mark may be the next record. */
   seek(time: Timestamp, direction: Direction): void {
     this.mark = undefined;
+    if (this.members.length === 0) return;
     let at = this.members.length - 1;
     while (at > 0 && compareTimes((this.members[at] as Archive).label.start, time) > 0) at--;
     this.enter(at);
@@ -106,6 +107,20 @@ export class SetCursor {
     return true;
   }
 
+  /**
+   * Takes a member out whose record turned out to be damaged (the error that its result() threw), and
+   * goes to the one after it in the direction of the walk. False when the damage is the caller's.
+   */
+  leave(error: unknown, direction: Direction): boolean {
+    const { at } = this;
+    if (!this.drop(error)) return false;
+    this.mark = undefined;
+    const last = this.members.length - 1;
+    if (direction === "forward" ? at <= last : at === 0 && last >= 0) this.enter(at);
+    else if (last >= 0) this.enterEnd(at - 1);
+    return true;
+  }
+
   private overlaps(earlier: Archive, later: Archive): void {
     const end = archiveEnd(earlier);
     if (end === undefined || compareTimes(end, later.label.start) <= 0) return;
@@ -117,6 +132,7 @@ export class SetCursor {
   next(): boolean {
     this.mark = undefined;
     this.crossed = false;
+    if (this.members.length === 0) return false;
     if (this.pastMark) {
       const before = this.members[this.at] as Archive;
       this.enter(this.at + 1);
@@ -125,9 +141,7 @@ export class SetCursor {
     try {
       if (this.walk.next()) return true;
     } catch (error) {
-      if (!this.drop(error)) throw error;
-      if (this.at >= this.members.length) return false;
-      this.enter(this.at);
+      if (!this.leave(error, "forward")) throw error;
       return this.next();
     }
     if (this.at === this.members.length - 1) return false;
@@ -142,6 +156,7 @@ export class SetCursor {
   /** Steps to the record before; false at the start. Throws PM_ERR_LOGREC, PM_ERR_LOGOVERLAP once. */
   previous(): boolean {
     this.mark = undefined;
+    if (this.members.length === 0) return false;
     if (this.pastMark) {
       this.pastMark = false;
       const end = archiveEnd(this.walk.archive) ?? this.walk.archive.label.start;
@@ -155,9 +170,7 @@ export class SetCursor {
     try {
       if (this.walk.previous()) return true;
     } catch (error) {
-      if (!this.drop(error)) throw error;
-      if (this.at === 0) return false;
-      this.enterEnd(this.at - 1);
+      if (!this.leave(error, "backward")) throw error;
       return this.previous();
     }
     if (this.at === 0) return false;

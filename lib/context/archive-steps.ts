@@ -71,6 +71,16 @@ export function createSteps(shared: SharedArchive, at: Origin, pacer: Pacer): St
     }
   };
 
+  /** The values of the record read; undefined when its member was damaged and has been left. */
+  const resultOf = (record: DataRecord): ResultView | undefined => {
+    try {
+      return record.result();
+    } catch (error) {
+      if (!cursor.leave(error, forward ? "forward" : "backward")) throw error;
+      return undefined;
+    }
+  };
+
   return {
     cursor,
     place(direction) {
@@ -87,13 +97,17 @@ export function createSteps(shared: SharedArchive, at: Origin, pacer: Pacer): St
         if (pause !== undefined) await pause;
         const record = read();
         if (record.numpmid === 0) continue;
-        const result = record.result();
+        const result = resultOf(record);
+        if (result === undefined) continue;
         if (hasAny(result, wanted)) return selectSets(result, pmids, wanted, filter);
       }
     },
     fetchArchive() {
-      const record = read();
-      return copyRecord(record.result(), record.raw());
+      for (;;) {
+        const record = read();
+        const result = resultOf(record);
+        if (result !== undefined) return copyRecord(result, record.raw());
+      }
     },
     close: () => cursor.close(),
   };

@@ -4,7 +4,7 @@
 // PM_ERR_LOGREC; where members overlap there is no error.
 import { type Archive, type DataRecord, SetCursor } from "../archive/mod.ts";
 import { PM_ERR, PcpError } from "../base/mod.ts";
-import { NANOSECONDS, secondsBetween, type Timestamp } from "../pcp/mod.ts";
+import { NANOSECONDS, type ResultView, secondsBetween, type Timestamp } from "../pcp/mod.ts";
 import type { SharedArchive } from "./archive-shared.ts";
 import type { Pacer } from "./serial.ts";
 
@@ -159,6 +159,16 @@ export class Walk {
       return true;
     }
     return this.move(this.way);
+  }
+
+  /** The values of the record; undefined when its member of a set was damaged and has been left. */
+  result(): ResultView | undefined {
+    try {
+      return this.cursor.record.result();
+    } catch (error) {
+      if (!this.cursor.leave(error, this.way > 0 ? "forward" : "backward")) throw error;
+      return undefined;
+    }
   }
 
   /** Whether the record is a mark that separates values. */

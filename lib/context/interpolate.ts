@@ -218,8 +218,8 @@ class Interpolator implements Interpolation {
         done ||= bounds.needs === 0;
       }
       if (!done || open.some((bounds) => bounds.needs > 0)) {
-        const sets = walk.record.result().sets();
-        while (sets.next()) {
+        const sets = walk.result()?.sets();
+        while (sets?.next() === true) {
           const bounds = byPmid.get(sets.pmid);
           if (bounds === undefined || bounds.needs === 0) continue;
           bounds.take(sets, walk.u);

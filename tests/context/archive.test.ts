@@ -6,7 +6,7 @@ import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { PM_ERR } from "../../lib/base/mod.ts";
 import { openArchiveContext } from "../../lib/context/archive.ts";
-import { type ArchiveContext, PM_MODE } from "../../lib/context/mod.ts";
+import { type ArchiveContext, type Mode, PM_MODE } from "../../lib/context/mod.ts";
 import {
   asInstance,
   asPmid,
@@ -19,7 +19,7 @@ import {
   type ResultView,
 } from "../../lib/pcp/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
-import { stepOf } from "./archive-client.ts";
+import { codeOf, stepOf } from "./archive-client.ts";
 
 const FOLDER = join(import.meta.dir, "../fixtures/archives");
 const open = (name: string): Promise<ArchiveContext> =>
@@ -291,4 +291,71 @@ test("an archive that grows is read on after its end", async () => {
   const { result } = await context.fetch([pmid]);
   expect(result.find(pmid)?.numval).toBe(1);
   await context.close();
+});
+
+describe("damage inside a record", () => {
+  const folder = privateFolder("damage");
+  for (const name of ["a1", "a2", "a3"]) {
+    for (const part of ["0", "meta", "index"]) {
+      copyFileSync(join(FOLDER, "set", `${name}.${part}`), join(folder, `${name}.${part}`));
+    }
+  }
+  const broken = join(folder, "a2.0");
+  const bytes = readFileSync(broken);
+  let at = 808;
+  for (let i = 0; i < 4; i++) at += bytes.readInt32BE(at);
+  bytes.writeInt32BE(999, at + 16);
+  writeFileSync(broken, bytes);
+  const times = async (names: readonly string[], mode: Mode): Promise<(number | string)[]> => {
+    const context = await openArchiveContext(
+      names.map((name) => join(folder, name)),
+      { env: {} },
+    );
+    context.setMode(mode, mode === PM_MODE.BACK ? context.end() : context.origin);
+    const found: (number | string)[] = [];
+    for (;;) {
+      try {
+        const { timestamp, numpmid } = await context.fetchArchive();
+        found.push(numpmid === 0 ? "mark" : timestamp.sec);
+      } catch (error) {
+        found.push(`err ${codeOf(error)}`);
+        await context.close();
+        return found;
+      }
+    }
+  };
+
+  test("of a single archive is the caller's", async () => {
+    const found = await times(["a2"], PM_MODE.FORW);
+    expect(found.length).toBe(5);
+    expect(found.at(-1)).toBe(`err ${PM_ERR.LOGREC}`);
+  });
+
+  test.each([
+    ["forwards", PM_MODE.FORW],
+    ["backwards", PM_MODE.BACK],
+  ] as const)("of a member takes it out, %s", async (_, mode) => {
+    const sound = await times(["a1", "a3"], mode);
+    const all = await times(["a1", "a2", "a3"], mode);
+    expect(all.at(-1)).toBe(`err ${PM_ERR.EOL}`);
+    expect(all.length).toBeGreaterThan(sound.length);
+    expect(new Set(all).isSupersetOf(new Set(sound))).toBe(true);
+    const last = await times(mode === PM_MODE.FORW ? ["a1", "a2"] : ["a2", "a3"], mode);
+    expect(last.at(-1)).toBe(`err ${PM_ERR.EOL}`);
+  });
+
+  test("of a member is passed over by interpolation", async () => {
+    const context = await openArchiveContext(`${folder}/a1,${folder}/a2,${folder}/a3`, { env: {} });
+    const pmid = await pmidOf(context, "sample.seconds");
+    for (const way of [1, -1]) {
+      const start = way > 0 ? context.label().start : context.end();
+      context.setMode(PM_MODE.INTERP, start, stepOf(way * 0.4));
+      let values = 0;
+      const reads = async (): Promise<never> => {
+        for (;;) values += (await context.fetch([pmid])).result.find(pmid)?.numval ?? 0;
+      };
+      await refused(reads(), PM_ERR.EOL);
+      expect(values).toBeGreaterThan(4);
+    }
+  });
 });
