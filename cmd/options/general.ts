@@ -1,6 +1,6 @@
 // Options that every verb of our own has.
 
-import { defineOptions } from "../../lib/cli/mod.ts";
+import { debugList, DEBUG_OPTIONS, defineOptions } from "../../lib/cli/mod.ts";
 
 /** `-h`, `-?`, `--help` and `--no-color`. */
 export const generalOptions = defineOptions({
@@ -36,4 +36,16 @@ export const ownExitStatus = {
     { term: "1", text: "the output could not be written" },
     { term: "2", text: "a mistake on the command line" },
   ],
+} as const;
+
+/** `-D` as PCP's tools have it; a verb adds its group and what the words do there. */
+export const debugOption = {
+  short: "D",
+  long: "debug",
+  argument: "DBG",
+  parse: debugList,
+  choices: DEBUG_OPTIONS,
+  repeatable: true,
+  help: "set debug options, see pmdbg(1)",
+  knownTo: "pcp",
 } as const;

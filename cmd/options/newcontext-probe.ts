@@ -2,14 +2,8 @@
 // mistakes (spec archive.md 14.6), then pcpbox's own.
 
 import { wholeNumber } from "../../lib/base/mod.ts";
-import {
-  debugList,
-  DEBUG_OPTIONS,
-  defineOptions,
-  defineVerb,
-  interval,
-  type Parsed,
-} from "../../lib/cli/mod.ts";
+import { defineOptions, defineVerb, interval, type Parsed } from "../../lib/cli/mod.ts";
+import { debugOption } from "./general.ts";
 
 /** What `--part` can name: the parts of a dump as pmdumplog's options have them. */
 export const DUMP_PARTS = [
@@ -265,16 +259,10 @@ export const probeOptions = defineOptions({
     knownTo: "pcpbox",
   },
   debug: {
-    short: "D",
-    long: "debug",
-    argument: "DBG",
-    parse: debugList,
-    choices: DEBUG_OPTIONS,
-    repeatable: true,
-    help: "set debug options, see pmdbg(1)",
-    detail: "context prints each step of a connection on standard error as it happens, derive the derived metrics that cannot be made.",
+    ...debugOption,
+    detail:
+      "context prints each step of a connection on standard error as it happens, derive the derived metrics that cannot be made.",
     group: "General",
-    knownTo: "pcp",
   },
   version: {
     short: "V",
