@@ -87,18 +87,18 @@ interface Session {
 }
 
 async function openSession(
-  connect: () => Promise<PmcdConnection>,
+  connect: (signal: AbortSignal) => Promise<PmcdConnection>,
   delays: readonly number[],
 ): Promise<Session> {
   const policy = createReconnectPolicy(delays);
-  let closed = false;
+  const end = new AbortController();
   let count = 0;
   let served = false;
   let failure: PcpError | undefined;
 
   const start = async (): Promise<PmcdConnection> => {
-    const connection = await connect();
-    if (closed) {
+    const connection = await connect(end.signal);
+    if (end.signal.aborted) {
       await connection.close();
       throw closedError();
     }
@@ -121,7 +121,7 @@ async function openSession(
       last = await start();
     } catch (error) {
       failure = asPcpError(error);
-      if (!closed) policy.failed(performance.now());
+      if (!end.signal.aborted) policy.failed(performance.now());
       throw failure;
     }
   };
@@ -142,7 +142,7 @@ async function openSession(
       try {
         await attempt();
       } catch (error) {
-        throw closed ? closedError() : lost(asPcpError(error).message);
+        throw end.signal.aborted ? closedError() : lost(asPcpError(error).message);
       }
       return last;
     },
@@ -155,7 +155,7 @@ async function openSession(
       try {
         await attempt();
       } catch (error) {
-        throw closed ? closedError() : late(asPcpError(error).message);
+        throw end.signal.aborted ? closedError() : late(asPcpError(error).message);
       }
     },
     get last() {
@@ -171,7 +171,7 @@ async function openSession(
       served = true;
     },
     close() {
-      closed = true;
+      end.abort();
       return last.close();
     },
   };
@@ -304,10 +304,11 @@ async function openWith(
   options: ConnectOptions,
   profile: InstanceProfile,
 ): Promise<HostContext> {
-  const session = await openSession(
-    () => connectPmcd(spec, { ...options, settings }),
-    settings.reconnectDelays,
-  );
+  const session = await openSession((end) => {
+    const { signal: given } = options;
+    const signal = given === undefined ? end : AbortSignal.any([end, given]);
+    return connectPmcd(spec, { ...options, settings, signal });
+  }, settings.reconnectDelays);
   const calls = callsOver(session, profile, options.queueLimit ?? CALLS_LIMIT);
   const { queue } = calls;
   const checkOpen = (): void => {

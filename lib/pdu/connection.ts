@@ -41,7 +41,11 @@ export interface ConnectOptions {
   readonly pid?: number;
   /** Is told each step of connecting, with its times and what came of it. */
   readonly observe?: ConnectObserver;
+  /** Gives connecting up: -ECANCELED. A connection that is there already stays. */
+  readonly signal?: AbortSignal;
 }
+
+const cancelled = (): PcpError => errnoError("ECANCELED", "connecting was given up");
 
 const DEFAULT_TLS_CONF = "/etc/pcp/tls.conf";
 
@@ -94,7 +98,7 @@ async function establish(
  * once, and sets up the session (spec pdu.md 8.1). Throws PcpError: that of a bad specification;
  * PM_ERR_NOTHOST, -EPERM; else the error of the last place: -EHOSTUNREACH, -ECONNREFUSED,
  * -ETIMEDOUT, PM_ERR_TIMEOUT, PM_ERR_PERMISSION, PM_ERR_CONNLIMIT, PM_ERR_NEEDCLIENTCERT,
- * -EOPNOTSUPP, PM_ERR_TLS, a SASL code, PM_ERR_IPC; always -ENOENT for `unix:`.
+ * -EOPNOTSUPP, PM_ERR_TLS, a SASL code, PM_ERR_IPC; always -ENOENT for `unix:`; -ECANCELED.
  */
 export async function connectPmcd(
   spec: HostSpec | string,
@@ -104,14 +108,19 @@ export async function connectPmcd(
     options.settings ??
     connectionSettings(options.env ?? process.env, options.warn ?? (() => undefined));
   const parsed = typeof spec === "string" ? parseHostSpec(spec, settings.defaultSocket) : spec;
-  const { observe } = options;
+  const { observe, signal } = options;
+  const isCancelled = (): boolean => signal?.aborted === true;
   const started = performance.now();
   let failure = new PcpError(PM_ERR.NOTHOST);
   for (const target of planTargets(parsed, settings)) {
     let socket: Socket | undefined;
+    if (isCancelled()) throw cancelled();
+    const giveUp = (): void => void socket?.destroy();
     const watch = observe === undefined ? undefined : { observe, target, started };
     try {
-      socket = await dial(target, settings.connectTimeout, watch);
+      socket = await dial(target, settings.connectTimeout, watch, signal);
+      signal?.addEventListener("abort", giveUp);
+      if (isCancelled()) giveUp();
       return await establish(socket, target, parsed, settings, options, watch);
     } catch (error) {
       failure = asPcpError(error);
@@ -120,7 +129,9 @@ export async function connectPmcd(
       socket?.destroy();
       if (target.kind === "socket" && target.strict)
         failure = errnoError("ENOENT", `${describeTarget(target)} (${failure.message})`, error);
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
     }
   }
-  throw failure;
+  throw isCancelled() ? cancelled() : failure;
 }

@@ -260,13 +260,14 @@ type Race =
  * Connects to all of `places` at once; the first socket that is connected wins, the others are
  * closed. Throws PcpError: that of the first failure when all fail, -ETIMEDOUT at `deadline`
  * (performance.now() milliseconds, Infinity: none). `detail` names the target in messages. `watch`
- * is told of every attempt.
+ * is told of every attempt; `signal` ends them with -ECANCELED.
  */
 export function raceConnect(
   places: readonly Where[],
   detail: string,
   deadline: number,
   watch?: Watch,
+  signal?: AbortSignal,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const sockets: Socket[] = [];
@@ -282,6 +283,7 @@ export function raceConnect(
     const settle = (winner: Socket | undefined, failure?: PcpError): void => {
       race = { kind: "over" };
       clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
       for (const socket of sockets) if (socket !== winner) socket.destroy();
       for (const place of pending)
         if (winner === undefined) tell(place, "failed", failure);
@@ -289,6 +291,8 @@ export function raceConnect(
       if (winner === undefined) reject(failure);
       else resolve(winner);
     };
+    const giveUp = (): void => settle(undefined, errnoError("ECANCELED", detail));
+    signal?.addEventListener("abort", giveUp);
     const lost = (place: Where, error: unknown): void => {
       if (race.kind === "over") return;
       const failure = connectError(error, detail);
@@ -345,11 +349,16 @@ async function beforeDeadline<T>(work: Promise<T>, detail: string, deadline: num
  * and share `timeout` milliseconds (0: no limit). Ports are cut to 16 bits, as PCP's are.
  * Throws PcpError: -EHOSTUNREACH for a name that does not resolve, -ECONNREFUSED, -ETIMEDOUT, ...
  */
-export async function dial(target: Target, timeout: number, watch?: Watch): Promise<Socket> {
+export async function dial(
+  target: Target,
+  timeout: number,
+  watch?: Watch,
+  signal?: AbortSignal,
+): Promise<Socket> {
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeout;
   const detail = describeTarget(target);
   if (target.kind === "socket")
-    return raceConnect([{ path: target.path }], detail, deadline, watch);
+    return raceConnect([{ path: target.path }], detail, deadline, watch, signal);
   const [name, wide] =
     target.kind === "tcp" ? [target.host, target.port] : [target.proxyHost, target.proxyPort];
   const port = wide & 0xffff;
@@ -358,11 +367,13 @@ export async function dial(target: Target, timeout: number, watch?: Watch): Prom
     () => beforeDeadline(addressesOf(name), detail, deadline),
     (found) => ({ kind: "resolve", name, addresses: found ?? [] }),
   );
+  if (signal?.aborted === true) throw errnoError("ECANCELED", detail);
   return raceConnect(
     addresses.map((host) => ({ host, port })),
     detail,
     deadline,
     watch,
+    signal,
   );
 }
 

@@ -24,6 +24,7 @@ import {
 import { type FakeBehaviour, type FakePmcd, startFakePmcd } from "../helpers/fakepmcd.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
+import { challenge, startPeer } from "../pdu/connection-peer.ts";
 import { codeOf } from "./codes.ts";
 
 const stop: (() => Promise<void>)[] = [];
@@ -307,8 +308,36 @@ describe("duplicates and the end", () => {
     await Promise.resolve();
     await context.close();
     expect(await call).toBe(PM_ERR.NOCONTEXT);
-    await waitUntil(async () => pmcd.connections.length === 2 && openOnes(pmcd) === 0, 2000);
+    await waitUntil(async () => openOnes(pmcd) === 0, 2000);
     expect(openOnes(pmcd)).toBe(0);
+  });
+
+  test("closing does not wait for a pmcd that accepts and says nothing", async () => {
+    let gone = 0;
+    const peer = await startPeer(async (talk, number) => {
+      if (number === 1) {
+        talk.send(challenge());
+        await talk.read();
+        talk.reset();
+        return;
+      }
+      talk.socket.on("close", () => {
+        gone += 1;
+      });
+    });
+    stop.push(() => peer.stop());
+    const settings = {
+      ...connectionSettings({ PMCD_REQUEST_TIMEOUT: "0" }, () => undefined),
+      reconnectDelays: [0.01],
+    };
+    const context = await contextAt(peer.port, [], { settings });
+    await waitUntil(async () => !context.connected && context.retryIn === 0, 2000);
+    const call = codeOf(context.desc(metric));
+    await waitUntil(async () => peer.clients === 2, 2000);
+    await context.close();
+    expect(await call).toBe(PM_ERR.NOCONTEXT);
+    await waitUntil(async () => gone === 1, 2000);
+    expect(gone).toBe(1);
   });
 
   test("bad specifications come as data", async () => {
