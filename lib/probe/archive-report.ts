@@ -5,6 +5,7 @@
 import {
   type Archive,
   archiveEnd,
+  Catalog,
   compareTimes,
   indexEntryBytes,
   labelBytes,
@@ -43,12 +44,23 @@ const GAP_FACTOR = 3;
 /** Missing volumes that are named. */
 const MAX_MISSING = 100;
 
-/** One member under way. */
+/** One member under way. Of several, the metadata are let go of once they are counted. */
 interface Member {
   readonly opened: Opened;
-  readonly tally: Tally;
+  /** Of the metadata; what belongs to other files is 0. */
+  readonly counts: ArchiveCounts;
   readonly end: Timestamp | null;
 }
+
+/** Counts of everything but metadata, before it is looked at. */
+const NOTHING = {
+  indexEntries: 0,
+  dataRecords: 0,
+  markRecords: 0,
+  values: null,
+  bytes: 0,
+  decodedBytes: 0,
+};
 
 const seconds = (from: Timestamp | null, to: Timestamp | null): number | null =>
   from === null || to === null ? null : secondsBetween(to, from);
@@ -115,17 +127,26 @@ function missingVolumes(files: readonly OpenedFile[]): number[] {
   return missing;
 }
 
+/** The check of a member, its metadata checked; undefined where nothing can be checked. */
+function checkerOf(member: Opened, options: ArchiveReportOptions): Checker | undefined {
+  const { maxFindings = MAX_FINDINGS, growing = false } = options;
+  // Metadata that were let go of are read once more.
+  const opened = member.catalog.descs.size > 0 ? member : openForReport(member.name, growing);
+  if (opened.archive === undefined) return undefined;
+  const whole = opened.error === undefined;
+  const checker = newChecker(opened.archive, member.damage, maxFindings, whole);
+  if (whole) checkMetadata(checker, opened);
+  return checker;
+}
+
 function reportMember(
-  { opened, tally, end }: Member,
+  { opened, counts, end }: Member,
   density: DensityState | undefined,
   options: ArchiveReportOptions,
 ): MemberReport {
   const { name, error, archive, damage } = opened;
-  const { check = false, maxFindings = MAX_FINDINGS, gapFactor = GAP_FACTOR } = options;
-  let checker: Checker | undefined;
-  const whole = error === undefined;
-  if (check && archive !== undefined) checker = newChecker(archive, damage, maxFindings, whole);
-  if (checker !== undefined && whole) checkMetadata(checker, opened);
+  const { check = false, gapFactor = GAP_FACTOR } = options;
+  const checker = check ? checkerOf(opened, options) : undefined;
   const walk = archive && walkArchive(archive, { density, checker, damage });
   const files = opened.files.map((file) => fileReport(file, opened, walk));
   const start = archive?.label.start ?? null;
@@ -140,14 +161,15 @@ function reportMember(
     start,
     end,
     duration: seconds(start, end),
-    counts: countsOf(tally, {
+    counts: {
+      ...counts,
       indexEntries: archive?.index?.count ?? 0,
       dataRecords: walk?.dataRecords ?? 0,
       markRecords: walk?.markRecords ?? 0,
       values: checker?.values() ?? null,
       bytes: sum(({ bytes }) => bytes),
       decodedBytes: sum(({ decodedBytes }) => decodedBytes),
-    }),
+    },
     prologue: walk?.prologue ?? null,
     epilogue: walk?.epilogue ?? null,
     spacing: spacingOf(walk?.spacing ?? newSpacing(), gapFactor),
@@ -160,12 +182,26 @@ function reportMember(
   };
 }
 
-/** Opens every archive of a list once, in order of their starts; those without any are last. */
-function openMembers(names: readonly string[], growing: boolean): Member[] {
-  const members = [...new Set(names)].map((name) => {
+/** An archive without its metadata. */
+function withoutMetadata(opened: Opened): Opened {
+  const catalog = new Catalog();
+  return { ...opened, catalog, archive: opened.archive && { ...opened.archive, catalog } };
+}
+
+/**
+ * Opens every archive of a list once, in order of their starts; those without any are last. `total`
+ * takes the metadata of all.
+ */
+function openMembers(names: readonly string[], growing: boolean, total: Tally): Member[] {
+  const different = [...new Set(names)];
+  const members = different.map((name) => {
     const opened = openForReport(name, growing);
     const tally = tallyOf(opened.catalog, opened.frames);
-    return { opened, tally, end: endOf(opened.archive) };
+    const several = different.length > 1;
+    if (several) addTally(total, tally);
+    const counts = countsOf(tally, NOTHING);
+    const end = endOf(opened.archive);
+    return { opened: several ? withoutMetadata(opened) : opened, counts, end };
   });
   const rank = ({ opened: { archive, error } }: Member): number =>
     archive === undefined ? 2 : error === undefined ? 0 : 1;
@@ -246,11 +282,9 @@ const SUMMED = [
   "decodedBytes",
 ] as const satisfies readonly (keyof ArchiveCounts)[];
 
-function totalCounts(tallies: readonly Tally[], members: readonly MemberReport[]): ArchiveCounts {
+function totalCounts(total: Tally, members: readonly MemberReport[]): ArchiveCounts {
   const [only] = members;
   if (members.length === 1 && only !== undefined) return only.counts;
-  const total = emptyTally();
-  for (const tally of tallies) addTally(total, tally);
   const sums = { indexEntries: 0, dataRecords: 0, markRecords: 0, bytes: 0, decodedBytes: 0 };
   let values: number | null = null;
   for (const { counts } of members) {
@@ -278,7 +312,8 @@ export function archiveReport(name: string, options: ArchiveReportOptions = {}):
     if (!(error instanceof PcpError)) throw error;
     failure = error;
   }
-  const opened = openMembers(names, growing);
+  const total = emptyTally();
+  const opened = openMembers(names, growing, total);
   const { error, warnings } =
     failure === undefined
       ? outcome(name, opened, growing)
@@ -310,10 +345,7 @@ export function archiveReport(name: string, options: ArchiveReportOptions = {}):
     hosts: different(labels.map(({ host }) => host)),
     timezones: different(labels.map(({ timezone }) => timezone)),
     zoneinfos: different(labels.map(({ zoneinfo }) => zoneinfo)),
-    counts: totalCounts(
-      opened.map(({ tally }) => tally),
-      members,
-    ),
+    counts: totalCounts(total, members),
     overlaps,
     gaps: [...members.flatMap(({ spacing }) => spacing.gaps), ...gaps].sort((a, b) =>
       compareTimes(a.from, b.from),

@@ -333,6 +333,17 @@ describe("sets", () => {
     expect(counts.dataRecords).toBeGreaterThan(0);
   });
 
+  test("each member is checked against its own metadata", () => {
+    const { members, counts } = reportOf("set/dir", true);
+    expect(members.map(({ check }) => check)).toEqual(
+      Array.from({ length: 3 }, () => ({ findings: [], counts: {} })),
+    );
+    expect(counts.values).toBe(
+      members.reduce((sum, member) => sum + (member.counts.values ?? 0), 0),
+    );
+    expect(counts.values).toBeGreaterThan(100);
+  });
+
   test("damage of a member is that of the set", () => {
     const { error, damage } = reportOf("set/a1,set/a2-cdata,set/a3");
     expect(error).toBeNull();
