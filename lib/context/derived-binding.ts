@@ -10,6 +10,8 @@ import {
   type Definition,
   type DerivedSet,
   type Lookup,
+  type Meta,
+  type Metrics,
   metricsOf,
 } from "../derived/mod.ts";
 import { type Desc, PM_ID_NULL, type Pmid } from "../pcp/mod.ts";
@@ -86,9 +88,9 @@ export async function unless<T>(
   }
 }
 
-function bind(definition: Definition, lookup: Lookup): DerivedMetric {
+function bind(definition: Definition, metrics: Metrics): DerivedMetric {
   try {
-    const node = bindExpression(definition.expr, lookup);
+    const node = bindExpression(definition.expr, metrics);
     return { definition, node, fault: "", told: false };
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
@@ -135,8 +137,27 @@ export function createBinder(
       const isDerived = (name: string): boolean => sets.some((set) => set.find(name) !== undefined);
       const lookup: Lookup = (name) =>
         found.get(name) ?? (isDerived(name) ? "Illegal nested derived metric" : undefined);
+      // mkconst and novalue may take metadata of a derived metric, which is bound then, before its turn.
+      const ready = new Map<Definition, DerivedMetric | undefined>();
+      for (const metric of bound.flat()) ready.set(metric.definition, metric);
+      const metadata = (name: string): Meta | undefined => {
+        const desc = found.get(name);
+        if (typeof desc === "object") return desc;
+        const definition = own.find(name) ?? shared.find(name);
+        return definition === undefined ? undefined : bindOnce(definition)?.node?.meta;
+      };
+      const bindOnce = (definition: Definition): DerivedMetric | undefined => {
+        if (ready.has(definition)) return ready.get(definition);
+        ready.set(definition, undefined); // a circle ends here
+        const metric = bind(definition, { lookup, metadata });
+        ready.set(definition, metric);
+        return metric;
+      };
       waiting.forEach((list, i) => {
-        bound[i]?.push(...list.map((definition) => bind(definition, lookup)));
+        for (const definition of list) {
+          const metric = bindOnce(definition);
+          if (metric !== undefined) bound[i]?.push(metric);
+        }
         done[i] = bound[i]?.length ?? 0;
       });
       collect();

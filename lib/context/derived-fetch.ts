@@ -43,9 +43,11 @@ function columnOf(set: ValueSet, type: PmType): Column {
   if (set.numval === 0) return EMPTY;
   const instances: number[] = [];
   const values: Atom[] = [];
+  // Nothing is computed from these; they pass as they are.
+  const opaque = type > PM_TYPE.STRING && set.valfmt !== PM_VAL.INSITU;
   for (let i = 0; i < set.numval; i++) {
     try {
-      values.push(pmExtractValue(set, i, type));
+      values.push(opaque ? blockBytes(set.bytes, set.block(i)) : pmExtractValue(set, i, type));
     } catch (error) {
       if (!(error instanceof PcpError)) throw error;
       continue;

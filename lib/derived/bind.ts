@@ -16,7 +16,7 @@ import {
 } from "../pcp/mod.ts";
 import { bindBinary, eitherIndom, isArithmetic } from "./bind-binary.ts";
 import { type BoundNode, EMPTY, type Meta } from "./bound.ts";
-import type { CallExpr, ConstantExpr, Expr, RescaleExpr, TernaryExpr } from "./expr.ts";
+import type { CallExpr, ConstantExpr, Expr, Metadata, RescaleExpr, TernaryExpr } from "./expr.ts";
 import { compilePosix } from "./posix.ts";
 import { operandName } from "./print.ts";
 import { COUNT_UNITS, sameDimensions, secondsIn } from "./units.ts";
@@ -27,8 +27,13 @@ import { COUNT_UNITS, sameDimensions, secondsIn } from "./units.ts";
  */
 export type Lookup = (name: string) => Desc | string | undefined;
 
-interface Binding {
+/** Where names come from. `metadata` answers for derived metrics too, when they bind. */
+export interface Metrics {
   readonly lookup: Lookup;
+  readonly metadata: (name: string) => Meta | undefined;
+}
+
+interface Binding extends Metrics {
   /** What is said of a name that is none. */
   readonly unknown: string;
 }
@@ -45,13 +50,24 @@ function callFault(expr: CallExpr, reason: string): never {
 /** A constant in its type: C's conversion of what was written. */
 function constantValue(expr: ConstantExpr, type: PmType): Atom {
   const { value } = expr;
-  if (type === PM_TYPE.I32) return value | 0;
-  if (type === PM_TYPE.I64 || type === PM_TYPE.U64) return BigInt(value);
+  if (type === PM_TYPE.I32) return Math.trunc(value) | 0;
+  if (type === PM_TYPE.U32) return Math.trunc(value) >>> 0;
+  if (type === PM_TYPE.I64 || type === PM_TYPE.U64) return BigInt(Math.trunc(value));
   return type === PM_TYPE.FLOAT ? Math.fround(value) : value;
 }
 
-function bindConstant(expr: ConstantExpr): BoundNode {
-  const given = expr.metadata ?? {};
+/** What mkconst or novalue say of themselves, and what the metric of their `meta` says beyond that. */
+function givenMetadata(metadata: Metadata, binding: Binding): Partial<Meta> {
+  const { meta: name, ...given } = metadata;
+  if (name === undefined) return given;
+  const base = binding.metadata(name);
+  if (base === undefined) return refuse(`operand ${name}: ${binding.unknown}`);
+  const { type, indom, sem, units } = base;
+  return { type, indom, sem, units, ...given };
+}
+
+function bindConstant(expr: ConstantExpr, binding: Binding): BoundNode {
+  const given = givenMetadata(expr.metadata ?? {}, binding);
   const type = given.type ?? (expr.double ? PM_TYPE.DOUBLE : PM_TYPE.U32);
   const meta: Meta = {
     type,
@@ -187,17 +203,19 @@ function noValue(meta: Partial<Meta>): BoundNode {
 function bindTernary(expr: TernaryExpr, outer: Binding): BoundNode {
   const binding: Binding = { ...outer, unknown: "Unknown metric for ternary expression" };
   const choice = (operand: Expr): BoundNode =>
-    operand.kind === "novalue" ? noValue(operand.metadata) : bindNode(operand, binding);
+    operand.kind === "novalue"
+      ? noValue(givenMetadata(operand.metadata, binding))
+      : bindNode(operand, binding);
   const fixed = fixedGuard(expr.guard, binding);
   if (fixed !== undefined) return choice(fixed ? expr.yes : expr.no);
   const guard = bindNode(expr.guard, outer);
   let yes = choice(expr.yes);
   let no = choice(expr.no);
   // novalue() takes what it was not told from the other operand, and type, semantics and units always.
-  const borrowed = (given: Partial<Meta>, other: Meta): BoundNode =>
-    noValue({ ...other, indom: given.indom ?? other.indom });
-  if (expr.yes.kind === "novalue") yes = borrowed(expr.yes.metadata, no.meta);
-  if (expr.no.kind === "novalue") no = borrowed(expr.no.metadata, yes.meta);
+  const borrowed = (own: Meta, other: Meta): BoundNode =>
+    noValue({ ...other, indom: eitherIndom(own, other) });
+  if (expr.yes.kind === "novalue") yes = borrowed(yes.meta, no.meta);
+  if (expr.no.kind === "novalue") no = borrowed(no.meta, yes.meta);
   const [first, second, third] = [expr.guard, expr.yes, expr.no].map(operandName);
   const whole = `${first} ? ${second} : ${third}`;
   if (!isArithmetic(guard.meta.type)) refuse(`${whole}: Non-arithmetic operand for ternary guard`);
@@ -222,9 +240,9 @@ function signedType(type: PmType): PmType {
 function bindNode(expr: Expr, binding: Binding): BoundNode {
   switch (expr.kind) {
     case "constant":
-      return bindConstant(expr);
+      return bindConstant(expr, binding);
     case "novalue":
-      return noValue(expr.metadata);
+      return noValue(givenMetadata(expr.metadata, binding));
     case "anon":
       return noValue({ type: expr.type });
     case "name": {
@@ -289,6 +307,6 @@ function bindNode(expr: Expr, binding: Binding): BoundNode {
  * Binds an expression to metrics. Throws PcpError with PM_ERR_BADDERIVE and libpcp's words (without
  * its `Semantic error: derived metric NAME: `).
  */
-export function bindExpression(expr: Expr, lookup: Lookup): BoundNode {
-  return bindNode(expr, { lookup, unknown: "Unknown operand metric" });
+export function bindExpression(expr: Expr, metrics: Metrics): BoundNode {
+  return bindNode(expr, { ...metrics, unknown: "Unknown operand metric" });
 }

@@ -27,8 +27,9 @@ export interface Metadata {
   readonly sem?: PmSem;
   /** Units word. */
   readonly units?: number;
-  /** novalue alone. */
   readonly indom?: Indom;
+  /** A metric whose metadata are taken where the other fields do not say. */
+  readonly meta?: string;
 }
 
 /** An operand of a ternary expression that has metadata and never a value. */

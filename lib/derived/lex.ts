@@ -19,7 +19,7 @@ export type TokenKind =
   | "name"
   /** A function's name with "(" right behind it, which is a token of its own. */
   | "function"
-  /** type, semantics, units, indom */
+  /** type, semantics, units, indom, meta */
   | "keyword"
   | "integer"
   | "double"
@@ -54,7 +54,7 @@ const FUNCTIONS = new Set([
   "scalar",
   "sum",
 ]);
-const KEYWORDS = new Set(["type", "semantics", "units", "indom"]);
+const KEYWORDS = new Set(["type", "semantics", "units", "indom", "meta"]);
 const SPACE = /\s*/y;
 const NAME = /[A-Za-z][A-Za-z0-9_.]*/y;
 const NUMBER = /\d*\.\d*|\d+/y;

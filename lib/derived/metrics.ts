@@ -22,6 +22,8 @@ export function metricsOf(expr: Expr, found: Set<string> = new Set()): Set<strin
       break;
     case "constant":
     case "novalue":
+      if (expr.metadata?.meta !== undefined) found.add(expr.metadata.meta);
+      break;
     case "anon":
       break;
     default:

@@ -1,6 +1,6 @@
 // derived: metrics that are computed from others: the language of their expressions, the files that
 // define them, their metadata and their values. No input or output.
-export { bindExpression, type Lookup } from "./bind.ts";
+export { bindExpression, type Lookup, type Metrics } from "./bind.ts";
 export type { BoundNode, Column, Meta } from "./bound.ts";
 export { EMPTY } from "./bound.ts";
 export { loadDerivedText, MAX_CONFIG } from "./config.ts";

@@ -146,6 +146,7 @@ function tag(input: Input): Metadata {
   if (key.kind !== "keyword") fail(key);
   expect(input, "=");
   const value = take(input);
+  if (key.text === "meta") return value.kind === "name" ? { meta: value.text } : fail(value);
   if (!["name", "integer", "double", "string"].includes(value.kind)) fail(value);
   if (key.text === "type") {
     const type = typeOf(value.text);

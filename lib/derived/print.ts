@@ -11,6 +11,7 @@ function tagsText(metadata: Metadata): string {
   if (metadata.sem !== undefined) parts.push(`semantics=${pmSemStr(metadata.sem)}`);
   if (metadata.units !== undefined) parts.push(`units="${pmUnitsStr(metadata.units)}"`);
   if (metadata.indom !== undefined) parts.push(`indom=${pmInDomStr(metadata.indom)}`);
+  if (metadata.meta !== undefined) parts.push(`meta=${metadata.meta}`);
   return parts.join(", ");
 }
 

@@ -3,7 +3,7 @@
 // is printed from a tree reads as that tree.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Expr, NameExpr } from "../../lib/derived/expr.ts";
+import type { ConstantExpr, Expr, NameExpr, NoValueExpr } from "../../lib/derived/expr.ts";
 import { compilePosix, PosixError } from "../../lib/derived/posix.ts";
 import {
   complaintPicture,
@@ -29,13 +29,16 @@ const NODES: Readonly<Record<string, string>> = {
   "||": "OR",
 };
 
+const metaOf = ({ metadata }: ConstantExpr | NoValueExpr): string =>
+  metadata?.meta === undefined ? "" : ` (NAME [${metadata.meta}])`;
+
 /** A tree as libpcp's own dump shows it. */
 function dump(expr: Expr): string {
   switch (expr.kind) {
     case "constant":
-      return `(${expr.double ? "DOUBLE" : "INTEGER"} [${expr.text}])`;
+      return `(${expr.double ? "DOUBLE" : "INTEGER"} [${expr.text}]${metaOf(expr)})`;
     case "novalue":
-      return "(NOVALUE)";
+      return `(NOVALUE${metaOf(expr)})`;
     case "anon":
       return `(ANON (INTEGER [PM_TYPE_${pmTypeStr(expr.type)}]))`;
     case "name":

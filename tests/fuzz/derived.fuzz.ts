@@ -9,7 +9,7 @@ import {
   evaluate,
   exprText,
   loadDerivedText,
-  type Lookup,
+  type Metrics,
   parseExpression,
   type Sample,
 } from "../../lib/derived/mod.ts";
@@ -19,16 +19,24 @@ import { FuzzFinding, type Fuzzer, type Random, seeded } from "./random.ts";
 const PIECES = (
   "a b.c e 3 4.5 . 4294967296 ( ) + - * / < <= == != && || ! ? : , [i] [ ] delta( rate( avg( " +
   "sum( count( min( max( scalar( instant( defined( rescale( matchinst( mkconst( novalue( anon( " +
-  'type=u32 type=double units=byte semantics=counter indom=1.1 "byte" "sec / count" /a/ !/^b/ ' +
+  'type=u32 type=double units=byte semantics=counter indom=1.1 meta=b.c "byte" "sec / count" /a/ !/^b/ ' +
   "PM_TYPE_U64 \\ \n # = (oneline) 'x é \0"
 ).split(" ");
 
 /** Metrics of every kind that has rules of its own. */
-const METRICS: Lookup = (name) => {
+const lookup: Metrics["lookup"] = (name) => {
   const desc = { pmid: asPmid(1), type: PM_TYPE.U32, sem: PM_SEM.COUNTER, units: 0 };
   if (name === "a") return { ...desc, indom: PM_INDOM_NULL };
   if (name === "b.c") return { ...desc, pmid: asPmid(2), indom: asIndom(1), type: PM_TYPE.U64 };
   return name === "e" ? { ...desc, indom: PM_INDOM_NULL, type: PM_TYPE.STRING } : undefined;
+};
+
+const METRICS: Metrics = {
+  lookup,
+  metadata(name) {
+    const desc = lookup(name);
+    return typeof desc === "object" ? desc : undefined;
+  },
 };
 
 function sampleAt(sec: number): Sample {
