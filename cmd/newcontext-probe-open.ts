@@ -37,8 +37,8 @@ export type Opened =
 export const warn = (message: string): void =>
   complain(`${PROGRAM}: ${plainLines(message.trimEnd())}\n`);
 
-/** What is only of use to who writes derived metrics: one whose operands a source lacks. */
-const SEMANTIC = "Semantic error: derived metric";
+/** A derived metric that cannot be made of this source: told to those who ask for it. */
+const SEMANTIC = /^Semantic error: derived metric ([\w.]+):/;
 
 /** Where derived metrics are defined: the paths that are in force, then the files given. */
 function derivedPaths(env: NodeJS.ProcessEnv, files: readonly string[]): string {
@@ -59,10 +59,15 @@ function environmentOf({ container, derived, watch }: ProbeRequest): NodeJS.Proc
 
 /** Hears warnings of a context. */
 const warner =
-  ({ debug }: ProbeRequest) =>
+  ({ debug, metrics }: ProbeRequest) =>
   (message: string): void => {
-    const all = debug.includes("derive") || debug.includes("all");
-    if (all || !message.startsWith(SEMANTIC)) warn(message);
+    const name = SEMANTIC.exec(message)?.[1];
+    const wanted =
+      name === undefined ||
+      debug.includes("derive") ||
+      debug.includes("all") ||
+      metrics.some((each) => name === each || name.startsWith(`${each}.`));
+    if (wanted) warn(message);
   };
 
 /** The step that a failure of connecting belongs to: the last one that failed. */

@@ -111,15 +111,26 @@ export function sourceName({ source }: ProbeRequest): string {
   return source.type === "local" ? "local context" : `${source.type} "${source.name}"`;
 }
 
-/** A signal that is given at SIGINT and SIGTERM; `end` gives both their usual effect again. */
+/** Milliseconds after a signal until what is under way is left where it is. */
+const GRACE_MS = 300;
+
+/**
+ * A signal that is given at SIGINT and SIGTERM; `end` gives both their usual effect again. What does
+ * not end by itself then, such as an attempt to connect, is given up: the program ends with status 0.
+ */
 export function stopSignal(): { readonly stop: AbortSignal; readonly end: () => void } {
   const controller = new AbortController();
-  const abort = (): void => controller.abort();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const abort = (): void => {
+    controller.abort();
+    timer ??= setTimeout(() => process.exit(0), GRACE_MS);
+  };
   process.on("SIGINT", abort);
   process.on("SIGTERM", abort);
   return {
     stop: controller.signal,
     end: () => {
+      clearTimeout(timer);
       process.off("SIGINT", abort);
       process.off("SIGTERM", abort);
     },

@@ -2,9 +2,12 @@
 // away. On a terminal what is seen is drawn in place; elsewhere the first look is printed, then a
 // line for each change. A host that is lost is connected to again, an archive is followed.
 
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import { now } from "../lib/pcp/mod.ts";
 import {
   archiveFacts,
+  type ArchiveReport,
   changedFacts,
   type Facts,
   type Failure,
@@ -104,12 +107,40 @@ function placeScreen(request: ProbeRequest, style: Style): Screen<Look> {
   };
 }
 
+/** What tells that nothing was written: sizes and times of the files, and of their directories. */
+function signatureOf(report: ArchiveReport): string {
+  const paths = report.members.flatMap((member) => member.files.map((file) => file.path));
+  const places = new Set([...paths, ...paths.map((path) => dirname(path))]);
+  return [...places]
+    .map((path) => {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      return `${path} ${stat?.size} ${stat?.mtimeMs}`;
+    })
+    .join("\n");
+}
+
+/** Looks at an archive again, unless nothing was written since. */
+function archiveLooker(request: ProbeRequest): () => Promise<Look> {
+  let last: { readonly look: Look; readonly signature: string } | undefined;
+  return async () => {
+    if (last?.look.kind === "archive" && last.signature !== "") {
+      if (signatureOf(last.look.report) === last.signature) return last.look;
+    }
+    // The signature first: what is written while it is looked at shows the next time.
+    const before = last?.look.kind === "archive" ? signatureOf(last.look.report) : "";
+    const found = await look(request);
+    last = { look: found, signature: before };
+    return found;
+  };
+}
+
 /** Looks at the source once more: over the same context as long as there is one. */
 function looker(request: ProbeRequest): { next(): Promise<Look>; end(): Promise<void> } {
   let open: OpenSource | undefined;
+  const archive = archiveLooker(request);
   return {
     async next() {
-      if (request.source.type === "archive") return look(request);
+      if (request.source.type === "archive") return archive();
       if (open === undefined) {
         const opened = await openSource(request);
         if (!opened.ok) return { kind: "failed", ...opened, broken: false };

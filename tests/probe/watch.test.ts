@@ -2,10 +2,11 @@
 // and what has changed, in text without escapes and in JSON lines; it draws in place on a terminal
 // alone; signals end it with status 0, and a reader that goes away ends it quietly.
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { freePort } from "../helpers/ports.ts";
 import { startPmcd6 } from "../helpers/pcp6.ts";
 import { describePeer } from "../helpers/peers.ts";
-import { run } from "../helpers/process.ts";
+import { privateFolder, run } from "../helpers/process.ts";
 import { ARCHIVES, type Json, probe, probeCommand, startProbe } from "./probe.ts";
 
 setDefaultTimeout(120_000);
@@ -52,6 +53,30 @@ test("a host that is not there at first is waited for", async () => {
   await Bun.sleep(600);
   expect(watcher.output().match(/not there/g)).toHaveLength(1);
   expect(await watcher.end("SIGINT")).toBe(0);
+});
+
+test("a signal ends it while it waits for an answer", async () => {
+  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+  const watcher = startProbe(["-h", `127.0.0.1:${server.port}`, "--watch", "1", "-D", "context"]);
+  expect(await watcher.has(/^connect: /m)).toBe(true);
+  expect(await watcher.end()).toBe(0);
+  server.stop(true);
+});
+
+test("an archive that is written meanwhile shows what is new", async () => {
+  const folder = privateFolder("watched");
+  const from = `${ARCHIVES}/gen/interp-v3`;
+  for (const end of ["meta", "index"]) copyFileSync(`${from}.${end}`, `${folder}/g.${end}`);
+  const data = readFileSync(`${from}.0`);
+  const half = Math.floor(data.length / 2);
+  writeFileSync(`${folder}/g.0`, data.subarray(0, half));
+  const watcher = startProbe(["-a", `${folder}/g`, "--watch", "0.2"]);
+  expect(await watcher.has(": is sound")).toBe(true);
+  appendFileSync(`${folder}/g.0`, data.subarray(half));
+  expect(await watcher.has(/ {2}samples: \d+ -> 8\n/)).toBe(true);
+  expect(watcher.output()).toMatch(/ {2}end: [\d:.]+ -> 00:00:14.000\n/);
+  expect(watcher.output()).toMatch(/ {2}marks: 0 -> 1\n/);
+  expect(await watcher.end()).toBe(0);
 });
 
 test("-s bounds the looks", async () => {
