@@ -1,5 +1,5 @@
 // What a dump shows, as data: the options of pmdumplog(1) without their letters.
-import type { Timestamp, Zone } from "../pcp/mod.ts";
+import type { Names, Timestamp, Zone } from "../pcp/mod.ts";
 
 /** The parts of a dump. All that are left out are not shown. */
 export interface DumpParts {
@@ -38,6 +38,8 @@ export interface DumpOptions extends DumpParts {
   readonly extended?: 0 | 1 | 2 | 3;
   /** Of all times (default UTC). */
   readonly zone?: Zone;
-  /** Only what concerns these metrics and those below them in the name space. */
+  /** Values of these metrics and those below them alone, in their order. Other parts stay whole. */
   readonly metrics?: readonly string[];
+  /** Names of metrics in place of those in the archive (-n). */
+  readonly names?: Names;
 }

@@ -8,6 +8,7 @@ import {
   eventsOf,
   type Indom,
   type InstanceId,
+  type Names,
   PM_INDOM_NULL,
   PM_TYPE,
   pmEventFlagsStr,
@@ -25,8 +26,8 @@ import {
 export interface Naming {
   readonly catalog: Catalog;
   readonly zone: Zone;
-  /** `29.0.2 (sample.seconds)`, with every name. */
-  metric(pmid: Pmid): string;
+  /** `29.0.2 (sample.seconds)`, with every name, or with `none` in their place. */
+  metric(pmid: Pmid, none?: string): string;
   /** Instances are named as they are at this time from now on. */
   at(time: Timestamp): void;
   /** `1 or "bin-1"`. */
@@ -36,10 +37,10 @@ export interface Naming {
 /** Bytes of a set with one value in situ, or with the index of its block. */
 const SET_BYTES = 20;
 
-/** The naming of a catalog; times of events are in `zone`. */
-export function naming(catalog: Catalog, zone: Zone): Naming {
+/** The naming of a catalog, with other names of metrics if given; times of events are in `zone`. */
+export function naming(catalog: Catalog, zone: Zone, metrics: Names = catalog.names): Naming {
   const names = new Map<Pmid, string>();
-  for (const { name, pmid } of catalog.names.traverse()) {
+  for (const { name, pmid } of metrics.traverse()) {
     const known = names.get(pmid);
     names.set(pmid, known === undefined ? name : `${name} or ${known}`);
   }
@@ -57,7 +58,7 @@ export function naming(catalog: Catalog, zone: Zone): Naming {
   return {
     catalog,
     zone,
-    metric: (pmid) => `${pmIDStr(pmid)} (${names.get(pmid) ?? "<nonames>"})`,
+    metric: (pmid, none = "<nonames>") => `${pmIDStr(pmid)} (${names.get(pmid) ?? none})`,
     at(time) {
       now = { sec: time.sec, nsec: time.nsec };
     },

@@ -31,6 +31,7 @@ import {
   type FractionDigits,
   labelSetsText,
   MAX_VLEN,
+  type Names,
   PM_LABEL,
   PM_VAL,
   pmDescStr,
@@ -96,7 +97,7 @@ function labelText(dump: Dump, archive: Archive): string {
 function* descriptors({ catalog, metric }: Dump): Generator<string> {
   yield "\nDescriptions for Metrics in the Log ...\n";
   for (const desc of [...catalog.descs.values()].sort((a, b) => a.pmid - b.pmid)) {
-    yield `PMID: ${metric(desc.pmid)}\n${pmDescStr(desc)}`;
+    yield `PMID: ${metric(desc.pmid, "<noname>")}\n${pmDescStr(desc)}`;
   }
 }
 
@@ -229,7 +230,7 @@ function setBytes(set: ValueSet): number {
 type Wanted = ReadonlyMap<Pmid, number>;
 
 /** The metrics at and below names, in their order; throws PM_ERR_NAME. */
-function wantedOf({ names }: Catalog, wanted: readonly string[]): Wanted {
+function wantedOf(names: Names, wanted: readonly string[]): Wanted {
   const found = new Map<Pmid, number>();
   for (const name of wanted) {
     for (const { pmid } of names.traverse(name)) if (!found.has(pmid)) found.set(pmid, found.size);
@@ -284,7 +285,9 @@ function* values(dump: Dump): Generator<string> {
   const { set, options, catalog, zone } = dump;
   const { metrics, reverse = false, start, finish } = options;
   const wanted =
-    metrics === undefined || metrics.length === 0 ? undefined : wantedOf(catalog, metrics);
+    metrics === undefined || metrics.length === 0
+      ? undefined
+      : wantedOf(options.names ?? catalog.names, metrics);
   if (reverse) {
     const last = ctimeText(finish ?? setEnd(set), zone);
     yield `\nLog finished at ${last} - dump in reverse order\n`;
@@ -324,7 +327,7 @@ export function* dumpArchives(set: ArchiveSet, options: DumpOptions = {}): Gener
     index: options.index ?? all,
   };
   const dump: Dump = {
-    ...naming(catalog, options.zone ?? UTC),
+    ...naming(catalog, options.zone ?? UTC, options.names),
     set,
     options,
     digits: label.version === 2 ? 6 : 9,

@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openArchives, setEnd } from "../../lib/archive/mod.ts";
 import { PM_ERR, PcpError, pmErrStr } from "../../lib/base/mod.ts";
-import { newZone, now, timeWindow, UTC, type Zone } from "../../lib/pcp/mod.ts";
+import { newZone, now, parseNames, timeWindow, UTC, type Zone } from "../../lib/pcp/mod.ts";
 import { dumpArchives, type DumpOptions } from "../../lib/probe/mod.ts";
 
 const FOLDER = join(import.meta.dir, "../fixtures/archives");
@@ -99,6 +99,20 @@ describe("as pmdumplog of PCP 7", () => {
     const args = part.slice(0, end);
     test(args, () => expect(ourDump(runOf(args))).toBe(theirDump(part.slice(end + 1))));
   }
+});
+
+test("names of a name space of its own take the place of those in the archive", () => {
+  const names = parseNames("root {\n foo\n}\nfoo {\n secs 29:0:2\n other 99:1:1\n}\n");
+  const set = openArchives(join(FOLDER, "rec/v3-types"));
+  const dump = (options: DumpOptions): string =>
+    [...dumpArchives(set, { ...options, names })].join("");
+  const descriptors = dump({ descriptors: true });
+  expect(descriptors).toContain("\nPMID: 29.0.2 (foo.secs)\n");
+  expect(descriptors).toContain("\nPMID: 29.0.3 (<noname>)\n");
+  expect(dump({ metrics: ["foo"] })).toStartWith(
+    "\n20:53:02.443110872 1 metric\n    29.0.2 (foo.secs): value 557\n",
+  );
+  expect(() => dump({ metrics: ["sample.seconds"] })).toThrow();
 });
 
 test("metrics are looked up before anything is printed of them", () => {
