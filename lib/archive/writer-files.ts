@@ -15,11 +15,13 @@ import {
 } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { asPcpError, PcpError, pmErrStr } from "../base/mod.ts";
+import { asPcpError, beginWriteback, PcpError, pmErrStr } from "../base/mod.ts";
 import { COMPRESSED_SUFFIXES } from "./places.ts";
 
 /** Bytes that wait before they are written to a file. */
 const BUFFER_BYTES = 256 * 1024;
+/** Bytes after which the system is asked to begin with the disk, so that the end need not wait long. */
+const WRITEBACK_BYTES = 8 * 1024 * 1024;
 const EEXIST = -17;
 
 /** Runs a call of the system; its error names the file. */
@@ -39,12 +41,17 @@ export class OutputFile {
   length = 0;
   private buffer = new Uint8Array(BUFFER_BYTES);
   private waiting = 0;
+  /** Bytes in the file, and how many of them the disk has been asked to take. */
+  private written = 0;
+  private begun = 0;
   private descriptor: number | undefined;
 
   constructor(
     /** Its name until the end, and from then on. */
     readonly temporary: string,
     readonly final: string,
+    /** What follows the base name and a dot: "meta", "0", "0.xz". */
+    readonly ending: string,
   ) {
     this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
   }
@@ -72,6 +79,12 @@ export class OutputFile {
         done += writeSync(this.descriptor ?? -1, bytes, done, bytes.length - done, at);
       }
     });
+    if (position !== null || this.descriptor === undefined) return;
+    this.written += bytes.length;
+    const ready = this.written - this.begun;
+    if (ready < WRITEBACK_BYTES) return;
+    beginWriteback(this.descriptor, this.begun, ready);
+    this.begun = this.written;
   }
 
   /** Replaces bytes at the start of the file, which must have been put before. */
@@ -144,7 +157,11 @@ export class OutputFiles {
   private static made = 0;
 
   /** `base`: directory and base name. Throws -EEXIST when files of this archive are there. */
-  constructor(readonly base: string) {
+  constructor(
+    readonly base: string,
+    /** What is refused: any file of an archive of this name, or only those that are made here. */
+    private readonly refuses: "any" | "same" = "any",
+  ) {
     this.folder = dirname(base);
     this.name = basename(base);
     this.refuseTaken();
@@ -157,7 +174,9 @@ export class OutputFiles {
     for (const name of readdirSync(this.folder)) {
       if (!name.startsWith(start)) continue;
       const [, pid, place] =
-        /^(?:meta|index|\d+)\.(\d+)-\d+\.(\w+)\.tmp$/.exec(name.slice(start.length)) ?? [];
+        /^(?:meta|index|\d+)(?:\.[a-z]\w*)?\.(\d+)-\d+\.(\w+)\.tmp$/.exec(
+          name.slice(start.length),
+        ) ?? [];
       if (place !== this.place || !isGone(Number(pid))) continue;
       const path = join(this.folder, name);
       attempt(path, "remove", () => rmSync(path, { force: true }));
@@ -169,9 +188,10 @@ export class OutputFiles {
     const taken = entries.find((entry) => {
       const suffix = COMPRESSED_SUFFIXES.find((each) => entry.endsWith(each)) ?? "";
       const plain = suffix === "" ? entry : entry.slice(0, -suffix.length);
+      const ending = plain.slice(this.name.length + 1);
+      if (!plain.startsWith(`${this.name}.`) || !/^(meta|index|\d+)$/.test(ending)) return false;
       return (
-        plain.startsWith(`${this.name}.`) &&
-        /^(meta|index|\d+)$/.test(plain.slice(this.name.length + 1))
+        this.refuses === "any" || this.all.some(({ final }) => final === `${this.base}.${ending}`)
       );
     });
     if (taken === undefined) return;
@@ -183,9 +203,27 @@ export class OutputFiles {
     // A leading dot and a strange ending: no PCP program takes it for part of an archive.
     const mark = `${process.pid}-${OutputFiles.made++}.${this.place}`;
     const temporary = join(this.folder, `.${this.name}.${ending}.${mark}.tmp`);
-    const file = new OutputFile(temporary, `${this.base}.${ending}`);
+    const file = new OutputFile(temporary, `${this.base}.${ending}`, ending);
     this.all.push(file);
     return file;
+  }
+
+  /**
+   * Completes a file and puts another in its place, whose name has a suffix more and whose bytes are
+   * what `convert` makes of the file of the given path.
+   */
+  async replace(
+    file: OutputFile,
+    suffix: string,
+    convert: (path: string) => AsyncIterable<Uint8Array>,
+  ): Promise<OutputFile> {
+    file.finish();
+    const made = this.create(`${file.ending}${suffix}`);
+    for await (const piece of convert(file.temporary)) made.put(piece);
+    made.finish();
+    attempt(file.final, "remove", () => rmSync(file.temporary));
+    this.all.splice(this.all.indexOf(file), 1);
+    return made;
   }
 
   /** Makes everything durable, then gives the files their names, metadata last. */

@@ -33,6 +33,7 @@ const CLOCK_MONOTONIC = LINUX ? 1 : 6;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = 1030;
+const SYNC_FILE_RANGE_WRITE = 2;
 /** EFD_CLOEXEC | EFD_NONBLOCK, Linux. */
 const EVENTFD_FLAGS = 0x80800;
 /** Bytes of sun_path: longer socket paths are refused. */
@@ -56,6 +57,7 @@ const SYMBOLS = {
 const LINUX_SYMBOLS = {
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   eventfd: { args: ["u32", "i32"], returns: "i32" },
+  sync_file_range: { args: ["i32", "i64", "i64", "u32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },
   __errno_location: { args: [], returns: "ptr" },
 } as const;
@@ -82,6 +84,7 @@ function bind() {
           ...symbols,
           fcntl: null,
           eventfd: null,
+          sync_file_range: null,
           write: null,
           errnoAt: symbols.__error,
           ffi,
@@ -287,6 +290,15 @@ export function duplicate(fd: number): number {
   const copy = library.fcntl(fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) throw failed(library, "fcntl");
   return copy;
+}
+
+/**
+ * Lets the system begin to write a part of a file to its disk, without waiting: a later fsync has less
+ * to wait for. Only a hint: where there is no such call, or it fails, nothing happens.
+ */
+export function beginWriteback(fd: number, offset: number, length: number): void {
+  if (!LINUX) return;
+  libc().sync_file_range?.(fd, offset, length, SYNC_FILE_RANGE_WRITE);
 }
 
 /**

@@ -12,6 +12,7 @@ export {
 export { complaintLines, intervalSeconds, type TimeComplaint, UNEXPECTED } from "./interval.ts";
 export * from "./limits.ts";
 export {
+  beginWriteback,
   closeDescriptor,
   closeOnExec,
   duplicate,

@@ -2,6 +2,7 @@
 // index. Nothing has a final name before everything is written. Refused with the C program's messages:
 // names that are taken, and whatever the system says to writing.
 import { accessSync, constants } from "node:fs";
+import { PcpError } from "../base/mod.ts";
 import {
   type ArchiveLabel,
   type ArchiveVersion,
@@ -15,6 +16,7 @@ import {
   type OutputFile,
   OutputFiles,
 } from "../archive/mod.ts";
+import { compressFiles, type CompressOptions } from "./compress.ts";
 import { clockText, secondsBetween, type Timestamp, type Zone } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { ExtractHooks, VolumeRule } from "./types.ts";
@@ -38,8 +40,10 @@ export interface OutputOptions {
 
 interface Files {
   readonly index: OutputFile;
-  readonly meta: OutputFile;
+  meta: OutputFile;
   volume: OutputFile;
+  /** Volumes that are complete. */
+  readonly full: OutputFile[];
 }
 
 const exists = (path: string): boolean => {
@@ -83,12 +87,12 @@ export class Output {
     if (dryRun) return;
     let path = `${name}.index`;
     try {
-      this.outputs = new OutputFiles(name);
+      this.outputs = new OutputFiles(name, "same");
       const index = this.outputs.create("index");
       path = `${name}.meta`;
       const meta = this.outputs.create("meta");
       path = `${name}.0`;
-      this.files = { index, meta, volume: this.outputs.create("0") };
+      this.files = { index, meta, volume: this.outputs.create("0"), full: [] };
     } catch (error) {
       this.outputs?.discard();
       const text = errorText(error);
@@ -184,6 +188,7 @@ export class Output {
     this.attempt(`volume ${number}: `, () => {
       this.files?.volume.finish();
       if (this.outputs !== undefined && this.files !== undefined) {
+        this.files.full.push(this.files.volume);
         this.files.volume = this.outputs.create(String(number));
       }
       this.volume = number;
@@ -279,15 +284,37 @@ export class Output {
     this.attempt("__pmLogPutIndex: ", () => this.files?.index.put(bytes));
   }
 
-  /** Writes what is left and gives the files their names. `current`: the last record or mark. */
+  /** Writes what is left. `current`: the last record or mark. */
   finish(current: Timestamp): void {
-    const { label, start, files, outputs } = this;
+    const { label, start, files } = this;
     this.settle();
     this.entry(current, this.counts.meta, this.lastPosition);
     if (label === undefined || start === undefined) return;
     this.attempt("__pmLogPutResult: log data: ", () => {
       files?.index.replaceStart(this.labelOf(label, INDEX_VOLUME, start));
       files?.meta.replaceStart(this.labelOf(label, META_VOLUME, start));
+    });
+  }
+
+  /** Compresses what was finished, but for the index. */
+  async compress(options: CompressOptions): Promise<void> {
+    const { files, outputs } = this;
+    if (files === undefined || outputs === undefined) return;
+    try {
+      const list = [...files.full, files.volume, files.meta];
+      const made = await compressFiles(outputs, list, options);
+      files.meta = made.at(-1) ?? files.meta;
+    } catch (error) {
+      if (error instanceof ExtractStop) throw error;
+      const text = error instanceof PcpError ? error.message : errorText(error);
+      throw this.fail(`compression: ${text}`, true);
+    }
+  }
+
+  /** Gives the finished files their names. */
+  publish(): void {
+    const { files, outputs } = this;
+    this.attempt("__pmLogPutResult: log data: ", () => {
       if (files !== undefined) outputs?.publish(files.meta);
     });
   }

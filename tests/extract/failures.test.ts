@@ -1,0 +1,281 @@
+// Goal: whatever is wrong with inputs or output, a run ends with a clear message and a status, leaves the
+// inputs as they were, and never leaves a half archive: taken names, an output that is an input, folders that
+// cannot be written, a full disk, metrics in conflict, damage in any byte of the inputs, cancellation.
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { extract, type ExtractHooks, type ExtractJob } from "../../lib/extract/mod.ts";
+import { describePeer } from "../helpers/peers.ts";
+import { must, privateFolder } from "../helpers/process.ts";
+import {
+  at,
+  dataLines,
+  desc,
+  indom,
+  makeArchive,
+  metaLines,
+  type Recipe,
+} from "./archive-maker.ts";
+
+const folder = privateFolder("extract-failures");
+let made = 0;
+
+/** A name in a folder of its own. */
+function newBase(): string {
+  const place = join(folder, `${made++}`);
+  mkdirSync(place);
+  return join(place, "a");
+}
+
+function archive(recipe: Recipe): string {
+  const base = newBase();
+  makeArchive(base, recipe);
+  return base;
+}
+
+async function run(
+  inputs: readonly string[],
+  options: Partial<ExtractJob> = {},
+  hooks: Partial<ExtractHooks> = {},
+) {
+  const output = options.output ?? newBase();
+  let said = "";
+  const job: ExtractJob = { env: { TZ: "UTC" }, ...options, inputs, output };
+  const summary = await extract(job, { say: (text) => (said += text), ...hooks });
+  const left = readdirSync(join(output, "..")).sort();
+  return { status: summary.status, said: said.replaceAll(output, "OUT"), output, left, summary };
+}
+
+const plain = (pmid: string, seconds: number, count = 3, more: Partial<Recipe> = {}): string =>
+  archive({
+    metadata: [desc("t.s", pmid)],
+    results: Array.from({ length: count }, (_, k) => ({
+      time: at(seconds + k),
+      sets: [[pmid, [[-1, k]]]],
+    })),
+    ...more,
+  });
+
+const one = plain("100.0.1", 0);
+
+test("names that are taken are not touched", async () => {
+  for (const ending of ["index", "meta", "0"]) {
+    const output = newBase();
+    writeFileSync(`${output}.${ending}`, "mine");
+    const { status, said, left } = await run([one], { output });
+    expect([status, said]).toEqual([
+      1,
+      `__pmLogNewFile: "OUT.${ending}" already exists, not over-written\n` +
+        "pmlogextract: Error: __pmLogCreate: File exists\n",
+    ]);
+    expect(left).toEqual([`a.${ending}`]);
+    expect(readFileSync(`${output}.${ending}`, "utf8")).toBe("mine");
+  }
+});
+
+test("an output that is an input is a name that is taken", async () => {
+  const before = readFileSync(`${one}.0`);
+  const { status } = await run([one], { output: one });
+  expect(status).toBe(1);
+  expect(readFileSync(`${one}.0`)).toEqual(before);
+});
+
+test("a volume whose name is taken ends the run, and stays", async () => {
+  const output = newBase();
+  writeFileSync(`${output}.2`, "mine");
+  const { status, left } = await run([one], { output, volume: { kind: "records", limit: 1 } });
+  expect([status, left]).toEqual([1, ["a.2"]]);
+});
+
+test("a folder that is not there", async () => {
+  const output = join(newBase(), "no", "a");
+  let said = "";
+  const { status } = await extract({ inputs: [one], output }, { say: (text) => (said += text) });
+  expect([status, said.replaceAll(output, "OUT")]).toEqual([
+    1,
+    '__pmLogNewFile: failed to create "OUT.index": No such file or directory\n' +
+      "pmlogextract: Error: __pmLogCreate: No such file or directory\n",
+  ]);
+});
+
+test("inputs that are not there, empty, or of different hosts", async () => {
+  const missing = await run([join(folder, "nosuch")]);
+  expect([missing.status, missing.said, missing.left]).toEqual([
+    1,
+    `pmlogextract: Error: cannot open archive "${folder}/nosuch": No such file or directory\n`,
+    [],
+  ]);
+  const empty = plain("100.0.1", 0, 0);
+  const alone = await run([empty]);
+  expect([alone.status, alone.said]).toEqual([
+    1,
+    `pmlogextract: Warning: empty archive "${empty}" will be skipped\n` +
+      "pmlogextract: Warning: all input archive(s) are empty, no output archive created\n",
+  ]);
+  const skipped = await run([empty, one]);
+  expect([skipped.status, skipped.summary.empty, skipped.summary.records]).toEqual([0, [empty], 3]);
+  const other = plain("100.0.1", 9, 3, { host: "other" });
+  const hosts = await run([one, other]);
+  expect([hosts.status, hosts.said, hosts.left]).toEqual([
+    1,
+    "pmlogextract: Error: host name mismatch for input archives\n" +
+      `archive: ${one} host: qahost\narchive: ${other} host: other\n` +
+      'Archive "OUT" not created.\n',
+    [],
+  ]);
+  const version = await run([plain("100.0.1", 9, 3, { version: 3 })], { version: 2 });
+  expect(version.said).toContain("input archive version must be no more than 2");
+});
+
+test("all metrics in conflict are told at once, or left out", async () => {
+  const changed = archive({
+    metadata: [desc("t.other", "100.0.1", undefined, true), desc("t.s", "100.0.7", 3)],
+    results: [{ time: at(50), sets: [["100.0.7", [[-1, 1]]]] }],
+  });
+  const lines = [
+    "metric PMID 100.0.1: name changed from t.s to t.other!",
+    "metric t.s: type changed from 32 to U64!",
+    "metric t.s: PMID changed from 100.0.1 to 100.0.7!",
+  ];
+  const refused = await run([one, changed]);
+  expect([refused.status, refused.said, refused.left]).toEqual([
+    1,
+    lines.map((line) => `pmlogextract: Error: ${line}\n`).join("") + 'Archive "OUT" not created.\n',
+    [],
+  ]);
+  const kept = await run([one, changed], { skipConflicts: true });
+  expect(kept.said).toBe(
+    lines.map((line) => `pmlogextract: Warning: ${line}\n`).join("") +
+      "Warning: the metrics below will be missing from the output archive\n\tPMID: 100.0.1\n",
+  );
+  expect(dataLines(kept.output)).toEqual(["+50 100.0.7=1"]);
+  expect(metaLines(kept.output)).toEqual(["desc 100.0.7"]);
+});
+
+test("a desperate run keeps what was written", async () => {
+  const output = newBase();
+  writeFileSync(`${output}.2`, "mine");
+  const options = { output, desperate: true, volume: { kind: "records", limit: 1 } } as const;
+  const { status, left, said } = await run([one], options);
+  expect([status, left, said.includes("not created")]).toEqual([
+    1,
+    ["a.0", "a.1", "a.2", "a.index", "a.meta"],
+    false,
+  ]);
+});
+
+test("a run that is cancelled leaves nothing", async () => {
+  const long = plain("100.0.1", 0, 200_000);
+  let looks = 0;
+  const { status, left } = await run([long], {}, { cancelled: () => ++looks > 0 });
+  // A machine that is done before it asks has an archive to show.
+  expect(left.length === 0 ? status : 1).toBe(1);
+});
+
+test("a dry run writes nothing and tells what would be", async () => {
+  const { status, left, summary } = await run([one], { dryRun: true });
+  expect([status, left]).toEqual([0, []]);
+  const written = await run([one]);
+  const { records, bytes, metrics } = written.summary;
+  expect([summary.records, summary.bytes, summary.metrics]).toEqual([records, bytes, metrics]);
+  expect(readFileSync(`${written.output}.0`).length).toBe(bytes.data);
+  expect(readFileSync(`${written.output}.meta`).length).toBe(bytes.meta);
+  expect(readFileSync(`${written.output}.index`).length).toBe(bytes.index);
+});
+
+test("directories and comma lists stand for all archives in them", async () => {
+  const place = newBase();
+  mkdirSync(place);
+  for (const seconds of [0, 100]) {
+    makeArchive(join(place, `part${seconds}`), {
+      metadata: [desc("t.s", "100.0.1")],
+      results: [{ time: at(seconds), sets: [["100.0.1", [[-1, seconds]]]] }],
+    });
+  }
+  const all = ["+0 100.0.1=0", "+0.001 MARK", "+100 100.0.1=100"];
+  expect(dataLines((await run([place])).output)).toEqual(all);
+  const list = `${place}/part100,${place}/part0`;
+  expect(dataLines((await run([list])).output)).toEqual(all);
+});
+
+test("any damaged byte ends in a status, with inputs untouched and no half archive", async () => {
+  const input = archive({
+    version: 3,
+    metadata: [
+      desc("t.s", "100.0.1"),
+      desc("t.m", "100.0.2", 1, true),
+      indom(0, 1, [
+        [1, "a"],
+        [2, "b"],
+      ]),
+      indom(
+        1,
+        1,
+        [
+          [2, undefined],
+          [3, "c"],
+        ],
+        true,
+      ),
+    ],
+    results: [0, 1, 2].map((k) => ({
+      time: at(k),
+      sets: [
+        ["100.0.1", [[-1, k]]],
+        [
+          "100.0.2",
+          [
+            [1, 5n],
+            [3, 6n],
+          ],
+        ],
+      ],
+    })),
+  });
+  let state = 7;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 0x1_0000_0000) * below);
+  };
+  for (let i = 0; i < 300; i++) {
+    const ending = ["0", "meta", "index"][random(3)] as string;
+    const path = `${input}.${ending}`;
+    const good = readFileSync(path);
+    const bad = Buffer.from(good);
+    for (let k = 0; k <= random(2); k++) bad[random(bad.length)] = random(256);
+    writeFileSync(path, random(6) === 0 ? bad.subarray(0, random(bad.length)) : bad);
+    const before = readFileSync(path);
+    const { status, left, said } = await run([input], { version: 3 });
+    expect(left.length === 0 || left.length === 3).toBe(true);
+    expect(status === 0 || said !== "").toBe(true);
+    expect(left.length === 3).toBe(status === 0);
+    expect(readFileSync(path)).toEqual(before);
+    writeFileSync(path, good);
+  }
+});
+
+describePeer(["root"], "a full disk", () => {
+  test("is told, and nothing stays", async () => {
+    const place = newBase();
+    mkdirSync(place);
+    const long = plain("100.0.1", 0, 100_000);
+    const script = join(folder, "full.ts");
+    const engine = join(import.meta.dir, "../../lib/extract/mod.ts");
+    writeFileSync(
+      script,
+      `import { extract } from ${JSON.stringify(engine)};\n` +
+        `const job = { inputs: [${JSON.stringify(long)}], output: ${JSON.stringify(join(place, "o"))} };\n` +
+        "const { status } = await extract(job, { say: (text) => process.stdout.write(text) });\n" +
+        "process.stdout.write(`status ${status}`);\n",
+    );
+    // The mount goes with the name space of the command.
+    const command = 'mount -t tmpfs -o size=1m none "$1" && "$2" "$3" && ls -A "$1"';
+    const words = ["sh", "-c", command, "sh", place, process.execPath, script];
+    const said = await must(["unshare", "-m", "--propagation", "private", ...words]);
+    expect(said).toBe(
+      "pmlogextract: Error: __pmLogPutResult: log data: No space left on device\n" +
+        `Archive "${join(place, "o")}" not created.\nstatus 1`,
+    );
+    expect(existsSync(`${long}.0`)).toBe(true);
+  });
+});
