@@ -197,6 +197,14 @@ async function fillOutput(
     await mergeData(run, pass);
     if (!pass.began) throw stop(run, "Warning: no qualifying records found.", true);
     output.finish(pass.current);
+    if (job.compress !== undefined) {
+      const look = (): void => {
+        if (hooks.cancelled?.() === true) throw new ExtractStop(1, true);
+      };
+      const programs = (job.env ?? process.env)["PATH"] ?? "";
+      await output.compress({ format: job.compress, jobs: job.jobs ?? 1, look, programs });
+    }
+    output.publish();
   } finally {
     pass.close();
   }
