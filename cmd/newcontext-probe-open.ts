@@ -70,14 +70,23 @@ const warner =
     if (wanted) warn(message);
   };
 
+/** Steps in which it is the proxy that answers, or does not. */
+const OF_PROXY: readonly string[] = ["connect", "greeting", "challenge"];
+
 /** The step that a failure of connecting belongs to: the last one that failed. */
-const failedStep = (steps: readonly StepReport[]): string | undefined =>
-  steps.findLast((each) => each.error !== null)?.step;
+function failedStep(steps: readonly StepReport[]): string | undefined {
+  const found = steps.findLast((each) => each.error !== null);
+  return found?.proxied === true && OF_PROXY.includes(found.step) ? "proxy" : found?.step;
+}
+
+/** Milliseconds by which the starts of one connection, told by its steps, may differ. */
+const SAME_CONNECTION_MS = 100;
 
 /** Collects the steps of the latest connection; an earlier one is forgotten when another begins. */
 class Connecting implements Opening {
   readonly steps: StepReport[] = [];
   features: readonly string[] = [];
+  private began = 0;
 
   constructor(private readonly debug: boolean) {}
 
@@ -87,9 +96,10 @@ class Connecting implements Opening {
 
   observe(step: ConnectStep): void {
     const report = stepReport(step, Date.now());
-    const last = this.steps.at(-1);
-    if (last !== undefined && report.startMs < last.startMs && report.step === "resolve") {
+    const began = performance.now() - step.duration - step.start;
+    if (Math.abs(began - this.began) > SAME_CONNECTION_MS) {
       this.steps.length = 0;
+      this.began = began;
     }
     this.steps.push(report);
     if (step.kind === "challenge" && step.error === undefined)

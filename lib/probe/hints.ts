@@ -36,6 +36,18 @@ const ROWS: readonly Row[] = [
   {
     about: "host",
     codes: ["ECONNREFUSED"],
+    steps: ["proxy"],
+    hint: "no proxy listens there: is pmproxy running (systemctl status pmproxy), is its port right (44322)?",
+  },
+  {
+    about: "host",
+    codes: ["ETIMEDOUT"],
+    steps: ["proxy"],
+    hint: "the proxy does not answer within PMCD_CONNECT_TIMEOUT: a firewall that drops, a wrong address, or a host that is down",
+  },
+  {
+    about: "host",
+    codes: ["ECONNREFUSED"],
     hint: "nothing listens there: is pmcd running (systemctl status pmcd), is the port right (44321), does it listen on this address (PMCD_LOCAL, -i)?",
   },
   {
@@ -57,7 +69,7 @@ const ROWS: readonly Row[] = [
   {
     about: "host",
     codes: ["PM_ERR_TIMEOUT"],
-    steps: ["greeting"],
+    steps: ["proxy"],
     hint: "the proxy did not answer: is that the port of pmproxy (44322)?",
   },
   {
@@ -74,8 +86,8 @@ const ROWS: readonly Row[] = [
   {
     about: "host",
     codes: ["PM_ERR_IPC", "PM_ERR_EOF", "ECONNRESET", "EPIPE"],
-    steps: ["greeting"],
-    hint: "the proxy closed the connection: is it pmproxy, and can it reach pmcd on that host and port?",
+    steps: ["proxy"],
+    hint: "the proxy closed the connection: is it pmproxy, and can it reach a pmcd on that host and port?",
   },
   {
     about: "host",

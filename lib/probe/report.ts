@@ -37,6 +37,8 @@ export interface StepReport {
   readonly step: string;
   /** The place that was being tried: `db1 port 44321`, a socket's path. */
   readonly target: string;
+  /** The place is reached through a proxy. */
+  readonly proxied: boolean;
   /** What came of it, in words. */
   readonly detail: string;
   /** Milliseconds since the first step began, and that it took. */

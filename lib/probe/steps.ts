@@ -74,6 +74,7 @@ function detailOf(step: ConnectStep): string {
     case "greeting":
       return `proxy asked for ${plainText(step.host)} port ${step.port}`;
     case "challenge":
+      if (step.error !== undefined) return "the first words of pmcd";
       return `PDU version ${step.version}; offers ${listText(featureNames(step.features))}`;
     case "creds":
       if (step.error !== undefined) return "what both can do";
@@ -102,6 +103,7 @@ export function stepReport(step: ConnectStep, now: number): StepReport {
   return {
     step: step.kind,
     target: plainText(describeTarget(step.target)),
+    proxied: step.target.kind === "proxy",
     detail: detailOf(step),
     startMs: step.start,
     durationMs: step.duration,
