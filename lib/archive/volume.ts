@@ -44,6 +44,9 @@ export class Volume implements DataRecord {
   private view: DataView = viewOf(this.window);
   private base = 0;
   private ahead = LEAST_WINDOW;
+  /** Whether the last step was forward, and whether the walk has turned round since the last load. */
+  private forward = true;
+  private turned = false;
   private readonly head: number;
   private readonly shortest: number;
 
@@ -99,6 +102,13 @@ export class Volume implements DataRecord {
     return this.window.length;
   }
 
+  /** As load, with as much before `at` again for a walk that turns round; counts from `at`. */
+  private loadFrom(at: number, length: number): number {
+    const slack = this.turned ? Math.min(at - this.first, length) : 0;
+    this.turned = false;
+    return this.load(at - slack, slack + length) - slack;
+  }
+
   /** Whether bytes `[at, at + length)` of the file are in the window. */
   private has(at: number, length: number): boolean {
     return at >= this.base && at + length <= this.base + this.window.length;
@@ -122,17 +132,21 @@ export class Volume implements DataRecord {
   /** Steps to the next record; false at the end. Throws PM_ERR_LOGREC. */
   next(): boolean {
     const at = this.position;
-    if (!this.has(at, this.head) && this.load(at, this.reach(at, at)) < this.head) {
-      const left = this.window.length;
+    if (!this.forward) {
+      this.forward = true;
+      this.turned = true;
+    }
+    if (!this.has(at, this.head) && this.loadFrom(at, this.reach(at, at)) < this.head) {
+      const left = this.base + this.window.length - at;
       // PCP takes up to three bytes of a length word for the end.
       if (left < 4 || this.growing) return false;
-      throw this.cut(at, this.view.getInt32(0), left);
+      throw this.cut(at, this.view.getInt32(at - this.base), left);
     }
     const length = this.view.getInt32(at - this.base);
     if (length < this.shortest) throw this.damage(at, `length ${length}`);
     const end = at + length - TRAILER;
     if (length <= SKIP && !this.has(at, length)) {
-      const left = this.load(at, Math.max(length, this.reach(at, at)));
+      const left = this.loadFrom(at, Math.max(length, this.reach(at, at)));
       if (left < length) {
         if (this.growing) return false;
         throw this.cut(at, length, left);
@@ -153,7 +167,9 @@ export class Volume implements DataRecord {
 
   /** Loads bytes that must be there; what is before `end` was in the file at some time. */
   private loadUpTo(end: number, from: number, to: number): void {
-    if (this.load(from, to - from) < to - from) {
+    const slack = this.turned ? to - from : 0;
+    this.turned = false;
+    if (this.load(from, to - from + slack) < to - from) {
       throw this.damage(end, "nothing here, the file ends before");
     }
   }
@@ -162,6 +178,10 @@ export class Volume implements DataRecord {
   previous(): boolean {
     const end = this.position;
     if (end <= this.first) return false;
+    if (this.forward) {
+      this.forward = false;
+      this.turned = true;
+    }
     if (end - this.first < this.shortest) throw this.damage(end, "too close to the label");
     if (!this.has(end - TRAILER, TRAILER)) {
       this.loadUpTo(end, Math.max(this.first, end - this.reach(end, end)), end);
