@@ -229,6 +229,22 @@ export class Output {
     }
   }
 
+  /**
+   * Bytes of records that can be appended together by `records`: no volume begins with them, and
+   * none of them has an index entry but for instances. 0 where each has to be looked at.
+   */
+  get room(): number {
+    if (this.options.volumeRule !== undefined || this.volumeBytes === this.first) return 0;
+    return Math.min(this.threshold, this.most) - this.volumeBytes;
+  }
+
+  /** Appends `count` records that fit `room`; the last one is `lastLength` bytes long. */
+  records(bytes: Uint8Array, from: number, to: number, count: number, lastLength: number): void {
+    this.append(bytes, from, to);
+    this.counts.records += count;
+    this.lastPosition = this.volumeBytes - lastLength;
+  }
+
   /** Takes note of the first record's time, which the labels of all volumes carry. */
   beginData(time: Timestamp): void {
     this.start = time;

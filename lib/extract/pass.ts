@@ -17,14 +17,13 @@ import type { DescriptionWriter } from "./descriptions.ts";
 import { Encoder } from "./encode.ts";
 import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
+import { keepLayout, matchLayout, type Run, stepOver } from "./layouts.ts";
 import type { Output } from "./output.ts";
 import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
 import {
-  keepLayout,
   match,
   type Match,
   MATCH,
-  matchLayout,
   PMCD_PID,
   PMCD_SEQNUM,
   type Shape,
@@ -96,6 +95,16 @@ export class DataPass {
   /** Inputs that wait with a record or a mark, as a heap by time and order. */
   private heap: Source[] = [];
   private first = true;
+  private readonly run: Run = {
+    word: 0,
+    sec: 0,
+    nsec: 0,
+    limitSec: 0,
+    limitNsec: 0,
+    room: 0,
+    records: 0,
+    lastLength: 0,
+  };
   private start: Instant | undefined;
   private finish: Instant | undefined;
 
@@ -168,6 +177,7 @@ export class DataPass {
         continue;
       }
       this.write(source);
+      if (source.plain && samples === Number.POSITIVE_INFINITY) this.writeRun(source);
       if (output.counts.records >= samples) return false;
       source.state = "nothing";
       this.fill(source);
@@ -328,6 +338,46 @@ export class DataPass {
       if (shape?.plan !== undefined) this.reportCulled(source, shape);
     }
     if (shape === undefined) output.counts.marks++;
+  }
+
+  /**
+   * Writes the records that follow the one just written, as long as they are like it: nothing else
+   * has its turn, and there are neither metadata nor an index entry to write.
+   */
+  private writeRun(source: Source): void {
+    const { run, heap } = this;
+    const { output, version, logEnd } = this.options;
+    const { reader, shape } = source;
+    const { at, length, words } = reader;
+    if (shape === undefined || shape.logger || shape.layouts.length === 0) return;
+    if (reader.version !== version || (at & 3) !== 0 || source !== heap[0]) return;
+    run.room = output.room;
+    if (run.room < length) return;
+    run.word = (at + length) >> 2;
+    run.sec = source.sec;
+    run.nsec = source.nsec;
+    run.records = 0;
+    run.limitSec = Number.POSITIVE_INFINITY;
+    run.limitNsec = 0;
+    if (shape.until !== undefined) this.limit(shape.until, 0);
+    for (const other of [heap[1], heap[2]]) if (other !== undefined) this.limit(other, 0);
+    if (logEnd !== undefined) this.limit(logEnd, 1);
+    if (this.finish !== undefined) this.limit(this.finish, 1);
+    stepOver(run, shape, words, version);
+    if (run.records === 0) return;
+    const end = run.word << 2;
+    output.records(reader.bytes, at + length, end, run.records, run.lastLength);
+    reader.skipTo(end, run.records, run.sec, run.nsec);
+    source.sec = this.current.sec = run.sec;
+    source.nsec = this.current.nsec = run.nsec;
+  }
+
+  /** Lets a run end before a time and some nanoseconds. */
+  private limit({ sec, nsec }: Timestamp, more: number): void {
+    const { run } = this;
+    if (sec > run.limitSec || (sec === run.limitSec && nsec + more >= run.limitNsec)) return;
+    run.limitSec = sec;
+    run.limitNsec = nsec + more;
   }
 
   /** Writes the metadata that records of a shape need; whether instances were among it. */

@@ -193,6 +193,14 @@ export class RecordReader implements SourceRecord {
     this.use(0);
   }
 
+  /** Takes note of records that were stepped over after the one at hand, up to byte `end`. */
+  skipTo(end: number, records: number, sec: number, nsec: number): void {
+    this.position = this.base + end;
+    this.records += records;
+    this.sec = sec;
+    this.nsec = nsec;
+  }
+
   /** The error for the record at hand; `short`: the file ends within it. */
   damage(short: boolean): DamagedRecord {
     const { offset, length } = this;

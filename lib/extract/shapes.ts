@@ -3,6 +3,7 @@
 // metric. Refused: records that break the placement rules (spec archive.md 3.1).
 import { MAX_VLEN, PM_VAL, type Pmid, pmidBuild, type Timestamp } from "../pcp/mod.ts";
 import type { DescriptionWriter, Described } from "./descriptions.ts";
+import type { Layout } from "./layouts.ts";
 import type { SelectedMetrics } from "./selection.ts";
 
 /** pmcd.pid and pmcd.seqnum: which pmcd a prologue or epilogue is about (spec extract.md 9.1). */
@@ -43,19 +44,6 @@ export interface Shape {
   until: Timestamp | undefined;
 }
 
-/**
- * Where everything is in a record: a record of this length that has these words at these places (in
- * words from its start, as the machine reads them) is as sound as the one that it was made from.
- */
-interface Layout {
-  readonly length: number;
-  readonly places: Int32Array;
-  readonly words: Int32Array;
-  /** Last words of blocks with padding, and which of their bytes are that. */
-  readonly padPlaces: Int32Array;
-  readonly padMasks: Int32Array;
-}
-
 /** What `match` finds. */
 export const MATCH = {
   /** Another shape. */
@@ -69,13 +57,6 @@ export const MATCH = {
 } as const;
 export type Match = (typeof MATCH)[keyof typeof MATCH];
 
-/** Layouts that are remembered for a shape. */
-const MOST_LAYOUTS = 12;
-/** Layouts that are made before they must have been of use so many times each. */
-const FREE_LAYOUTS = 12;
-const WORTH = 8;
-/** Longest record whose layout is remembered, in bytes. */
-const LONGEST_LAYOUT = 1024 * 1024;
 const PAD_WORD = 0x7e7e7e7e;
 const PAD_MASKS: readonly number[] = [0, 0xff, 0xffff, 0xffffff];
 
@@ -150,98 +131,6 @@ function matchBlocks(
     at = stop;
   }
   return block === end ? found : MATCH.BROKEN;
-}
-
-/** Whether the record that begins at word `from` has a layout; its length is that of the layout. */
-function hasLayout(layout: Layout, words: Int32Array, from: number): boolean {
-  const { places, words: expected, padPlaces, padMasks } = layout;
-  for (let i = 0; i < places.length; i++) {
-    if (words[from + (places[i] as number)] !== expected[i]) return false;
-  }
-  for (let i = 0; i < padPlaces.length; i++) {
-    const word = words[from + (padPlaces[i] as number)] as number;
-    if (((word ^ PAD_WORD) & (padMasks[i] as number)) !== 0) return false;
-  }
-  return true;
-}
-
-/** Finds a shape that has the layout of the record at word `from`, which is whole in `words`. */
-export function matchLayout(
-  shape: Shape,
-  words: Int32Array,
-  from: number,
-  length: number,
-): boolean {
-  const { layouts } = shape;
-  for (let i = 0; i < layouts.length; i++) {
-    const layout = layouts[i] as Layout;
-    if (layout.length !== length || !hasLayout(layout, words, from)) continue;
-    shape.met++;
-    if (i > 0) {
-      layouts.splice(i, 1);
-      layouts.unshift(layout);
-    }
-    return true;
-  }
-  return false;
-}
-
-/** Remembers the layout of a sound record with even padding, for matchLayout. */
-export function keepLayout(
-  shape: Shape,
-  words: Int32Array,
-  view: DataView,
-  record: number,
-  setsAt: number,
-  length: number,
-): void {
-  if (length > LONGEST_LAYOUT) return;
-  if (shape.made >= FREE_LAYOUTS && shape.met < shape.made * WORTH) return;
-  shape.made++;
-  const places: number[] = [];
-  const padPlaces: number[] = [];
-  const padMasks: number[] = [];
-  const note = (at: number): void => {
-    places.push((at - record) >> 2);
-  };
-  note(setsAt - 4);
-  let at = setsAt;
-  for (let i = 0; i < shape.pmids.length; i++) {
-    note(at);
-    note(at + 4);
-    const numval = view.getInt32(at + 4);
-    if (numval <= 0) {
-      at += 8;
-      continue;
-    }
-    note(at + 8);
-    const stop = at + 12 + 8 * numval;
-    if (view.getInt32(at + 8) !== PM_VAL.INSITU) {
-      for (let value = at + 16; value < stop; value += 8) {
-        const block = record - 8 + 4 * view.getInt32(value);
-        const vlen = view.getInt32(block) & MAX_VLEN;
-        const size = (vlen + 3) & ~3;
-        note(value);
-        note(block);
-        if (size === vlen) continue;
-        padPlaces.push((block + size - 4 - record) >> 2);
-        // The machine reads the last byte as the highest one.
-        padMasks.push(-1 << (8 * (4 - (size - vlen))));
-      }
-    }
-    at = stop;
-  }
-  const from = record >> 2;
-  const found: number[] = [];
-  for (const place of places) found.push(words[from + place] as number);
-  shape.layouts.unshift({
-    length,
-    places: Int32Array.from(places),
-    words: Int32Array.from(found),
-    padPlaces: Int32Array.from(padPlaces),
-    padMasks: Int32Array.from(padMasks),
-  });
-  if (shape.layouts.length > MOST_LAYOUTS) shape.layouts.pop();
 }
 
 /** Shapes that are remembered; an archive has a few, one of many inputs some dozens. */
