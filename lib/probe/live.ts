@@ -65,6 +65,9 @@ export interface Opening {
 /** One value set of pmcd's own metrics, read out: an instance's value, or the only one under -1. */
 type Values = ReadonlyMap<number, number | string>;
 
+/** What older and smaller sources answer to what they do not have: no complaint. */
+const NOT_THERE: readonly number[] = [PM_ERR.NOLABELS, PM_ERR.VALUE, PM_ERR.NAME];
+
 /** Collects what cannot be asked for; a source that broke is thrown on. */
 class Asking {
   readonly errors: Failure[] = [];
@@ -76,7 +79,7 @@ class Asking {
     } catch (error) {
       const failure: PcpError = asPcpError(error);
       if (failure.code === PM_ERR.IPC || failure.code === PM_ERR.TIMEOUT) throw failure;
-      this.errors.push(failureOf(failure, this.place));
+      if (!NOT_THERE.includes(failure.code)) this.errors.push(failureOf(failure, this.place));
       return instead;
     }
   }

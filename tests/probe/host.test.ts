@@ -2,6 +2,7 @@
 // are those of pminfo, directly, through pcpbox proxy and through the real pmproxy; TLS and its
 // certificate show; JSON says the same as text; nothing that is no terminal gets an escape.
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { startFakePmcd } from "../helpers/fakepmcd.ts";
 import { type Pmcd, runIn } from "../helpers/pcp.ts";
 import { pcp6, sharedPmcd6, startPmcd6, startPmproxy6 } from "../helpers/pcp6.ts";
 import { sharedPmcd7 } from "../helpers/pcp7.ts";
@@ -49,6 +50,15 @@ async function steady(pmcd: Pmcd, host: string, around: () => Promise<string>): 
   }
   expect(compared).toBeGreaterThan(100);
 }
+
+test("a pmcd of the old days, with nothing but a session, works", async () => {
+  const pmcd = await startFakePmcd({ behaviour: { features: 0 } });
+  const { stdout, stderr, status } = await probe(["-h", `127.0.0.1:${pmcd.port}`]);
+  expect([stderr, status]).toEqual(["", 0]);
+  expect(stdout).toMatch(/^host ".*": works \(connected in /);
+  expect(stdout).toContain("offers none");
+  await pmcd.stop();
+});
 
 const everything = ["sample", "pmcd"];
 
