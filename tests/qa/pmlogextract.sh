@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Runs PCP's own tests of pmlogextract, those that Debian installs as pcp-testsuite, with our executable in
+# place of the real one. The suites are those of this machine's PCP 6 and of the current PCP in its root.
+#
+#   tests/qa/pmlogextract.sh [--real] [--release 6|7] [TEST...]
+#
+# Without TEST: the tests that pmlogextract.list names, which are those that pass with the real program; one
+# that fails with ours makes the exit status 1, unless the list says that it is known, and why. --real runs all tests that mention pmlogextract with the real
+# program instead, which is how the list is made.
+#
+# Nothing of the machine changes: everything runs in a copy-on-write view of the root, in name spaces of its
+# own, without network, with a pmcd of its own. Needs root, a kernel with overlay file systems and Debian's
+# archive for sudo and header files; says so and ends with 0 where that is missing.
+#
+# PCP_CURRENT_ROOT  root of the current PCP (default /var/cache/pcp-current/root)
+# PCPBOX_QA_CACHE   packages and prepared files (default /var/cache/pcpbox-qa)
+# PCPBOX_QA_OUT     folder for logs and the .out.bad files (default: a new folder in /tmp)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${PCPBOX_QA_CACHE:-/var/cache/pcpbox-qa}
+binary=$here/../../dist/pcpbox
+program=ours
+releases="6 7"
+tests=()
+
+while (($# > 0)); do
+  case $1 in
+    --real) program=real ;;
+    --release) releases=$2; shift ;;
+    -*) sed -n '/^#   tests/s/^#  *//p' "$0" >&2; exit 2 ;;
+    *) tests+=("$1") ;;
+  esac
+  shift
+done
+
+not_run() { echo "qa: not run: $1" >&2; exit 0; }
+[ "$(id -u)" = 0 ] || not_run "needs root"
+grep -q overlay /proc/filesystems || modprobe overlay 2>/dev/null || not_run "no overlay file systems"
+unshare -mnpuif true 2>/dev/null || not_run "no name spaces"
+[ "$program" = real ] || [ -x "$binary" ] || { echo "qa: no $binary; make build" >&2; exit 1; }
+out=${PCPBOX_QA_OUT:-$(mktemp -d /tmp/pcpbox-qa.XXXXXX)}
+mkdir -p "$out"
+chmod 777 "$out"
+
+root_of() {
+  case $1 in
+    6) echo / ;;
+    7) echo "${PCP_CURRENT_ROOT:-/var/cache/pcp-current/root}" ;;
+  esac
+}
+
+# packages ROOT FOLDER: sudo, make and PCP's header files, of the distribution in the root
+packages() {
+  local root=$1 folder=$2 names="sudo libapparmor1 make libpcp3-dev libpcp-pmda3-dev libpcp-import1-dev
+    libpcp-mmv1-dev libpcp-trace2-dev libpcp-gui2-dev libpcp-archive1-dev"
+  [ -z "$(ls "$folder" 2>/dev/null)" ] || return 0
+  local place
+  place=$(mktemp -d "${root%/}/tmp/pcpbox-qa.XXXXXX")
+  # One by one: not every release has all of them.
+  for name in $names; do
+    (cd "$place" && chroot "$root" sh -c 'cd "$1" && apt-get -q download "$2"' sh \
+      "${place#"${root%/}"}" "$name") >>"$out/packages.log" 2>&1 || true
+  done
+  mkdir -p "$folder"
+  mv "$place"/*.deb "$folder"/ 2>/dev/null || not_run "no packages from Debian's archive"
+  rmdir "$place"
+}
+
+# box ROOT RESULTS ACTION ARG...: inside.sh in a copy-on-write view of the root
+box() {
+  local root=$1 results=$2
+  shift 2
+  unshare -mnpuif --propagation private bash -euc '
+    here=$1 root=$2 results=$3 debs=$4 binary=$5
+    shift 5
+    view=$(mktemp -d /tmp/pcpbox-qa-view.XXXXXX)
+    mount -t tmpfs -o size=20g none "$view"
+    mkdir "$view/upper" "$view/index" "$view/root"
+    mount -t overlay overlay \
+      -o "lowerdir=$root,upperdir=$view/upper,workdir=$view/index" "$view/root"
+    cd "$view/root"
+    ip link set lo up
+    mount -t proc proc proc
+    mount --rbind /sys sys
+    mount --rbind /dev dev
+    mount -t tmpfs none run
+    mount -t tmpfs none tmp
+    chmod 1777 tmp
+    mkdir tmp/qa tmp/debs
+    mount --bind "$results" tmp/qa
+    mount --bind "$debs" tmp/debs
+    cp "$here/inside.sh" tmp/inside.sh
+    [ "$binary" = none ] || cp "$binary" tmp/ours
+    exec chroot . bash /tmp/inside.sh "$@"
+  ' box "$here" "$root" "$results" "$cache/$release/debs" \
+    "$([ "$program" = ours ] && echo "$binary" || echo none)" "$@"
+}
+
+status=0
+for release in $releases; do
+  root=$(root_of "$release")
+  suite=${root%/}/var/lib/pcp/testsuite
+  [ -x "$suite/check" ] || { echo "qa: no PCP $release test suite in $suite" >&2; continue; }
+  results=$out/$release
+  mkdir -p "$results"
+  chmod 777 "$results"
+  packages "$root" "$cache/$release/debs"
+  if [ ! -s "$cache/$release/made.tar" ]; then
+    echo "qa: preparing the suite of PCP $release, once; takes minutes" >&2
+    program=real box "$root" "$results" make >"$results/make.log" 2>&1
+    mv "$results/made.tar" "$cache/$release/made.tar"
+  fi
+  cp "$cache/$release/made.tar" "$results/made.tar"
+  if ((${#tests[@]} > 0)); then
+    list="${tests[*]}"
+  elif [ "$program" = real ]; then
+    list=$(cd "$suite" && grep -lw pmlogextract [0-9]* | grep -v '\.' | sort -n | tr '\n' ' ')
+  else
+    list=$(awk -v release="$release" '$1 == release { print $2 }' "$here/pmlogextract.list" | tr '\n' ' ')
+  fi
+  echo "qa: PCP $release, $program pmlogextract, $(wc -w <<<"$list") tests" >&2
+  box "$root" "$results" check "$list" >"$results/box.log" 2>&1 || true
+  rm -f "$results/made.tar"
+  failed=" $(sed -n 's/^Failures://p' "$results/check.log" | tr '\n' ' ')"
+  skipped=" $(sed -n 's/^Not run://p' "$results/check.log" | tr '\n' ' ')"
+  for test in $list; do
+    if [[ $failed == *" $test "* ]]; then
+      known=$(sed -n "s/^$release $test known: //p" "$here/pmlogextract.list")
+      if [ "$program" = ours ] && [ -n "$known" ]; then
+        printf '%s %s differs: %s\n' "$release" "$test" "$known"
+      else
+        printf '%s %s failed\n' "$release" "$test"
+      fi
+    elif [[ $skipped == *" $test "* ]]; then
+      printf '%s %s not run\n' "$release" "$test"
+    elif ! grep -qE "^(\[[0-9]+%\] )?$test\b" "$results/check.log"; then
+      printf '%s %s lost\n' "$release" "$test"
+    else
+      printf '%s %s passed\n' "$release" "$test"
+    fi
+  done | tee "$results/table"
+  if [ "$program" = ours ] && grep -q -e ' failed$' -e ' lost$' "$results/table"; then status=1; fi
+  echo "qa: PCP $release: $(grep -c ' passed$' "$results/table" || true) of $(wc -w <<<"$list") passed; logs in $results" >&2
+done
+exit $status
