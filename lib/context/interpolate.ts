@@ -64,6 +64,8 @@ class Interpolator implements Interpolation {
   /** The end as far as it is known; PCP, too, begins with the start and looks when it is passed. */
   private end: Timestamp;
   private generation: number;
+  /** What was found out last about marks between two times. */
+  private crossing = { from: Number.NaN, to: Number.NaN, marked: false };
 
   constructor(
     private readonly shared: SharedArchive,
@@ -164,6 +166,9 @@ class Interpolator implements Interpolation {
       if (metric.counter && metric.numval > 0 && metric.returned > 0) {
         if (await this.crossed(metric, t)) metric.clear();
       }
+    }
+    // Only when nothing has failed: a fetch that failed is made again.
+    for (const metric of metrics) {
       metric.returned = Math.max(0, metric.numval);
       metric.last = origin;
     }
@@ -260,12 +265,20 @@ class Interpolator implements Interpolation {
 
   /** Whether there is a mark between the last fetch of a metric and `t`. */
   private async crossed(metric: Metric, t: number): Promise<boolean> {
-    const last = secondsSince(this.shared.start, metric.last);
-    if (last === t || metric.bridges(t, last)) return false;
-    const later = t > last;
+    const from = secondsSince(this.shared.start, metric.last);
+    if (from === t || metric.bridges(t, from)) return false;
+    // Most metrics of a fetch were fetched together before.
+    if (this.crossing.from !== from || this.crossing.to !== t) {
+      this.crossing = { from, to: t, marked: await this.markBetween(metric.last, from, t) };
+    }
+    return this.crossing.marked;
+  }
+
+  private async markBetween(last: Timestamp, from: number, t: number): Promise<boolean> {
+    const later = t > from;
     const walk = this.watches[later ? 0 : 1];
     const way = later ? 1 : -1;
-    await walk.moveTo(metric.last, way * last);
+    await walk.moveTo(last, way * from);
     while (walk.step() && walk.u <= way * t) {
       if (walk.atMark) return true;
       const pause = this.pacer.tick();
