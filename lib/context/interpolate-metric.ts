@@ -1,7 +1,7 @@
 // A metric under interpolation: its instances in the order of PCP's results (spec archive.md 10.5),
 // what is known before and after a time, and whether there is a value and which (10.3, 10.4). Refuses
 // nothing; a counter of a type without numbers has PM_ERR_TYPE in place of values.
-import type { InstanceHistory } from "../archive/mod.ts";
+import type { InstanceHistory, Instances } from "../archive/mod.ts";
 import { PM_ERR } from "../base/mod.ts";
 import {
   type Desc,
@@ -32,28 +32,37 @@ export function resultOrder(ids: readonly InstanceId[]): Int32Array {
   return Int32Array.from(buckets.flatMap((bucket) => bucket.reverse()));
 }
 
-/** Times between which an instance may have values; undefined for small domains. */
-interface Lives {
-  readonly birth: Float64Array;
-  readonly death: Float64Array;
+/** The instances of a domain: a place in arrays for each. */
+interface Domain {
+  /** By place; PM_IN_NULL for a single value. */
+  readonly instances: Int32Array;
+  /** Place by instance; undefined for a single value. */
+  readonly places: ReadonlyMap<number, number> | undefined;
+  /** Times by place between which there may be values; undefined for small domains. */
+  readonly lives: { readonly birth: Float64Array; readonly death: Float64Array } | undefined;
 }
+
+const SINGLE: Domain = {
+  instances: Int32Array.of(PM_IN_NULL),
+  places: undefined,
+  lives: undefined,
+};
 
 function livesOf(
   history: InstanceHistory,
   start: Timestamp,
-  instances: Int32Array,
-  placeOf: (instance: number) => number,
-): Lives | undefined {
-  const birth = new Float64Array(instances.length).fill(Number.POSITIVE_INFINITY);
-  const death = new Float64Array(instances.length).fill(Number.POSITIVE_INFINITY);
-  const last = new Int32Array(instances.length).fill(-1);
+  places: ReadonlyMap<number, number>,
+): Domain["lives"] {
+  const birth = new Float64Array(places.size).fill(Number.POSITIVE_INFINITY);
+  const death = new Float64Array(places.size).fill(Number.POSITIVE_INFINITY);
+  const last = new Int32Array(places.size).fill(-1);
   const times = history.records.map((record) => secondsSince(start, record.timestamp));
   let big = false;
   times.forEach((time, i) => {
     const { ids } = history.stateAfter(i);
     big ||= ids.length >= BIG_INDOM;
     for (const id of ids) {
-      const place = placeOf(id);
+      const place = places.get(id) ?? -1;
       if (birth[place] === Number.POSITIVE_INFINITY) birth[place] = time;
       last[place] = i;
     }
@@ -65,6 +74,24 @@ function livesOf(
   return { birth, death };
 }
 
+/** What was worked out for the instances of a domain: its metrics share it. */
+const domains = new WeakMap<Instances, Domain>();
+
+function domainOf({ set, start, union }: SharedArchive, indom: Indom): Domain {
+  if (indom === PM_INDOM_NULL) return SINGLE;
+  const all = union(indom) ?? { ids: [], names: [] };
+  let domain = domains.get(all);
+  if (domain === undefined) {
+    const instances = resultOrder(all.ids);
+    const places = new Map(Array.from(instances, (id, place) => [id, place]));
+    const history = set.catalog.indoms.get(indom);
+    const lives = history === undefined ? undefined : livesOf(history, start, places);
+    domain = { instances, places, lives };
+    domains.set(all, domain);
+  }
+  return domain;
+}
+
 const before: Words = { high: 0, low: 0 };
 const after: Words = { high: 0, low: 0 };
 const made: Words = { high: 0, low: 0 };
@@ -73,8 +100,6 @@ const made: Words = { high: 0, low: 0 };
 export class Metric implements Places {
   readonly form: Form;
   readonly count: number;
-  /** By place; PM_IN_NULL for a single value. */
-  readonly instances: Int32Array;
   /** Bounds before (distances are negative times) and after the time of a fetch. */
   readonly prior: Bounds;
   readonly next: Bounds;
@@ -86,27 +111,17 @@ export class Metric implements Places {
   /** Values that the fetch before gave, and its time. */
   returned = 0;
   last: Timestamp = { sec: 0, nsec: 0 };
-  private readonly lives: Lives | undefined;
-  private readonly places: ReadonlyMap<number, number> | undefined;
+  private readonly domain: Domain;
   private readonly madeHigh: Uint32Array;
   private readonly madeLow: Uint32Array;
 
   constructor(
     readonly desc: Desc,
-    { set, start, union }: SharedArchive,
+    shared: SharedArchive,
   ) {
-    const { indom, type } = desc;
-    const single = indom === PM_INDOM_NULL;
-    this.instances = single ? Int32Array.of(PM_IN_NULL) : resultOrder(union(indom)?.ids ?? []);
-    this.count = this.instances.length;
-    this.form = formOf(type);
-    if (!single) {
-      this.places = new Map(Array.from(this.instances, (id, place) => [id, place]));
-      const history = set.catalog.indoms.get(indom);
-      if (history !== undefined) {
-        this.lives = livesOf(history, start, this.instances, (id) => this.placeOf(id));
-      }
-    }
+    this.domain = domainOf(shared, desc.indom);
+    this.count = this.domain.instances.length;
+    this.form = formOf(desc.type);
     this.prior = new Bounds(this);
     this.next = new Bounds(this);
     this.choice = new Uint8Array(this.count);
@@ -125,7 +140,8 @@ export class Metric implements Places {
   }
 
   placeOf(instance: number): number {
-    return this.places === undefined ? 0 : (this.places.get(instance) ?? -1);
+    const { places } = this.domain;
+    return places === undefined ? 0 : (places.get(instance) ?? -1);
   }
 
   /** How values go into a result. */
@@ -135,14 +151,15 @@ export class Metric implements Places {
   }
 
   private alive(place: number, t: number): boolean {
-    const { lives } = this;
+    const { lives } = this.domain;
     if (lives === undefined) return true;
     return t >= (lives.birth[place] as number) && t <= (lives.death[place] as number);
   }
 
   /** Notes what has to be searched for before `t`; `wants` undefined: all instances. */
   wantPrior(t: number, wants: ((instance: InstanceId) => boolean) | undefined): void {
-    const { choice, instances, prior } = this;
+    const { choice, prior } = this;
+    const { instances } = this.domain;
     for (let place = 0; place < this.count; place++) {
       const wanted = wants === undefined || wants(instances[place] as InstanceId);
       const looked = wanted && this.alive(place, t);
@@ -241,7 +258,7 @@ export class Metric implements Places {
     for (let place = 0; place < this.count; place++) {
       const choice = this.choice[place];
       if (choice === CHOICE.NONE) continue;
-      view.setInt32(at, this.instances[place] as number);
+      view.setInt32(at, this.domain.instances[place] as number);
       const side = choice === CHOICE.NEXT ? this.next : this.prior;
       const low = (choice === CHOICE.MADE ? this.madeLow : side.low)[place] as number;
       if (insitu) view.setUint32(at + 4, low);
