@@ -25,21 +25,38 @@ const earlier = (a: Timestamp | undefined, b: Timestamp | undefined): Timestamp 
 class LabelList {
   /** Earliest time of those; undefined without any. */
   next: Timestamp | undefined;
+  /** Whether none is earlier than one before it, as in most archives. */
+  private readonly ascending: boolean;
+  /** With `ascending`: the first one that is not written. */
+  private from = 0;
 
-  constructor(private waiting: LabelEntry[]) {
+  constructor(private waiting: readonly LabelEntry[]) {
+    this.ascending = waiting.every(
+      (entry, i) => i === 0 || notAfter(waiting[i - 1] ?? entry, entry),
+    );
     this.findNext();
   }
 
   private findNext(): void {
     this.next = undefined;
-    for (const entry of this.waiting) this.next = earlier(this.next, entry);
+    if (this.ascending) this.next = this.waiting[this.from];
+    else for (const entry of this.waiting) this.next = earlier(this.next, entry);
   }
 
   /** Those not later than `time`, which count as written from now on. */
   take(time: Timestamp): readonly LabelEntry[] {
     if (this.next === undefined || !notAfter(this.next, time)) return [];
-    const due = this.waiting.filter((entry) => notAfter(entry, time));
-    this.waiting = this.waiting.filter((entry) => !notAfter(entry, time));
+    let due: readonly LabelEntry[];
+    if (this.ascending) {
+      const { from } = this;
+      while (this.from < this.waiting.length && notAfter(this.waiting[this.from] ?? time, time)) {
+        this.from++;
+      }
+      due = this.waiting.slice(from, this.from);
+    } else {
+      due = this.waiting.filter((entry) => notAfter(entry, time));
+      this.waiting = this.waiting.filter((entry) => !notAfter(entry, time));
+    }
     this.findNext();
     return due;
   }
@@ -99,7 +116,7 @@ export class DescriptionWriter {
     const key = keyOf(level, ident);
     let list = this.lists.get(key);
     if (list === undefined) {
-      list = new LabelList([...(this.metadata.labels.get(key) ?? [])]);
+      list = new LabelList(this.metadata.labels.get(key) ?? []);
       this.lists.set(key, list);
     }
     return list;

@@ -4,12 +4,14 @@
 import { viewOf } from "../base/mod.ts";
 import { type ArchiveVersion, dataHead, setTime } from "../archive/mod.ts";
 import { MAX_VLEN, PM_VAL, type Timestamp } from "../pcp/mod.ts";
+import { swapped } from "./layouts.ts";
 import type { SetPlan } from "./shapes.ts";
 
 /** A checked record where it lies. */
 export interface SourceRecord {
   readonly bytes: Uint8Array;
-  readonly view: DataView;
+  /** The bytes as words of the machine; empty where they are not aligned. */
+  readonly words: Int32Array;
   /** Where it begins in `bytes`, and where its value sets do. */
   readonly at: number;
   readonly setsAt: number;
@@ -19,157 +21,190 @@ export interface SourceRecord {
 }
 
 const TRAILER = 4;
-const WORD_BASE = 8;
-const PAD = 0x7e;
+/** A block index counts words from this many before its record. */
+const WORD_BASE = 2;
+/** More words than this are copied by one call. */
+const FEW_WORDS = 48;
+const INSITU = PM_VAL.INSITU;
+/** Bytes of padding in a word, as the machine reads it, by their number; they are the last ones. */
+const PAD = 0x7e7e7e7e;
+const PAD_MASKS: readonly number[] = [0, 0xff000000, 0xffff0000, 0xffffff00];
 
-const setBytes = (numval: number): number => (numval > 0 ? 12 + 8 * numval : 8);
+/** Words of a value set. */
+const setWords = (numval: number): number => (numval > 0 ? 3 + 2 * numval : 2);
+
+function copyWords(
+  from: Int32Array,
+  at: number,
+  to: Int32Array,
+  target: number,
+  count: number,
+): void {
+  if (count > FEW_WORDS) to.set(from.subarray(at, at + count), target);
+  else for (let i = 0; i < count; i++) to[target + i] = from[at + i] as number;
+}
 
 /** Makes records in one buffer, which the next record overwrites. */
 export class Encoder {
-  private buffer = new Uint8Array(64 * 1024);
-  private view = viewOf(this.buffer);
+  private bytes = new Uint8Array(64 * 1024);
+  private words = new Int32Array(this.bytes.buffer);
+  private view = viewOf(this.bytes);
+  /** Words of the record at hand, and where it begins in them. */
+  private source: Int32Array = new Int32Array(0);
+  private start = 0;
   /** Values of the instances of a filter, found in the set at hand. */
   private readonly places: number[] = [];
 
   constructor(private readonly version: ArchiveVersion) {}
 
-  private room(size: number): void {
-    if (size <= this.buffer.length) return;
-    const grown = new Uint8Array(Math.max(size, this.buffer.length * 2));
-    grown.set(this.buffer);
-    this.buffer = grown;
+  private room(words: number): void {
+    if (words <= this.words.length) return;
+    const size = Math.max(words * 4, this.bytes.length * 2);
+    const grown = new Uint8Array(size);
+    grown.set(this.bytes);
+    this.bytes = grown;
+    this.words = new Int32Array(grown.buffer);
     this.view = viewOf(grown);
   }
 
-  /** The record in the output's version with what `plan` leaves of it; undefined plan: all. */
-  encode(record: SourceRecord, plan: readonly SetPlan[] | undefined): Uint8Array {
-    const start = dataHead(this.version);
-    const { bytes, setsAt, at, length, numpmid, time } = record;
+  /** Takes the words of a record, from a copy where it is not aligned. */
+  private take({ bytes, words, at, length }: SourceRecord): void {
+    if ((at & 3) === 0 && words.length > 0) {
+      this.source = words;
+      this.start = at >> 2;
+      return;
+    }
+    const copy = new Uint8Array((length + 3) & ~3);
+    copy.set(bytes.subarray(at, at + length));
+    this.source = new Int32Array(copy.buffer);
+    this.start = 0;
+  }
+
+  /**
+   * The record in the output's version with what `plan` leaves of it; undefined: all. `even`: its
+   * padding is as it should be.
+   */
+  encode(record: SourceRecord, plan: readonly SetPlan[] | undefined, even: boolean): Uint8Array {
+    this.take(record);
+    const head = dataHead(this.version) >> 2;
+    const { at, setsAt, length, numpmid, time } = record;
+    const sets = this.start + ((setsAt - at) >> 2);
     let count = numpmid;
     let end: number;
-    if (plan === undefined) {
-      const size = at + length - TRAILER - setsAt;
-      this.room(start + size + TRAILER);
-      this.buffer.set(bytes.subarray(setsAt, setsAt + size), start);
-      end = start + size;
-      this.moveBlocks(numpmid, start);
+    if (plan === undefined && even) {
+      const size = (length - TRAILER - (setsAt - at)) >> 2;
+      this.room(head + size + 1);
+      copyWords(this.source, sets, this.words, head, size);
+      end = head + size;
+      this.moveBlocks(numpmid, head, head - (setsAt - at) / 4);
     } else {
-      ({ count, end } = this.reduce(record, plan, start));
+      ({ count, end } = this.reduce(sets, numpmid, plan, head));
     }
-    this.room(end + TRAILER);
-    const total = end + TRAILER;
+    this.room(end + 1);
+    const total = (end + 1) * 4;
     this.view.setInt32(0, total);
     setTime(this.view, 4, this.version, time);
-    this.view.setInt32(start - 4, count);
-    this.view.setInt32(end, total);
-    return this.buffer.subarray(0, total);
+    this.view.setInt32(head * 4 - 4, count);
+    this.view.setInt32(end * 4, total);
+    return this.bytes.subarray(0, total);
   }
 
-  /** Says anew where the blocks of sets that were copied as a whole are, and makes padding even. */
-  private moveBlocks(numpmid: number, start: number): void {
-    const { view } = this;
-    let block = -1;
-    let at = start;
-    for (let i = 0; i < numpmid; i++) at += setBytes(view.getInt32(at + 4));
-    block = at;
-    at = start;
+  /** Blocks of sets that were copied together are so many words further on. */
+  private moveBlocks(numpmid: number, at: number, words: number): void {
+    if (words === 0) return;
+    const out = this.words;
     for (let i = 0; i < numpmid; i++) {
-      const numval = view.getInt32(at + 4);
-      if (numval > 0 && view.getInt32(at + 8) !== PM_VAL.INSITU) {
-        for (let value = at + 16; value < at + 12 + 8 * numval; value += 8) {
-          view.setInt32(value, (block + WORD_BASE) >> 2);
-          block = this.pad(block);
+      const numval = swapped(out[at + 1] as number);
+      const next = at + setWords(numval);
+      if (numval > 0 && out[at + 2] !== INSITU) {
+        for (let value = at + 4; value < next; value += 2) {
+          out[value] = swapped(swapped(out[value] as number) + words);
         }
       }
-      at += setBytes(numval);
+      at = next;
     }
-  }
-
-  /** Fills the padding of a block; where the next one begins. */
-  private pad(block: number): number {
-    const vlen = this.view.getInt32(block) & MAX_VLEN;
-    const size = (vlen + 3) & ~3;
-    for (let i = vlen; i < size; i++) this.buffer[block + i] = PAD;
-    return block + size;
   }
 
   private reduce(
-    record: SourceRecord,
-    plan: readonly SetPlan[],
-    start: number,
+    sets: number,
+    numpmid: number,
+    plan: readonly SetPlan[] | undefined,
+    head: number,
   ): { count: number; end: number } {
-    const { view, bytes, setsAt } = record;
-    let from = setsAt;
-    let at = start;
+    const { source } = this;
+    let from = sets;
+    let at = head;
     let count = 0;
-    for (const set of plan) {
-      const numval = view.getInt32(from + 4);
-      const size = setBytes(numval);
-      if (set.kind === "keep" || (set.kind === "filter" && numval <= 0)) {
-        this.room(at + size);
-        this.buffer.set(bytes.subarray(from, from + size), at);
-        at += size;
+    for (let i = 0; i < numpmid; i++) {
+      const set = plan?.[i];
+      const numval = swapped(source[from + 1] as number);
+      const size = setWords(numval);
+      if (set?.kind === "filter" && numval > 0) {
+        at = this.filter(from, numval, set.instances, at);
         count++;
-      } else if (set.kind === "filter") {
-        at = this.filter(view, from, numval, set.instances, at);
+      } else if (set === undefined || set.kind === "keep" || set.kind === "filter") {
+        this.room(at + size);
+        copyWords(source, from, this.words, at, size);
+        at += size;
         count++;
       }
       from += size;
     }
-    return { count, end: this.copyBlocks(record, count, start, at) };
+    return { count, end: this.copyBlocks(count, head, at) };
   }
 
   /** Writes the set at `from` with only these instances; where the next set begins. */
-  private filter(
-    view: DataView,
-    from: number,
-    numval: number,
-    instances: readonly number[],
-    at: number,
-  ): number {
-    const { places } = this;
+  private filter(from: number, numval: number, instances: readonly number[], at: number): number {
+    const { places, source } = this;
     places.length = 0;
+    const end = from + 3 + 2 * numval;
     for (const instance of instances) {
-      for (let value = from + 12; value < from + 12 + 8 * numval; value += 8) {
-        if (view.getInt32(value) !== instance) continue;
+      const wanted = swapped(instance);
+      for (let value = from + 3; value < end; value += 2) {
+        if (source[value] !== wanted) continue;
         places.push(value);
         break;
       }
     }
-    this.room(at + setBytes(places.length));
-    const out = this.view;
-    out.setInt32(at, view.getInt32(from));
-    out.setInt32(at + 4, places.length);
-    if (places.length === 0) return at + 8;
-    out.setInt32(at + 8, view.getInt32(from + 8));
-    at += 12;
+    this.room(at + setWords(places.length));
+    const out = this.words;
+    out[at] = source[from] as number;
+    out[at + 1] = swapped(places.length);
+    if (places.length === 0) return at + 2;
+    out[at + 2] = source[from + 2] as number;
+    at += 3;
     for (const value of places) {
-      out.setInt32(at, view.getInt32(value));
-      out.setInt32(at + 4, view.getInt32(value + 4));
-      at += 8;
+      out[at] = source[value] as number;
+      out[at + 1] = source[value + 1] as number;
+      at += 2;
     }
     return at;
   }
 
-  /** Copies the blocks that the sets refer to after them; where they end. */
-  private copyBlocks(record: SourceRecord, count: number, start: number, end: number): number {
-    const base = record.at - WORD_BASE;
+  /** Copies the blocks that the sets refer to after them, with even padding; where they end. */
+  private copyBlocks(count: number, head: number, end: number): number {
+    const { source, start } = this;
     let block = end;
-    let at = start;
+    let at = head;
     for (let i = 0; i < count; i++) {
-      const numval = this.view.getInt32(at + 4);
-      const stop = at + setBytes(numval);
-      if (numval > 0 && this.view.getInt32(at + 8) !== PM_VAL.INSITU) {
-        for (let value = at + 16; value < stop; value += 8) {
-          const from = base + 4 * this.view.getInt32(value);
-          const vlen = record.view.getInt32(from) & MAX_VLEN;
-          this.room(block + vlen + 3);
-          this.buffer.set(record.bytes.subarray(from, from + vlen), block);
-          this.view.setInt32(value, (block + WORD_BASE) >> 2);
-          block = this.pad(block);
+      const numval = swapped(this.words[at + 1] as number);
+      const next = at + setWords(numval);
+      if (numval > 0 && this.words[at + 2] !== INSITU) {
+        for (let value = at + 4; value < next; value += 2) {
+          const from = start - WORD_BASE + swapped(this.words[value] as number);
+          const vlen = swapped(source[from] as number) & MAX_VLEN;
+          const size = (vlen + 3) >> 2;
+          this.room(block + size);
+          const out = this.words;
+          copyWords(source, from, out, block, size);
+          const mask = PAD_MASKS[size * 4 - vlen] as number;
+          const last = block + size - 1;
+          if (mask !== 0) out[last] = ((out[last] as number) & ~mask) | (PAD & mask);
+          out[value] = swapped(block + WORD_BASE);
+          block += size;
         }
       }
-      at = stop;
+      at = next;
     }
     return block;
   }

@@ -121,8 +121,8 @@ export function keepLayout(
   if (shape.layouts.length > MOST_LAYOUTS) shape.layouts.pop();
 }
 
-/** A word of the archive as the machine read it, the right way round. */
-const swapped = (word: number): number =>
+/** A word of the archive as the machine read it, the right way round; and the other way. */
+export const swapped = (word: number): number =>
   (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 
 /** Records that follow one another, as `stepOver` finds them. */

@@ -57,8 +57,9 @@ interface Source {
   seqnum: number | bigint | undefined;
   /** Of the waiting record; undefined for a mark. */
   shape: Shape | undefined;
-  /** The waiting record can be copied as it is. */
+  /** The waiting record can be copied as it is; at least its padding can. */
   plain: boolean;
+  even: boolean;
   readonly recent: Shape[];
   damaged: boolean;
 }
@@ -124,6 +125,7 @@ export class DataPass {
       seqnum: undefined,
       shape: undefined,
       plain: false,
+      even: true,
       recent: [],
       damaged: false,
     }));
@@ -228,7 +230,7 @@ export class DataPass {
     const { reader } = source;
     try {
       if (!reader.next()) return false;
-      source.shape = reader.numpmid === 0 ? this.checkMark(reader) : this.shapeOf(source);
+      source.shape = reader.numpmid === 0 ? this.checkMark(source) : this.shapeOf(source);
       return true;
     } catch (error) {
       if (!(error instanceof PcpError)) throw error;
@@ -238,7 +240,9 @@ export class DataPass {
     }
   }
 
-  private checkMark(reader: RecordReader): undefined {
+  private checkMark(source: Source): undefined {
+    const { reader } = source;
+    source.even = true;
     // Nothing may stand between the count of metrics and the last length word.
     if (reader.setsAt + 4 !== reader.at + reader.length) throw reader.damage(false);
   }
@@ -253,6 +257,7 @@ export class DataPass {
       const shape = recent[i] as Shape;
       if (shape.pmids.length !== numpmid) continue;
       if (whole && matchLayout(shape, words, at >> 2, length)) {
+        source.even = true;
         source.plain = shape.plan === undefined;
         return shape;
       }
@@ -275,7 +280,8 @@ export class DataPass {
   private useShape(source: Source, shape: Shape, found: Match): Shape {
     const { reader } = source;
     if (found === MATCH.BROKEN) throw reader.damage(false);
-    source.plain = found === MATCH.SOUND && shape.plan === undefined;
+    source.even = found === MATCH.SOUND;
+    source.plain = source.even && shape.plan === undefined;
     const { words, view, at, setsAt, length } = reader;
     if (found === MATCH.SOUND && (at & 3) === 0 && words.length > 0) {
       keepLayout(shape, words, view, at, setsAt, length);
@@ -332,7 +338,7 @@ export class DataPass {
     if (reader.version === version && (shape === undefined || source.plain)) {
       output.record(bytes, at, at + length, source, metaBefore, due);
     } else {
-      const made = this.encoder.encode(reader, shape?.plan);
+      const made = this.encoder.encode(reader, shape?.plan, source.even);
       output.record(made, 0, made.length, source, metaBefore, due);
       output.settle();
       if (shape?.plan !== undefined) this.reportCulled(source, shape);

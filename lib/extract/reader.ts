@@ -241,7 +241,7 @@ export class RecordReader implements SourceRecord {
       if (length > MAX_RECORD_BYTES) throw this.damage(true);
       // The head of the record after a long one is read with it, nothing else of that one.
       const block = this.blockBytes();
-      const got = this.load(position, length > block / 4 ? length + head : block);
+      const got = this.load(position, length > block / 2 ? length + head : block);
       at = 0;
       if (got < length) throw this.damage(true);
     }
