@@ -1,7 +1,7 @@
 // What every JSON object of `pcpbox newcontext-probe` has.
 
 import { now } from "../lib/pcp/mod.ts";
-import type { Failure } from "../lib/probe/mod.ts";
+import { type Failure, withoutPassword } from "../lib/probe/mod.ts";
 import { PROGRAM } from "./newcontext-probe-open.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
 
@@ -18,6 +18,9 @@ export const jsonHead = (
   format: FORMAT,
   time: now(),
   ok: failure === null && errors.length === 0,
-  source: request.source,
+  source:
+    request.source.type === "host"
+      ? { ...request.source, name: withoutPassword(request.source.name) }
+      : request.source,
   error: failure,
 });

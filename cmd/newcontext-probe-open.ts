@@ -15,6 +15,7 @@ import {
   plainLines,
   type StepReport,
   stepReport,
+  withoutPassword,
 } from "../lib/probe/mod.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
 import { complain } from "./output.ts";
@@ -163,7 +164,8 @@ export async function openSource(request: ProbeRequest): Promise<Opened> {
 
 /** `Cannot open archive "X"`: what failed, without why. */
 export function cannotOpen({ source }: ProbeRequest): string {
-  if (source.type === "host") return `Cannot connect to PMCD on host "${source.name}"`;
+  if (source.type === "host")
+    return `Cannot connect to PMCD on host "${withoutPassword(source.name)}"`;
   if (source.type === "archive") return `Cannot open archive "${source.name}"`;
   return "Cannot make standalone connection on localhost";
 }

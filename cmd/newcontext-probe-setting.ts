@@ -11,6 +11,7 @@ import {
   plainLines,
   plainText,
   type Style,
+  withoutPassword,
 } from "../lib/probe/mod.ts";
 import { cannotOpen, PROGRAM, warn } from "./newcontext-probe-open.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
@@ -108,7 +109,9 @@ export function complainMetrics(failures: Metrics["failures"]): void {
 
 /** `host "db1"`, `archive "x"`, `local context`. */
 export function sourceName({ source }: ProbeRequest): string {
-  return source.type === "local" ? "local context" : `${source.type} "${source.name}"`;
+  return source.type === "local"
+    ? "local context"
+    : `${source.type} "${withoutPassword(source.name)}"`;
 }
 
 /** Milliseconds after a signal until what is under way is left where it is. */

@@ -58,18 +58,17 @@ function factsOf(found: Look, request: ProbeRequest): Facts {
 function changesScreen(request: ProbeRequest, style: Style): Screen<Look> {
   let before: Facts | undefined;
   let lostAt: number | undefined;
-  let lost = "";
   return (found) => {
     const at = clock(request, found);
     const failure = failureIn(found);
     if (failure !== null) {
       const first = lostAt === undefined;
       lostAt ??= performance.now();
-      const text = failureText(failure);
-      if (!first && text === lost) return true;
-      lost = text;
+      // Told once: what comes after a loss are attempts that fail.
+      if (!first) return true;
       const word = before === undefined ? "not there" : "lost";
-      return say(`${at}  ${plainText(sourceName(request))} ${word}: ${text}\n`);
+      const text = `${plainText(sourceName(request))} ${word}: ${failureText(failure)}`;
+      return say(`${at}  ${text}\n`);
     }
     let text = "";
     if (lostAt !== undefined) {

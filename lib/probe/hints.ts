@@ -1,6 +1,6 @@
 // Errors as what an operator can act on: code, symbol, PCP's text, and one hint out of a table by
 // kind of source, step and code. Pure; a code without a row has no hint.
-import { type PcpError, PM_ERR, pmErrCode, pmErrStr, pmErrSymbol } from "../base/mod.ts";
+import { PcpError, PM_ERR, pmErrCode, pmErrStr, pmErrSymbol } from "../base/mod.ts";
 import { plainLines } from "./plain.ts";
 import type { Failure } from "./report.ts";
 
@@ -307,8 +307,15 @@ export function hintOf(code: number, place: FailurePlace): string | null {
   return row?.hint ?? null;
 }
 
+/** Why a context has no connection, where an error of its calls hides that. */
+function reasonOf(error: PcpError): PcpError {
+  const { cause, code } = error;
+  return code === PM_ERR.IPC && cause instanceof PcpError && cause.code !== code ? cause : error;
+}
+
 /** A failure in full. The detail is what the error says beyond the text of its code. */
-export function failureOf(error: PcpError, place: FailurePlace): Failure {
+export function failureOf(thrown: PcpError, place: FailurePlace): Failure {
+  const error = place.about === "host" ? reasonOf(thrown) : thrown;
   const message = pmErrStr(error.code);
   const whole = plainLines(error.message).trimEnd();
   const said = whole.startsWith(`${message}: `) ? whole.slice(message.length + 2) : whole;

@@ -10,7 +10,7 @@ export { contextLabels, lookLive, type Opening } from "./live.ts";
 export { applyLocalSpecs, parseLocalSpec } from "./local.ts";
 export { type Metric, type Metrics, resolveMetrics } from "./metrics.ts";
 export { type MetricSpec, parseMetricSpec } from "./metric-spec.ts";
-export { plainLines, plainText } from "./plain.ts";
+export { plainLines, plainText, withoutPassword } from "./plain.ts";
 export type * from "./report.ts";
 export { sampleArchive, sampleLive, Sampler, type Schedule, waitUntil } from "./sampling.ts";
 export { featureNames, stepReport } from "./steps.ts";

@@ -25,3 +25,7 @@ export const plainLines = (text: string): string =>
     .split("\n")
     .map((line) => line.split("\t").map(plainText).join("\t"))
     .join("\n");
+
+/** A host specification without its password: for messages and reports. */
+export const withoutPassword = (spec: string): string =>
+  spec.replace(/([?&](?:pass|password)=)[^&]*/g, "$1***");

@@ -282,6 +282,9 @@ export interface Schedule {
   readonly follow?: (() => Promise<boolean>) | undefined;
 }
 
+/** Seconds between samples of a live source at least: -t 0 is no reason to keep pmcd from others. */
+const SHORTEST = 0.01;
+
 /** Samples of a live source. The first one is taken at once. */
 export async function* sampleLive(
   context: Context,
@@ -291,9 +294,10 @@ export async function* sampleLive(
 ): AsyncGenerator<Sample, void> {
   applyProfile(context, sampler.metrics);
   const start = performance.now();
+  const step = Math.max(interval, SHORTEST) * 1000;
   const skip = sampler.onlyRates ? 1 : 0;
   for (let taken = 0; taken < samples + skip; taken++) {
-    if (!(await waitUntil(start + taken * interval * 1000, stop))) return;
+    if (!(await waitUntil(start + taken * step, stop))) return;
     if (finish !== undefined && compareTimes(now(), finish) > 0) return;
     const { result } = await context.fetch(sampler.pmids);
     const sample = await sampler.read(result);

@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<string, string>> = {
   challenge: "handshake",
   creds: "agreement",
   tls: "TLS",
-  sasl: "authenticate",
+  sasl: "SASL",
   attribute: "attribute",
 };
 

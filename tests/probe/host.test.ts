@@ -195,6 +195,26 @@ describePeer("pcp6", "on the way to pmcd", () => {
     await pmcd.stop();
   });
 
+  testWith("pcp6-sasl", "authentication, without the password in any output", async () => {
+    const user = "nobody";
+    const pmcd = await startPmcd6({
+      sasl: { user, password: "geheim17" },
+      requireCredentials: true,
+    });
+    const host = `127.0.0.1:${pmcd.port}?method=plain&user=${user}&pass=`;
+    const good = await probe(["-h", `${host}geheim17`, "-D", "context"]);
+    expect(good.status).toBe(0);
+    expect(good.stdout).toMatch(new RegExp(`^ {2}\\+ SASL       PLAIN as ${user}, of `, "m"));
+    expect(good.stdout).toContain(`host "${host}***": works`);
+    const bad = await probe(["-h", `${host}falsch18`]);
+    expect(bad.status).toBe(1);
+    expect(bad.stderr).toContain("  hint: authentication failed: check ");
+    const { json } = await probeJson(["-h", `${host}falsch18`]);
+    const all = good.stdout + good.stderr + bad.stdout + bad.stderr + JSON.stringify(json);
+    expect(all).not.toMatch(/geheim17|falsch18/);
+    await pmcd.stop();
+  });
+
   test("an agent that is gone is a complaint", async () => {
     const pmcd = await startPmcd6();
     const host = `127.0.0.1:${pmcd.port}`;
