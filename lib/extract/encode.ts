@@ -98,7 +98,7 @@ export class Encoder {
       end = head + size;
       this.moveBlocks(numpmid, head, head - (setsAt - at) / 4);
     } else {
-      ({ count, end } = this.reduce(sets, numpmid, plan, head));
+      ({ count, end } = this.reduce(sets, numpmid, plan, head, even));
     }
     this.room(end + 1);
     const total = (end + 1) * 4;
@@ -130,6 +130,7 @@ export class Encoder {
     numpmid: number,
     plan: readonly SetPlan[] | undefined,
     head: number,
+    even: boolean,
   ): { count: number; end: number } {
     const { source } = this;
     let from = sets;
@@ -150,7 +151,7 @@ export class Encoder {
       }
       from += size;
     }
-    return { count, end: this.copyBlocks(count, head, at) };
+    return { count, end: this.copyBlocks(count, head, at, even) };
   }
 
   /** Writes the set at `from` with only these instances; where the next set begins. */
@@ -181,31 +182,53 @@ export class Encoder {
     return at;
   }
 
-  /** Copies the blocks that the sets refer to after them, with even padding; where they end. */
-  private copyBlocks(count: number, head: number, end: number): number {
+  /**
+   * Copies the blocks that the sets refer to after them; where they end. Blocks that follow one
+   * another in the source are copied together.
+   */
+  private copyBlocks(count: number, head: number, end: number, even: boolean): number {
     const { source, start } = this;
     let block = end;
+    // Words of the source that are to be copied to `block`.
+    let first = 0;
+    let last = 0;
     let at = head;
     for (let i = 0; i < count; i++) {
-      const numval = swapped(this.words[at + 1] as number);
+      const out = this.words;
+      const numval = swapped(out[at + 1] as number);
       const next = at + setWords(numval);
-      if (numval > 0 && this.words[at + 2] !== INSITU) {
+      if (numval > 0 && out[at + 2] !== INSITU) {
         for (let value = at + 4; value < next; value += 2) {
           const from = start - WORD_BASE + swapped(this.words[value] as number);
-          const vlen = swapped(source[from] as number) & MAX_VLEN;
-          const size = (vlen + 3) >> 2;
-          this.room(block + size);
-          const out = this.words;
-          copyWords(source, from, out, block, size);
-          const mask = PAD_MASKS[size * 4 - vlen] as number;
-          const last = block + size - 1;
-          if (mask !== 0) out[last] = ((out[last] as number) & ~mask) | (PAD & mask);
-          out[value] = swapped(block + WORD_BASE);
-          block += size;
+          if (from !== last) {
+            block = this.copyTogether(first, last, block, even);
+            first = from;
+            last = from;
+          }
+          // The buffer may have been replaced by a larger one.
+          this.words[value] = swapped(block + last - first + WORD_BASE);
+          last += ((swapped(source[from] as number) & MAX_VLEN) + 3) >> 2;
         }
       }
       at = next;
     }
-    return block;
+    return this.copyTogether(first, last, block, even);
+  }
+
+  private copyTogether(first: number, last: number, block: number, even: boolean): number {
+    const end = block + last - first;
+    this.room(end);
+    copyWords(this.source, first, this.words, block, last - first);
+    if (even) return end;
+    const out = this.words;
+    for (let at = block; at < end;) {
+      const vlen = swapped(out[at] as number) & MAX_VLEN;
+      const size = (vlen + 3) >> 2;
+      const mask = PAD_MASKS[size * 4 - vlen] as number;
+      const word = at + size - 1;
+      if (mask !== 0) out[word] = ((out[word] as number) & ~mask) | (PAD & mask);
+      at += size;
+    }
+    return end;
   }
 }

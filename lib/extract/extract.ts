@@ -14,7 +14,7 @@ import {
   type Zone,
 } from "../pcp/mod.ts";
 import { DescriptionWriter } from "./descriptions.ts";
-import { ExtractStop, PROGRAM } from "./failure.ts";
+import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
 import { type Input, type Inputs, openInputs } from "./inputs.ts";
 import { type Metadata, uniteMetadata } from "./metadata.ts";
 import { Output, type OutputLabel } from "./output.ts";
@@ -52,20 +52,35 @@ function stop({ hooks }: Run, text: string, abandon: boolean): ExtractStop {
   return new ExtractStop(1, abandon);
 }
 
+/** A zone that is worked out when it is first asked for: the tables of zones take a while to load. */
+function lazy(make: () => Zone): () => Zone {
+  let zone: Zone | undefined;
+  return () => (zone ??= make());
+}
+
 /** The zone of -S, -T and messages; tells which one it is where it is not the local one. */
-function reportingZone({ job, hooks, inputs }: Run): Zone {
+function reportingZone(run: Run): () => Zone {
+  const { job, hooks, inputs } = run;
   const choice = job.zone ?? { kind: "local" };
-  if (choice.kind === "local") return localZone(job.env ?? process.env);
-  if (choice.kind === "named") {
-    const zone = newZone(choice.name);
-    hooks.say(`Note: timezone set to "TZ=${choice.name}"\n\n`, "stdout");
-    return zone;
-  }
+  if (choice.kind === "local") return lazy(() => localZone(job.env ?? process.env));
   const [first] = inputs.list as readonly [Input];
-  const zone = newZone(first.label.timezone);
-  const host = first.label.host;
-  hooks.say(`Note: timezone set to local timezone of host "${host}" from archive\n\n`, "stdout");
-  return zone;
+  const name = choice.kind === "named" ? choice.name : first.label.timezone;
+  let zone: Zone;
+  try {
+    zone = newZone(name);
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    const text = `Cannot set timezone to "${name}": ${errorText(error)}`;
+    // The C program has no output yet and speaks of it all the same.
+    const end = job.desperate === true ? "" : `\nArchive "${job.output}" not created.`;
+    throw stop(run, text + end, false);
+  }
+  const note =
+    choice.kind === "named"
+      ? `"TZ=${name}"`
+      : `local timezone of host "${first.label.host}" from archive`;
+  hooks.say(`Note: timezone set to ${note}\n\n`, "stdout");
+  return () => zone;
 }
 
 /** Checks the inputs against one another and says what the labels of the output are. */
@@ -115,7 +130,7 @@ function latestEnd(list: readonly Input[]): Timestamp | undefined {
 }
 
 /** The window of -S, -T and -w over all inputs. */
-function chooseWindow(run: Run, zone: Zone): Window {
+function chooseWindow(run: Run, zone: () => Zone): Window {
   const { job, hooks, inputs } = run;
   if (job.start === undefined && job.finish === undefined) return { daily: false };
   const bounds = {
@@ -125,7 +140,7 @@ function chooseWindow(run: Run, zone: Zone): Window {
   let window: { readonly start: Instant; readonly finish?: Instant | undefined };
   try {
     const { start, finish } = job;
-    window = timeWindow({ start, finish }, bounds, { zone, now: job.now ?? present() });
+    window = timeWindow({ start, finish }, bounds, { zone: zone(), now: job.now ?? present() });
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
     throw stop(run, `Invalid time window specified: ${error.message}`, true);
@@ -165,7 +180,7 @@ async function mergeData(run: Run, pass: DataPass): Promise<void> {
 async function fillOutput(
   run: Run,
   output: Output,
-  zone: Zone,
+  zone: () => Zone,
   selected: SelectedMetrics | undefined,
 ): Promise<void> {
   const { job, hooks } = run;

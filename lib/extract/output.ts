@@ -35,7 +35,8 @@ export interface OutputOptions {
   readonly volumeRule: VolumeRule | undefined;
   /** Nothing is written, but everything is counted. */
   readonly dryRun: boolean;
-  readonly zone: Zone;
+  /** Of messages. */
+  readonly zone: () => Zone;
 }
 
 interface Files {
@@ -197,7 +198,7 @@ export class Output {
     });
     this.volumeStart = undefined;
     this.threshold = INDEX_BYTES;
-    const clock = clockText(time, zone, 9);
+    const clock = clockText(time, zone(), 9);
     this.hooks.say(`${PROGRAM}: New log volume ${number}, at ${clock}\n`, "stderr");
   }
 

@@ -127,6 +127,15 @@ test("inputs that are not there, empty, or of different hosts", async () => {
   expect(version.said).toContain("input archive version must be no more than 2");
 });
 
+test("a name that no time zone has", async () => {
+  const { status, said, left } = await run([one], { zone: { kind: "named", name: "a b" } });
+  expect([status, said, left]).toEqual([
+    1,
+    'pmlogextract: Cannot set timezone to "a b": Invalid argument\nArchive "OUT" not created.\n',
+    [],
+  ]);
+});
+
 test("all metrics in conflict are told at once, or left out", async () => {
   const changed = archive({
     metadata: [desc("t.other", "100.0.1", undefined, true), desc("t.s", "100.0.7", 3)],
