@@ -189,5 +189,11 @@ function alternatives(scan: Scan, depth: number): string {
  */
 export function compilePosix(pattern: string): RegExp {
   const source = alternatives({ text: pattern, at: 0, groups: 0 }, 0);
-  return new RegExp(source, "s");
+  try {
+    return new RegExp(source, "s");
+  } catch (error) {
+    // Repetitions of repetitions, which only the engine counts.
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new PosixError("Regular expression too big");
+  }
 }
