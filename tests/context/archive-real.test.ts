@@ -47,6 +47,7 @@ const UNFIT: ReadonlySet<string> = new Set([
   "binning",
   "pcp-mpstat3",
   // Blocks without a type: the real library leaves their numbers in the order of the file.
+  "babylon.pmview_v2",
   "bozo.client_v2",
   // Backwards over a mark right after records without values, which the real library does not see.
   "19970807.09.54",
