@@ -39,10 +39,13 @@ function readSelection(file: string, picture: boolean): Selection {
   }
 }
 
-/** The job of a command line without mistakes. */
+/**
+ * The job of a command line without mistakes. `people` look at the messages: they are told of all
+ * conflicts at once and see where a mistake in the configuration is.
+ */
 export function jobOf(
   { options, operands }: CommandLine<ExtractOptions>,
-  picture: boolean,
+  people: boolean,
 ): ExtractJob {
   const given = (key: Parameters<typeof isGiven<(typeof options)[number]>>[1]): boolean =>
     isGiven(options, key);
@@ -57,7 +60,7 @@ export function jobOf(
   return {
     inputs: operands.slice(0, -1),
     output: operands.at(-1) ?? "",
-    selection: config === undefined ? undefined : readSelection(config, picture),
+    selection: config === undefined ? undefined : readSelection(config, people),
     start,
     finish,
     zone,
@@ -68,6 +71,7 @@ export function jobOf(
     // Without both ends the verb has warned that it is ignored.
     daily: given("daily") && start !== undefined && finish !== undefined,
     skipConflicts: given("skipConflicts"),
+    firstConflictOnly: !people,
     desperate: given("desperate"),
     firstTimezone: given("first"),
     dryRun: given("dryRun"),

@@ -61,8 +61,8 @@ async function work(line: CommandLine<ExtractOptions>): Promise<number> {
   const { options, invocation } = line;
   const json = isGiven(options, "json");
   // Scripts that call pmlogextract get its messages and nothing else; people see more.
-  const picture = invocation.program !== extractVerb.program || isTerminal("stderr");
-  const job = jobOf(line, picture);
+  const people = invocation.program !== extractVerb.program || isTerminal("stderr");
+  const job = jobOf(line, people);
   const summary = await runJob(job, json, !isGiven(options, "noProgress"));
   if (json || job.dryRun === true) {
     const { reportText, summaryJson } = await import("./extract-report.ts");

@@ -184,6 +184,7 @@ class Union {
       if (!skip && this.said.has(text)) continue;
       this.said.add(text);
       this.say(`${PROGRAM}: ${skip ? "Warning" : "Error"}: ${text}\n`, "stderr");
+      if (!skip && this.job.firstConflictOnly === true) throw new ExtractStop(1, true);
     }
     if (skip) this.dropped.add(pmid);
   }

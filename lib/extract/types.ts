@@ -70,6 +70,8 @@ export interface ExtractJob {
   readonly daily?: boolean | undefined;
   /** -x: leave metrics with inconsistent metadata out. */
   readonly skipConflicts?: boolean | undefined;
+  /** End at the first inconsistency, as the C program does, instead of telling of all. */
+  readonly firstConflictOnly?: boolean | undefined;
   /** -d: keep the output after a fatal error. */
   readonly desperate?: boolean | undefined;
   /** -f: time zone of the first input. */

@@ -136,6 +136,18 @@ describe("runs", () => {
   });
 });
 
+test("all conflicts are told to people, the first one to scripts", async () => {
+  const inputs = [first, join(archives, "set/a2-type"), join(archives, "set/a2-indom")];
+  const lines = ({ err }: Outcome): string[] =>
+    err.split("\n").filter((line) => line.startsWith("pmlogextract: Error: metric "));
+  const people = await extract(...inputs, "conflict");
+  const scripts = await pmlogextract(...inputs, "conflict");
+  expect([people.status, scripts.status]).toEqual([1, 1]);
+  expect(lines(scripts)).toEqual(lines(people).slice(0, 1));
+  expect(lines(people).length).toBeGreaterThan(1);
+  expect(made("conflict")).toEqual([]);
+});
+
 describe("a dry run", () => {
   test("reports what a run would do and writes nothing", async () => {
     const { status, out, err } = await extract("--dry-run", "-S", "+1s", first, second, "dry");

@@ -13,12 +13,13 @@
 # archive for sudo and header files; says so and ends with 0 where that is missing.
 #
 # PCP_CURRENT_ROOT  root of the current PCP (default /var/cache/pcp-current/root)
+# PCPBOX_BINARY     our executable (default dist/pcpbox)
 # PCPBOX_QA_CACHE   packages and prepared files (default /var/cache/pcpbox-qa)
 # PCPBOX_QA_OUT     folder for logs and the .out.bad files (default: a new folder in /tmp)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${PCPBOX_QA_CACHE:-/var/cache/pcpbox-qa}
-binary=$here/../../dist/pcpbox
+binary=${PCPBOX_BINARY:-$here/../../dist/pcpbox}
 program=ours
 releases="6 7"
 tests=()
@@ -49,9 +50,9 @@ root_of() {
   esac
 }
 
-# packages ROOT FOLDER: sudo, make and PCP's header files, of the distribution in the root
+# packages ROOT FOLDER: sudo, make, small tools and PCP's header files, of the distribution in the root
 packages() {
-  local root=$1 folder=$2 names="sudo libapparmor1 make libpcp3-dev libpcp-pmda3-dev libpcp-import1-dev
+  local root=$1 folder=$2 names="sudo libapparmor1 make bc libreadline8t64 bzip2 xz-utils libpcp3-dev libpcp-pmda3-dev libpcp-import1-dev
     libpcp-mmv1-dev libpcp-trace2-dev libpcp-gui2-dev libpcp-archive1-dev"
   [ -z "$(ls "$folder" 2>/dev/null)" ] || return 0
   local place
