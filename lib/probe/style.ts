@@ -28,6 +28,9 @@ export function paint(style: Style, as: Paint, text: string): string {
 /** Column at which a field's value begins. */
 const FIELD_COLUMN = 13;
 
+/** A blank at which wrapText breaks no line; it becomes an ordinary one. */
+export const NO_BREAK = "\u00a0";
+
 /** Words in lines of at most `width` columns, each begun with `indent` blanks. */
 export function wrapText(text: string, width: number, indent: number): string {
   const blanks = " ".repeat(indent);
@@ -40,7 +43,7 @@ export function wrapText(text: string, width: number, indent: number): string {
     }
     line += line === "" ? word : ` ${word}`;
   }
-  return [...lines, blanks + line].join("\n");
+  return [...lines, blanks + line].join("\n").replaceAll(NO_BREAK, " ");
 }
 
 /** `  version     6.0.3`, further lines below the value. */

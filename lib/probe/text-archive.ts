@@ -12,7 +12,7 @@ import type {
   MemberReport,
 } from "./archive-types.ts";
 import { plainText } from "./plain.ts";
-import { countText, fieldText, paint, type Style, tableText, wrapText } from "./style.ts";
+import { countText, fieldText, NO_BREAK, paint, type Style, tableText, wrapText } from "./style.ts";
 import { verdictLine } from "./text-live.ts";
 import { timelineLegend, timelineLines } from "./timeline.ts";
 
@@ -57,7 +57,8 @@ const countsText = (counts: Counts): string =>
   Object.entries(counts)
     .filter(([, count]) => count > 0)
     .sort(([, a], [, b]) => b - a)
-    .map(([name, count]) => `${count} ${plainText(name)}`)
+    // A number stays with its word when lines are broken.
+    .map(([name, count]) => `${count} ${plainText(name)}`.replaceAll(" ", NO_BREAK))
     .join(", ");
 
 const total = (counts: Counts): number =>
