@@ -9,7 +9,7 @@ import { sharedPmcd7 } from "../helpers/pcp7.ts";
 import { describePeer, testWith } from "../helpers/peers.ts";
 import { startProxyUnderTest } from "../helpers/proxy.ts";
 import { tlsFiles } from "../helpers/tls.ts";
-import { type Json, probe, probeJson } from "./probe.ts";
+import { type Json, probe, probeJson, startProbe } from "./probe.ts";
 
 setDefaultTimeout(120_000);
 
@@ -171,6 +171,24 @@ describePeer("pcp6", "on the way to pmcd", () => {
     for (const { metrics } of samples) {
       expect(metrics[0]?.values[0]).toMatchObject({ instance: null, noRate: null });
     }
+  });
+
+  test("instances that come and go", async () => {
+    const pmcd = await startPmcd6();
+    const host = `127.0.0.1:${pmcd.port}`;
+    const count = async (value: number): Promise<void> => {
+      const args = ["pmstore", "-h", host, "sample.many.count", String(value)];
+      expect((await runIn(pcp6, args, { env: pmcd.clientEnv })).status).toBe(0);
+    };
+    await count(2);
+    const running = startProbe(["-h", host, "-t", "0.2", "-s", "500", "sample.many.int"]);
+    expect(await running.has(/^ +i-0 +i-1\n[\d:.]+ +0 +1\n/m)).toBe(true);
+    await count(3);
+    expect(await running.has(/^ +i-0 +i-1 +i-2\n[\d:.]+ +0 +1 +2\n/m)).toBe(true);
+    await count(1);
+    expect(await running.has(/^[\d:.]+ +0 +\? +\?\n/m)).toBe(true);
+    expect(await running.end("SIGINT")).toBe(0);
+    await pmcd.stop();
   });
 
   testWith("openssl", "TLS and its certificate", async () => {
