@@ -24,6 +24,8 @@ export interface Origin {
 export interface Steps {
   /** The cursor, for whoever asks which member is being read. */
   readonly cursor: SetCursor;
+  /** Whether it stands anywhere yet. */
+  readonly placed: boolean;
   /** The next fetch begins at the origin, in this direction. */
   place(direction: "forward" | "backward"): void;
   /** pmFetch. */
@@ -83,6 +85,9 @@ export function createSteps(shared: SharedArchive, at: Origin, pacer: Pacer): St
 
   return {
     cursor,
+    get placed() {
+      return placed;
+    },
     place(direction) {
       forward = direction === "forward";
       placed = false;

@@ -2,7 +2,13 @@
 // over PM_CONTEXT_ARCHIVE but derived metrics, which derived.ts adds around any context. Refused with
 // PCP's codes: archives that cannot be opened, PM_ERR_MODE for modes of other contexts,
 // PM_ERR_NOTHOST for stores, PM_ERR_NOCONTEXT after the end.
-import { type ArchiveSet, type Instances, openArchives } from "../archive/mod.ts";
+import {
+  type ArchiveLabel,
+  type ArchiveSet,
+  compareTimes,
+  type Instances,
+  openArchives,
+} from "../archive/mod.ts";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import {
   type Indom,
@@ -91,6 +97,14 @@ class ArchiveReader implements ArchiveContext {
     });
   }
 
+  /** The label of the member that is being read, or that the next fetch begins in. */
+  private current(): ArchiveLabel {
+    if (this.mode !== PM_MODE.INTERP && this.steps.placed) return this.steps.cursor.archive.label;
+    const { members, label } = this.shared.set;
+    const begun = members.findLast((member) => compareTimes(member.label.start, this.origin) <= 0);
+    return begun?.label ?? label;
+  }
+
   private place(): void {
     this.interpolation.place(this.delta);
     this.steps.place(this.mode === PM_MODE.FORW ? "forward" : "backward");
@@ -149,7 +163,7 @@ class ArchiveReader implements ArchiveContext {
   }
   labels(level: number, ident: number) {
     return this.run(() => {
-      const { host } = this.steps.cursor.archive.label;
+      const { host } = this.current();
       return metadata.labelsAt(this.shared, level, ident, normalTime(this.origin), host);
     });
   }
@@ -202,10 +216,10 @@ class ArchiveReader implements ArchiveContext {
     return this.shared.end();
   }
   hostName() {
-    return this.run(() => this.steps.cursor.archive.label.host);
+    return this.run(() => this.current().host);
   }
   zone() {
-    return this.run(() => newZone(this.steps.cursor.archive.label.timezone));
+    return this.run(() => newZone(this.current().timezone));
   }
 
   /** Derived metrics are added around a context, by whoever makes it for a user. */

@@ -166,7 +166,12 @@ describe("texts, labels, host and zone", () => {
     const first = (await context.zone()).name;
     context.setMode(PM_MODE.BACK, context.end());
     await context.fetchArchive();
-    expect((await context.zone()).name).not.toBe(first);
+    const second = (await context.zone()).name;
+    expect(second).not.toBe(first);
+    context.setMode(PM_MODE.INTERP, context.label().start, stepOf(1));
+    expect((await context.zone()).name).toBe(first);
+    context.setMode(PM_MODE.INTERP, context.end(), stepOf(1));
+    expect((await context.zone()).name).toBe(second);
     expect(context.name).toContain(",");
     await context.close();
   });
