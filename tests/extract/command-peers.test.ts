@@ -13,7 +13,10 @@ import { must, privateFolder } from "../helpers/process.ts";
 const entry = join(import.meta.dir, "../../cmd/main.ts");
 const archives = join(import.meta.dir, "../fixtures/archives");
 
-/** Command lines for archives a (version 3, marks in it), b1 and b2 (one after the other), v2; o is the output. */
+/**
+ * Command lines for archives a (version 3, marks in it), v2, b1 and b2 (one after the other), c1 and,
+ * with metadata that differ from its own, type and indom; o is the output.
+ */
 const LINES: readonly string[] = [
   "",
   "a",
@@ -57,6 +60,10 @@ const LINES: readonly string[] = [
   "-x b1 type o",
   "b1 type o",
   "b1 host o",
+  "c1 type indom o",
+  "-x c1 type indom o",
+  "-Z '' a o",
+  "-f -m -V 3 b2 v2 o",
 ];
 
 /** Configurations, one a file. */
@@ -122,7 +129,9 @@ function workFolder(): string {
   copy("gen/interp-v2", "v2");
   copy("set/b1", "b1");
   copy("set/b2", "b2");
+  copy("set/a1", "c1");
   copy("set/a2-type", "type");
+  copy("set/a2-indom", "indom");
   copy("set/a2-host", "host");
   const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
   write("keep", "t.u32, nosuch\ninst.instant[1 nosuch]\n");
