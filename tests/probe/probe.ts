@@ -1,6 +1,14 @@
 // Runs `pcpbox newcontext-probe` from source as a child, for the tests of this folder.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { baseEnvironment, run, type RunOptions, type RunResult } from "../helpers/process.ts";
+import { waitUntil } from "../helpers/ports.ts";
+import {
+  privateFolder,
+  run,
+  type RunOptions,
+  type RunResult,
+  startDaemon,
+} from "../helpers/process.ts";
 
 const entry = join(import.meta.dir, "../../cmd/main.ts");
 
@@ -43,38 +51,24 @@ export interface RunningProbe {
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts the verb with its output being gathered. */
-export function startProbe(
-  args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): RunningProbe {
-  const child = Bun.spawn(probeCommand(...args), {
-    env: { ...baseEnvironment(), ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  let output = "";
-  const gather = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
-    const decoder = new TextDecoder();
-    for await (const chunk of stream) output += decoder.decode(chunk, { stream: true });
-  };
-  const done = Promise.all([gather(child.stdout), gather(child.stderr)]);
+/** Starts the verb, both outputs in one; it ends with the test process at the latest. */
+export function startProbe(args: readonly string[]): RunningProbe {
+  const file = join(privateFolder("probe"), "output");
+  const daemon = startDaemon(probeCommand(...args), file);
+  const output = (): string => readFileSync(file, "utf8");
   const holds = (text: string | RegExp): boolean =>
-    typeof text === "string" ? output.includes(text) : text.test(output);
+    typeof text === "string" ? output().includes(text) : text.test(output());
   return {
-    output: () => output,
-    async has(text, timeoutMs = 15_000) {
-      const end = Date.now() + timeoutMs;
-      while (!holds(text) && Date.now() < end) await Bun.sleep(20);
-      return holds(text);
-    },
+    output,
+    has: (text, timeoutMs = 15_000) => waitUntil(() => holds(text), timeoutMs),
     async end(signal = "SIGTERM") {
-      child.kill(signal);
-      await Promise.race([done, Bun.sleep(5000)]);
-      const status = await Promise.race([child.exited, Bun.sleep(5000)]);
-      child.kill("SIGKILL");
-      return status ?? child.exitCode;
+      daemon.signal(signal);
+      const status = await Promise.race([daemon.ended, Bun.sleep(5000)]);
+      if (daemon.alive()) {
+        await daemon.stop();
+        return null;
+      }
+      return status ?? null;
     },
   };
 }
