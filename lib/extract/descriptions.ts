@@ -21,44 +21,38 @@ const earlier = (a: Timestamp | undefined, b: Timestamp | undefined): Timestamp 
   return notAfter(a, b) ? a : b;
 };
 
-/** The label sets of one level and identifier that are not written yet, in their order. */
+/** The label sets of one level and identifier that are not written yet. */
 class LabelList {
+  /** Numbers in the list by time. */
+  private readonly byTime: Uint32Array;
+  /** The first of those that is not written. */
+  private from = 0;
   /** Earliest time of those; undefined without any. */
   next: Timestamp | undefined;
-  /** Whether none is earlier than one before it, as in most archives. */
-  private readonly ascending: boolean;
-  /** With `ascending`: the first one that is not written. */
-  private from = 0;
 
-  constructor(private waiting: readonly LabelEntry[]) {
-    this.ascending = waiting.every(
-      (entry, i) => i === 0 || notAfter(waiting[i - 1] ?? entry, entry),
-    );
-    this.findNext();
+  constructor(private readonly list: readonly LabelEntry[]) {
+    this.byTime = Uint32Array.from(list.keys());
+    this.byTime.sort((a, b) => {
+      const [one, other] = [list[a] as LabelEntry, list[b] as LabelEntry];
+      return one.sec - other.sec || one.nsec - other.nsec || a - b;
+    });
+    this.next = this.at(0);
   }
 
-  private findNext(): void {
-    this.next = undefined;
-    if (this.ascending) this.next = this.waiting[this.from];
-    else for (const entry of this.waiting) this.next = earlier(this.next, entry);
+  private at(place: number): LabelEntry | undefined {
+    return this.list[this.byTime[place] ?? -1];
   }
 
-  /** Those not later than `time`, which count as written from now on. */
+  /** Those not later than `time` in the order of the list; they count as written from now on. */
   take(time: Timestamp): readonly LabelEntry[] {
     if (this.next === undefined || !notAfter(this.next, time)) return [];
-    let due: readonly LabelEntry[];
-    if (this.ascending) {
-      const { from } = this;
-      while (this.from < this.waiting.length && notAfter(this.waiting[this.from] ?? time, time)) {
-        this.from++;
-      }
-      due = this.waiting.slice(from, this.from);
-    } else {
-      due = this.waiting.filter((entry) => notAfter(entry, time));
-      this.waiting = this.waiting.filter((entry) => !notAfter(entry, time));
-    }
-    this.findNext();
-    return due;
+    let to = this.from;
+    for (let entry = this.at(to); entry !== undefined && notAfter(entry, time);)
+      entry = this.at(++to);
+    const due = this.byTime.slice(this.from, to).sort();
+    this.from = to;
+    this.next = this.at(to);
+    return Array.from(due, (place) => this.list[place] as LabelEntry);
   }
 }
 

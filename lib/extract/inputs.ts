@@ -10,6 +10,7 @@ import {
   compareTimes,
   decodeLabel,
   listArchives,
+  type Listings,
   MAX_LABEL_BYTES,
   META_VOLUME,
   openArchive,
@@ -18,7 +19,7 @@ import {
 import { statSync } from "node:fs";
 import type { Instant } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
-import { BytesPool, collectEntries, type MetaEntry } from "./records.ts";
+import { collectEntries, Contents, type MetaEntries } from "./records.ts";
 import type { ExtractHooks, ExtractJob } from "./types.ts";
 
 /** One input archive that is not empty. */
@@ -31,7 +32,7 @@ export interface Input {
   /** Undefined: not found, and the run is desperate. */
   readonly end: Instant | undefined;
   /** All metadata records. */
-  entries: readonly MetaEntry[];
+  entries: MetaEntries;
   /** The earlier input that reads the same metadata file through one handle (spec extract.md 5.4). */
   readonly sharedWith: number | undefined;
   /** Bytes of the data volumes as they are stored. */
@@ -79,10 +80,19 @@ const volumeBytes = (archive: Archive): number => {
 /** Names and instances of an archive are not kept after it was opened, nor is its index. */
 const NOTHING = new Catalog();
 
+/** What is the same for many inputs. */
+interface Known {
+  readonly contents: Contents;
+  readonly directories: Listings;
+}
+
+/** No records, or no longer. */
+export const NO_ENTRIES: MetaEntries = { contents: [], seconds: [], nanoseconds: [] };
+
 interface Opened {
   readonly name: string;
   readonly archive: Archive;
-  readonly entries: readonly MetaEntry[];
+  readonly entries: MetaEntries;
 }
 
 const SKIPPED: ReadonlySet<number> = new Set([
@@ -96,17 +106,19 @@ const SKIPPED: ReadonlySet<number> = new Set([
 /** Opens one argument: its archive, or its archives in order of their starts. */
 function openArgument(
   argument: string,
-  pool: BytesPool,
-  withInstances: boolean,
+  known: Known,
+  catalogued: boolean,
   warn: (text: string) => void,
 ): Opened[] {
   const names = listArchives(argument);
   const found: Opened[] = [];
   for (const name of new Set(names)) {
-    const { entries, look } = collectEntries(pool, withInstances);
+    const { entries, look, unsure } = collectEntries(known.contents, catalogued);
     try {
       const host = found[0]?.archive.label.host;
-      const archive = openArchive(name, { look }, new Catalog(), host);
+      const archive = openArchive(name, { look }, new Catalog(), host, known.directories);
+      // Only a catalog of this archive alone tells whether it contradicts itself.
+      if (unsure()) openArchive(name);
       found.push({ name: names.length === 1 ? argument : name, archive, entries });
     } catch (error) {
       const skip =
@@ -130,7 +142,7 @@ export function openInputs(
   { say }: ExtractHooks,
   look: LookInto | undefined,
 ): Inputs {
-  const pool = new BytesPool();
+  const known: Known = { contents: new Contents(), directories: new Map() };
   const list: Input[] = [];
   const empty: string[] = [];
   const resolved = new Map<string, number>();
@@ -140,7 +152,7 @@ export function openInputs(
   };
   const open = (argument: string): Opened[] => {
     try {
-      return openArgument(argument, pool, look !== undefined, (text) =>
+      return openArgument(argument, known, look !== undefined, (text) =>
         say(`${PROGRAM}: Warning: ${text}\n`, "stderr"),
       );
     } catch (error) {
@@ -171,7 +183,7 @@ export function openInputs(
         archive: { ...archive, catalog: NOTHING, index: undefined },
         ...lookAtMeta(archive),
         end,
-        entries: sharedWith === undefined ? entries : [],
+        entries: sharedWith === undefined ? entries : NO_ENTRIES,
         sharedWith,
         bytes: volumeBytes(archive),
       });

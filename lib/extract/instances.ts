@@ -4,7 +4,7 @@
 import { viewOf, Writer } from "../base/mod.ts";
 import { type ArchiveVersion, META_TYPE } from "../archive/mod.ts";
 import type { Timestamp } from "../pcp/mod.ts";
-import { metaRecord, type MetaEntry } from "./records.ts";
+import { metaRecord, type MetaContent } from "./records.ts";
 
 /** Instances of a domain with their names, in the order in which they are recorded. */
 export interface InstanceList {
@@ -73,18 +73,18 @@ function changed(before: InstanceList, change: InstanceList): InstanceList {
 
 /** The records of one domain in one input: what changes refer to. */
 export class InstanceChain {
-  private readonly entries: MetaEntry[] = [];
+  private readonly entries: MetaContent[] = [];
   private lastIndex = -1;
   private last: InstanceList = NONE;
 
   /** Adds a record; its number in the chain. */
-  add(entry: MetaEntry): number {
+  add(entry: MetaContent): number {
     return this.entries.push(entry) - 1;
   }
 
   /** All instances after record `index`; ascending when that one holds changes. */
   after(index: number): InstanceList {
-    const entry = this.entries[index] as MetaEntry;
+    const entry = this.entries[index] as MetaContent;
     if (entry.type !== META_TYPE.INDOM_DELTA) {
       this.lastIndex = index;
       this.last = listOf(entry.body);
@@ -100,7 +100,7 @@ export class InstanceChain {
     }
     let list = from > 0 && from - 1 === this.lastIndex ? sorted(this.last) : NONE;
     for (let i = from; i <= index; i++) {
-      const { type, body } = this.entries[i] as MetaEntry;
+      const { type, body } = this.entries[i] as MetaContent;
       const own = sorted(listOf(body));
       list = type === META_TYPE.INDOM_DELTA ? changed(list, own) : own;
     }

@@ -16,9 +16,9 @@ import {
   pmUnitsStr,
 } from "../pcp/mod.ts";
 import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
-import type { Input } from "./inputs.ts";
+import { type Input, NO_ENTRIES } from "./inputs.ts";
 import { InstanceChain, InstanceRecords } from "./instances.ts";
-import { isIndom, isLabels, type MetaEntry, metaRecord } from "./records.ts";
+import { isIndom, isLabels, type MetaContent, metaRecord } from "./records.ts";
 import type { SelectedMetrics } from "./selection.ts";
 import type { ExtractHooks, ExtractJob } from "./types.ts";
 
@@ -30,9 +30,11 @@ export interface Metric {
   written: boolean;
 }
 
-/** A label set record, still to be written or not. */
-export interface LabelEntry extends MetaEntry {
-  written: boolean;
+/** A label set record. */
+export interface LabelEntry {
+  readonly sec: number;
+  readonly nsec: number;
+  readonly body: Uint8Array;
 }
 
 /** A help text. */
@@ -129,7 +131,7 @@ class Union {
   }
 
   /** Whether a record is one of those that take part (spec extract.md 6.2). */
-  wants({ type, ident, kind }: MetaEntry): boolean {
+  wants({ type, ident, kind }: MetaContent): boolean {
     if (type === META_TYPE.DESC && this.dropped.has(ident as Pmid)) return false;
     const { selected } = this;
     if (selected === undefined) return true;
@@ -156,21 +158,21 @@ class Union {
     throw new ExtractStop(1, true);
   }
 
-  take(entry: MetaEntry, chains: Map<number, InstanceChain>): void {
-    const { type, ident, kind, sec, nsec, body } = entry;
-    if (type === META_TYPE.DESC) this.takeDesc(entry);
-    else if (type === META_TYPE.TEXT) this.takeText(entry);
+  take(content: MetaContent, sec: number, nsec: number, chains: Map<number, InstanceChain>): void {
+    const { type, ident, kind, body } = content;
+    if (type === META_TYPE.DESC) this.takeDesc(content);
+    else if (type === META_TYPE.TEXT) this.takeText(content);
     else if (isLabels(type)) {
       const key = keyOf(kind, ident);
       const list = this.labels.get(key);
-      if (list === undefined) this.labels.set(key, [{ ...entry, written: false }]);
-      else list.push({ ...entry, written: false });
+      if (list === undefined) this.labels.set(key, [{ sec, nsec, body }]);
+      else list.push({ sec, nsec, body });
     } else {
       let chain = chains.get(ident);
       if (chain === undefined) chains.set(ident, (chain = new InstanceChain()));
       let records = this.indoms.get(ident);
       if (records === undefined) this.indoms.set(ident, (records = new InstanceRecords(ident)));
-      const index = chain.add(entry);
+      const index = chain.add(content);
       const delta = type === META_TYPE.INDOM_DELTA;
       records.add({ sec, nsec, chain, index, body, delta, written: false });
     }
@@ -189,7 +191,7 @@ class Union {
     if (skip) this.dropped.add(pmid);
   }
 
-  private takeDesc({ ident, body }: MetaEntry): void {
+  private takeDesc({ ident, body }: MetaContent): void {
     const pmid = ident as Pmid;
     const known = this.metrics.get(pmid);
     if (known !== undefined && !this.conflicts && equalBytes(known.body, body)) return;
@@ -219,7 +221,7 @@ class Union {
     }
   }
 
-  private takeText({ kind, ident, body }: MetaEntry): void {
+  private takeText({ kind, ident, body }: MetaContent): void {
     const key = keyOf(kind, ident);
     const known = this.texts.get(key);
     if (known === undefined) {
@@ -275,21 +277,22 @@ export function uniteMetadata(
     walks.push(shared ?? { input, at: 0, chains: new Map() });
   }
   const take = (walk: Walk): void => {
-    const { entries } = walk.input;
-    while (walk.at < entries.length) {
-      const entry = entries[walk.at++] as MetaEntry;
-      if (!union.wants(entry)) continue;
-      union.take(entry, walk.chains);
+    const { contents, seconds, nanoseconds } = walk.input.entries;
+    while (walk.at < contents.length) {
+      const at = walk.at++;
+      const content = contents[at] as MetaContent;
+      if (!union.wants(content)) continue;
+      union.take(content, seconds[at] as number, nanoseconds[at] as number, walk.chains);
       return;
     }
   };
   for (let left = walks; left.length > 0;) {
     for (const walk of left) take(walk);
-    left = left.filter(({ at, input }) => at < input.entries.length);
+    left = left.filter(({ at, input }) => at < input.entries.contents.length);
   }
   for (const { input } of walks) refuseCut(input, say);
   // The lists are no longer needed; what they held is in the union.
-  for (const input of inputs) input.entries = [];
+  for (const input of inputs) input.entries = NO_ENTRIES;
   if (union.conflicts && job.skipConflicts !== true) throw new ExtractStop(1, true);
   if (union.dropped.size > 0) {
     const list = [...union.dropped].map((pmid) => `\tPMID: ${pmIDStr(pmid)}\n`).join("");

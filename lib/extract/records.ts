@@ -1,9 +1,10 @@
 // Metadata records of one input as they are read: their bodies with the few fields that the merge asks
 // for. Bodies that repeat one another, as those of archives of one host do, share their memory. Refused
 // while reading: what the library refuses on opening (spec archive.md 5.3), with its codes.
-import { viewOf, Writer } from "../base/mod.ts";
+import { PcpError, viewOf, Writer } from "../base/mod.ts";
 import {
   type ArchiveVersion,
+  Catalog,
   checkLabelSets,
   type LookAtMeta,
   META_TYPE,
@@ -16,8 +17,8 @@ import {
 } from "../archive/mod.ts";
 import type { Timestamp } from "../pcp/mod.ts";
 
-/** One record. */
-export interface MetaEntry {
+/** What a record says but for its time: one object for all records that are alike. */
+export interface MetaContent {
   /** META_TYPE */
   readonly type: number;
   /** What stands between the type (and the time, where there is one) and the last length word. */
@@ -26,31 +27,19 @@ export interface MetaEntry {
   readonly ident: number;
   /** Level of label sets, bits of a text's type; 0 for others. */
   readonly kind: number;
-  /** 0 for records without a time. */
-  readonly sec: number;
-  readonly nsec: number;
+}
+
+/** The records of one input in the order of its file; times are 0 for records without one. */
+export interface MetaEntries {
+  readonly contents: MetaContent[];
+  readonly seconds: number[];
+  readonly nanoseconds: number[];
 }
 
 /** Bytes of the length and type words before a record's time or body. */
 const HEAD = 8;
 const TRAILER = 4;
-
-/** Bytes shared by equal records. */
-export class BytesPool {
-  private readonly known = new Map<number | bigint, Uint8Array[]>();
-
-  /** A copy of `bytes`, or that of equal bytes given before. */
-  keep(bytes: Uint8Array): Uint8Array {
-    const hash = Bun.hash(bytes);
-    const list = this.known.get(hash);
-    const found = list?.find((each) => Buffer.compare(each, bytes) === 0);
-    if (found !== undefined) return found;
-    const copy = bytes.slice();
-    if (list === undefined) this.known.set(hash, [copy]);
-    else list.push(copy);
-    return copy;
-  }
-}
+const NO_TIME: Timestamp = { sec: 0, nsec: 0 };
 
 /** Whether a type of record has a time. */
 const isTimed = (type: number): boolean => type !== META_TYPE.DESC && type !== META_TYPE.TEXT;
@@ -67,23 +56,53 @@ export const isLabels = (type: number): boolean =>
 const formOf = (type: number): ArchiveVersion =>
   type === META_TYPE.INDOM_V2 || type === META_TYPE.LABEL_V2 ? 2 : 3;
 
-function entryOf(
+/** Reads a record that was not seen before, and checks it. */
+function contentOf(
   type: number,
   bytes: Uint8Array,
   place: RecordPlace,
-  keep: (body: Uint8Array) => Uint8Array,
-): MetaEntry {
-  let ident: number;
-  let kind = 0;
-  if (type === META_TYPE.DESC) ident = viewOf(bytes).getUint32(HEAD);
-  else if (type === META_TYPE.TEXT) ({ ident, type: kind } = textHead(bytes, place));
-  else if (isLabels(type)) ({ ident, type: kind } = checkLabelSets(bytes, place));
-  else ident = viewIndom(bytes, place).indom;
-  const form = formOf(type);
-  const from = isTimed(type) ? HEAD + timeBytes(form) : HEAD;
-  const body = keep(bytes.subarray(from, bytes.length - TRAILER));
-  const { sec, nsec } = isTimed(type) ? timeAt(viewOf(bytes), HEAD, form) : { sec: 0, nsec: 0 };
-  return { type, body, ident, kind, sec, nsec };
+  body: Uint8Array,
+): MetaContent {
+  if (type === META_TYPE.DESC) return { type, body, ident: viewOf(bytes).getUint32(HEAD), kind: 0 };
+  if (isIndom(type)) return { type, body, ident: viewIndom(bytes, place).indom, kind: 0 };
+  const read = type === META_TYPE.TEXT ? textHead : checkLabelSets;
+  const { ident, type: kind } = read(bytes, place);
+  return { type, body, ident, kind };
+}
+
+/** The contents of all inputs, each once. */
+export class Contents {
+  private readonly known = new Map<number, MetaContent[]>();
+  /** Descriptors of all inputs that go together; those of an input that are in it need no check. */
+  private readonly together = new Catalog();
+  private readonly checked = new Set<MetaContent>();
+
+  /** The content of a record; throws what is wrong with one that was not seen before. */
+  of(type: number, bytes: Uint8Array, place: RecordPlace): MetaContent {
+    const from = isTimed(type) ? HEAD + timeBytes(formOf(type)) : HEAD;
+    const body = bytes.subarray(from, bytes.length - TRAILER);
+    const hash = Bun.hash.xxHash32(body, type);
+    const list = this.known.get(hash);
+    const found = list?.find((each) => each.type === type && Buffer.compare(each.body, body) === 0);
+    if (found !== undefined) return found;
+    const content = contentOf(type, bytes, place, body.slice());
+    if (list === undefined) this.known.set(hash, [content]);
+    else list.push(content);
+    return content;
+  }
+
+  /** Whether a descriptor agrees with all those of which this was said before. */
+  agrees(content: MetaContent, bytes: Uint8Array, place: RecordPlace): boolean {
+    if (this.checked.has(content)) return true;
+    try {
+      this.together.add(META_TYPE.DESC, bytes, place);
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      return false;
+    }
+    this.checked.add(content);
+    return true;
+  }
 }
 
 /** Puts a whole record together, with another time where it has one. */
@@ -101,20 +120,33 @@ export function metaRecord(
   return out.put(body).i32(length).finish();
 }
 
+/** The records of one input as they are read. */
+export interface Collector {
+  readonly entries: MetaEntries;
+  readonly look: LookAtMeta;
+  /** Whether the descriptors have to be checked by a catalog of their own. */
+  readonly unsure: () => boolean;
+}
+
 /**
- * Keeps every record of an archive in the order of the file, as openArchive shows them. Descriptors go
- * to the catalog too, for their checks and names, instances with `withInstances`; the rest is checked
- * here and nowhere else.
+ * Keeps every record of an archive in the order of the file, as openArchive shows them. With
+ * `catalogued` descriptors and instances go to the archive's catalog too.
  */
-export function collectEntries(
-  pool: BytesPool,
-  withInstances: boolean,
-): { readonly entries: MetaEntry[]; readonly look: LookAtMeta } {
-  const entries: MetaEntry[] = [];
-  const keep = (body: Uint8Array): Uint8Array => pool.keep(body);
+export function collectEntries(all: Contents, catalogued: boolean): Collector {
+  const entries: MetaEntries = { contents: [], seconds: [], nanoseconds: [] };
+  let unsure = false;
   const look: LookAtMeta = (type, bytes, place) => {
-    entries.push(entryOf(type, bytes, place, keep));
-    return type === META_TYPE.DESC || (withInstances && isIndom(type));
+    const content = all.of(type, bytes, place);
+    entries.contents.push(content);
+    const form = formOf(type);
+    const timed = isTimed(type);
+    const view = timed ? viewOf(bytes) : undefined;
+    const { sec, nsec } = view === undefined ? NO_TIME : timeAt(view, HEAD, form);
+    entries.seconds.push(sec);
+    entries.nanoseconds.push(nsec);
+    if (catalogued) return type === META_TYPE.DESC || isIndom(type);
+    if (type === META_TYPE.DESC && !all.agrees(content, bytes, place)) unsure = true;
+    return false;
   };
-  return { entries, look };
+  return { entries, look, unsure: () => unsure };
 }
