@@ -9,9 +9,10 @@ export interface ArchiveFile {
   readonly size: number | undefined;
   /**
    * Bytes `[position, position + length)`, fewer only at the end of the file. They may be overwritten
-   * by the next read. Throws PcpError.
+   * by the next read. A file that is not compressed uses `memory` for them if they fit there. Throws
+   * PcpError.
    */
-  read(position: number, length: number): Uint8Array;
+  read(position: number, length: number, memory?: Uint8Array): Uint8Array;
   close(): void;
 }
 
@@ -27,22 +28,26 @@ export function openPlainFile(path: string): ArchiveFile {
   const descriptor = run(() => openSync(path, "r"));
   const sizeNow = (): number => run(() => fstatSync(descriptor).size);
   let buffer = new Uint8Array(0);
+  const fill = (target: Uint8Array, position: number, wanted: number): Uint8Array => {
+    let got = 0;
+    while (got < wanted) {
+      const step = run(() => readSync(descriptor, target, got, wanted - got, position + got));
+      if (step === 0) break;
+      got += step;
+    }
+    return target.subarray(0, got);
+  };
   return {
     get size() {
       return sizeNow();
     },
-    read(position, length) {
+    read(position, length, memory) {
       let wanted = length;
+      if (memory !== undefined && memory.length >= wanted) return fill(memory, position, wanted);
       // A length that damage made up must not become memory.
       if (wanted > buffer.length) wanted = Math.max(0, Math.min(wanted, sizeNow() - position));
       if (wanted > buffer.length) buffer = new Uint8Array(wanted);
-      let got = 0;
-      while (got < wanted) {
-        const step = run(() => readSync(descriptor, buffer, got, wanted - got, position + got));
-        if (step === 0) break;
-        got += step;
-      }
-      return buffer.subarray(0, got);
+      return fill(buffer, position, wanted);
     },
     close: () => closeSync(descriptor),
   };

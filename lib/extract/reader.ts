@@ -26,6 +26,8 @@ const MOST_OPEN = 200;
 const BLOCKS_TOGETHER = 32 * 1024 * 1024;
 const LARGEST_BLOCK = 512 * 1024;
 const SMALLEST_BLOCK = 16 * 1024;
+/** Pieces of memory that are kept for the next input. */
+const MOST_SPARE = 4;
 const TRAILER = 4;
 /** The C library reads a file in steps of this; messages about damage tell where it had got to. */
 const C_BLOCK = 4096;
@@ -61,6 +63,20 @@ export class OpenFiles {
       }
     }
     return file;
+  }
+
+  private readonly spare: Uint8Array[] = [];
+
+  /** Memory for so many bytes, of an input that is done where there is one. */
+  takeMemory(length: number): Uint8Array {
+    const found = this.spare.findIndex((each) => each.length >= length);
+    const [memory] = found < 0 ? [] : this.spare.splice(found, 1);
+    return memory ?? new Uint8Array(length);
+  }
+
+  /** Takes memory back that nobody reads any more. */
+  giveMemory(memory: Uint8Array): void {
+    if (memory.length > 0 && this.spare.length < MOST_SPARE) this.spare.push(memory);
   }
 
   /** Bytes that are read together now. */
@@ -108,6 +124,7 @@ export class RecordReader implements SourceRecord {
   private position = 0;
   private offset = 0;
   private loads = 0;
+  private memory: Uint8Array = new Uint8Array(0);
 
   constructor(
     private readonly input: Input,
@@ -133,11 +150,17 @@ export class RecordReader implements SourceRecord {
   /** Reads from `from` on, `length` bytes where the file has them; how many there are. */
   private load(from: number, length: number): number {
     this.settle();
-    this.bytes = this.files.get(this, this.path).read(from, length);
+    // Longer reads are for long records; their lengths may be nonsense, which the file looks after.
+    if (length <= LARGEST_BLOCK && this.memory.length < length) {
+      this.files.giveMemory(this.memory);
+      this.memory = this.files.takeMemory(length);
+    }
+    this.bytes = this.files.get(this, this.path).read(from, length, this.memory);
     this.use(from);
     return this.bytes.length;
   }
 
+  /** Looks at `bytes`, which begin at `base` of the file. */
   private use(base: number): void {
     const { buffer, byteOffset, length } = this.bytes;
     this.view = viewOf(this.bytes);
@@ -189,7 +212,9 @@ export class RecordReader implements SourceRecord {
     this.leaveVolume();
     if (this.loads >= 2) this.files.active--;
     this.loads = 0;
-    this.bytes = new Uint8Array(0);
+    this.files.giveMemory(this.memory);
+    this.memory = new Uint8Array(0);
+    this.bytes = this.memory;
     this.use(0);
   }
 
