@@ -5,12 +5,14 @@ import { ctimeText, type Timestamp, type Zone } from "../pcp/mod.ts";
 import type {
   ArchiveCounts,
   ArchiveReport,
+  CheckReport,
   Counts,
   Damage,
   Gap,
   LoggerRecord,
   MemberReport,
 } from "./archive-types.ts";
+import { FINDINGS } from "./archive-check.ts";
 import { plainText } from "./plain.ts";
 import { countText, fieldText, NO_BREAK, paint, type Style, tableText, wrapText } from "./style.ts";
 import { verdictLine } from "./text-live.ts";
@@ -191,6 +193,22 @@ export function damageText(damage: Damage): string {
   return `${plainText(damage.file)}${place}, ${damage.kind}: ${plainText(damage.reason)} (${symbol})`;
 }
 
+/** What a check of all values has found, a sentence each. */
+function findingTexts({ findings, counts }: CheckReport, name: string): readonly string[] {
+  // Counters wrap, and begin anew with what they count.
+  const told = findings.filter((each) => each.sort !== FINDINGS.COUNTER);
+  const sorts = new Set(findings.map((each) => each.sort));
+  return [
+    ...told.map(
+      (each) => `${plainText(each.file)} offset ${each.offset}: ${plainText(each.message)}`,
+    ),
+    // Of a sort that came after too many others only the number is known.
+    ...Object.entries(counts)
+      .filter(([sort]) => !sorts.has(sort))
+      .map(([sort, count]) => `${name}: ${countText(count, "finding")} of the sort ${sort}`),
+  ];
+}
+
 /** What is wrong with an archive, a sentence each. */
 export function archiveComplaints(report: ArchiveReport): readonly string[] {
   const found: string[] = [];
@@ -206,10 +224,7 @@ export function archiveComplaints(report: ArchiveReport): readonly string[] {
     const backwards = member.spacing.backwards;
     if (backwards > 0)
       found.push(`${name}: ${countText(backwards, "record")} earlier than the one before`);
-    for (const finding of member.check?.findings ?? []) {
-      const place = finding.offset === null ? "" : ` offset ${finding.offset}`;
-      found.push(`${plainText(finding.file)}${place}: ${plainText(finding.message)}`);
-    }
+    if (member.check !== null) found.push(...findingTexts(member.check, name));
   }
   for (const overlap of report.overlaps) {
     found.push(
