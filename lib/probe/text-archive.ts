@@ -204,7 +204,7 @@ function findingTexts({ findings, counts }: CheckReport, name: string): readonly
     ),
     // Of a sort that came after too many others only the number is known.
     ...Object.entries(counts)
-      .filter(([sort]) => !sorts.has(sort))
+      .filter(([sort]) => sort !== FINDINGS.COUNTER && !sorts.has(sort))
       .map(([sort, count]) => `${name}: ${countText(count, "finding")} of the sort ${sort}`),
   ];
 }
