@@ -4,6 +4,7 @@
 import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
 import { fuzzDerived } from "./derived.fuzz.ts";
+import { fuzzExtract } from "./extract.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
@@ -21,6 +22,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
   archive: fuzzArchives,
+  extract: fuzzExtract,
   probe: fuzzProbe,
   time: fuzzTimes,
   derived: fuzzDerived,
