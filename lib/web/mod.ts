@@ -1,2 +1,12 @@
 // web: what HTTP requests mean.
-export { answer, errorPage, type ServerView, type WebReply, type WebRequest } from "./route.ts";
+export {
+  type Answer,
+  answer,
+  errorPage,
+  respond,
+  type ServerView,
+  type WebApi,
+  type WebBody,
+  type WebReply,
+  type WebRequest,
+} from "./route.ts";

@@ -2,22 +2,49 @@
 // out; sockets and node:http are the server's business. Paths that are in no table get pmproxy's error
 // page (spec webapi.md 2.6).
 
-/** A request after its head has been read. */
+/** A request after all of it has been read, its body included; how long that may be is the server's. */
 export interface WebRequest {
   readonly method: string;
   /** Decoded, without the query. */
   readonly path: string;
+  /** What follows the first "?", as it was sent; none without one. */
+  readonly query?: string;
+  /** The whole body; none, or empty, without one. */
+  readonly body?: Uint8Array;
   /** Value of a header, by its name in lower case. */
   header(name: string): string | undefined;
 }
 
-/** A whole reply. */
-export interface WebReply {
+/**
+ * What a reply carries. Pieces are asked for one by one, the next one when the one before has been
+ * taken by the system, and are sent as chunks; the iterator is told (`return`) when nobody wants the
+ * rest. They reject only for faults: the connection is then cut.
+ */
+export type WebBody = string | Uint8Array | AsyncIterable<Uint8Array>;
+
+/** A reply. To HEAD the server sends its head and leaves the body, whatever it is, alone. */
+export interface WebReply<Body extends WebBody = string> {
   readonly status: number;
+  /** Content-Type; empty: the line is left out. */
   readonly type: string;
-  readonly body: string;
-  /** More header lines. */
+  readonly body: Body;
+  /** More header lines; they replace usual ones of the same name. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Only Connection, the length, `type`, `headers` and Date: without the usual Access-Control lines. */
+  readonly bare?: boolean;
+}
+
+/** Any reply, at once or later. A promise never rejects but for faults of this program. */
+export type Answer = WebReply<WebBody> | Promise<WebReply<WebBody>>;
+
+/** The requests that need a pmcd: `createWebApi` makes one for a server, `close` ends it with it. */
+export interface WebApi {
+  /** Answers a request of its paths; undefined for all others. */
+  answer(request: WebRequest): Answer | undefined;
+  /** JSON values for /-/status; members as in ServerView: none goes or changes its meaning. */
+  status(): Readonly<Record<string, unknown>>;
+  /** Closes the contexts. Requests under way are answered with an error; later ones get 503. */
+  close(): Promise<void>;
 }
 
 /** What the server tells about itself. */
@@ -112,7 +139,7 @@ export function errorPage(status: number, message: string, servlet = "unknown se
   return { status, type: "text/html", body: lines.map((line) => `${line}\r\n`).join("") };
 }
 
-/** Answers a request. */
+/** Answers a request about the server itself. */
 export function answer(view: ServerView, request: WebRequest): WebReply {
   const route = ROUTES.find(({ path }) => path === request.path);
   if (route === undefined) return errorPage(400, "no handler for URL");
@@ -122,6 +149,10 @@ export function answer(view: ServerView, request: WebRequest): WebReply {
   }
   return route.reply(view, request);
 }
+
+/** Answers a request: the paths of `api`, where there is one, else as `answer`. */
+export const respond = (view: ServerView, api: WebApi | undefined, request: WebRequest): Answer =>
+  api?.answer(request) ?? answer(view, request);
 
 const escaped = (value: string): string =>
   value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
