@@ -294,11 +294,16 @@ export function duplicate(fd: number): number {
 
 /**
  * Lets the system begin to write a part of a file to its disk, without waiting: a later fsync has less
- * to wait for. Only a hint: where there is no such call, or it fails, nothing happens.
+ * to wait for. Only a hint: false where there is no such call, or it fails, and nothing happens.
  */
-export function beginWriteback(fd: number, offset: number, length: number): void {
-  if (!LINUX) return;
-  libc().sync_file_range?.(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+export function beginWriteback(fd: number, offset: number, length: number): boolean {
+  if (!LINUX) return false;
+  try {
+    return libc().sync_file_range?.(fd, offset, length, SYNC_FILE_RANGE_WRITE) === 0;
+  } catch (error) {
+    if (error instanceof PcpError) return false;
+    throw error;
+  }
 }
 
 /**
