@@ -4,7 +4,7 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 
 import { asPcpError, pmErrStr } from "../lib/base/mod.ts";
-import { isGiven, lastGiven } from "../lib/cli/mod.ts";
+import { isGiven, lastGiven, valuesGiven } from "../lib/cli/mod.ts";
 import {
   type ExtractJob,
   selectionOf,
@@ -74,6 +74,9 @@ export function jobOf(
     firstConflictOnly: !people,
     desperate: given("desperate"),
     firstTimezone: given("first"),
+    explainVolumes: valuesGiven(options, "debug").some(
+      (names) => names.includes("appl5") || names.includes("all"),
+    ),
     dryRun: given("dryRun"),
     compress: lastGiven(options, "compress")?.value,
     jobs: lastGiven(options, "jobs")?.value,

@@ -93,7 +93,7 @@ export const extractOptions = defineOptions({
     choices: DEBUG_OPTIONS,
     repeatable: true,
     help: "set debug options, see pmdbg(1)",
-    detail: "Checked, and without effect here.",
+    detail: "appl5 says why each new volume begins; the others are checked, and without effect.",
     group: "",
     knownTo: "pcp",
   },

@@ -239,7 +239,8 @@ async function runPhases(run: Run): Promise<void> {
   const selected = selector?.finish(hooks);
   const zone = reportingZone(run);
   const { output: name, volume: volumeRule, dryRun = false } = job;
-  const output = new Output({ name, volumeRule, dryRun, zone }, hooks);
+  const explainVolumes = job.explainVolumes === true;
+  const output = new Output({ name, volumeRule, dryRun, explainVolumes, zone }, hooks);
   run.output = output;
   try {
     await fillOutput(run, output, zone, selected);

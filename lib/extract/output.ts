@@ -17,7 +17,7 @@ import {
   OutputFiles,
 } from "../archive/mod.ts";
 import { compressFiles, type CompressOptions } from "./compress.ts";
-import { clockText, secondsBetween, type Timestamp, type Zone } from "../pcp/mod.ts";
+import { clockText, secondsBetween, subtractSpan, type Timestamp, type Zone } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { ExtractHooks, VolumeRule } from "./types.ts";
 
@@ -35,6 +35,8 @@ export interface OutputOptions {
   readonly volumeRule: VolumeRule | undefined;
   /** Nothing is written, but everything is counted. */
   readonly dryRun: boolean;
+  /** Whether it is said why a volume is full. */
+  readonly explainVolumes: boolean;
   /** Of messages. */
   readonly zone: () => Zone;
 }
@@ -159,14 +161,26 @@ export class Output {
 
   private newVolumeDue(length: number, time: Timestamp): boolean {
     const { volumeBytes, options, counts, volumeStart } = this;
-    if (volumeBytes + length > this.most) return true;
     const rule = options.volumeRule;
-    if (rule === undefined) return false;
-    if (rule.kind === "records") {
-      return rule.limit > 0 && counts.records > 0 && counts.records % rule.limit === 0;
+    const most = rule?.kind === "bytes" ? Math.min(rule.limit, this.most) : this.most;
+    if (volumeBytes + length > most) {
+      return this.explain(`volume size ${volumeBytes} now, next record ${length} bytes`);
     }
-    if (rule.kind === "bytes") return volumeBytes + length > rule.limit;
-    return volumeStart !== undefined && secondsBetween(time, volumeStart) > rule.limit;
+    if (rule?.kind === "records") {
+      const due = rule.limit > 0 && counts.records > 0 && counts.records % rule.limit === 0;
+      return due && this.explain(`record count ${counts.records}`);
+    }
+    if (rule?.kind !== "seconds" || volumeStart === undefined) return false;
+    if (secondsBetween(time, volumeStart) <= rule.limit) return false;
+    const { sec, nsec } = subtractSpan(time, volumeStart);
+    const span = `${sec}.${String(nsec).padStart(9, "0")}`;
+    return this.explain(`volume timespan after next record ${span} sec`);
+  }
+
+  /** Says why there is a new volume, to those who asked for it. */
+  private explain(reason: string): true {
+    if (this.options.explainVolumes) this.hooks.say(`vol switch ${reason}\n`, "stderr");
+    return true;
   }
 
   private startVolume(): void {

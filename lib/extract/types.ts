@@ -76,6 +76,8 @@ export interface ExtractJob {
   readonly desperate?: boolean | undefined;
   /** -f: time zone of the first input. */
   readonly firstTimezone?: boolean | undefined;
+  /** Say before each new volume why there is one (-D appl5). */
+  readonly explainVolumes?: boolean | undefined;
   /** Do everything but write. */
   readonly dryRun?: boolean | undefined;
   readonly compress?: Compression | undefined;
