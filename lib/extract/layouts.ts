@@ -2,7 +2,6 @@
 // with the same words as one that was checked is as sound as that one, so most records of an archive are
 // compared instead of read, and runs of them are stepped over together. Refuses nothing.
 import { MAX_VLEN, PM_VAL } from "../pcp/mod.ts";
-import type { Shape } from "./shapes.ts";
 
 /**
  * Where everything is in a record: a record of this length that has these words at these places (in
@@ -12,13 +11,31 @@ export interface Layout {
   readonly length: number;
   /** The length word as the machine reads it. */
   readonly lengthWord: number;
+  /** Heads of value sets, and of blocks that are not all alike. */
   readonly places: Int32Array;
   readonly words: Int32Array;
+  /** SET_FIELDS numbers for each set with blocks. */
+  readonly sets: Int32Array;
+  /** The index words of all blocks. */
+  readonly indexes: Int32Array;
   /** Last words of blocks with padding, and which of their bytes are that. */
   readonly padPlaces: Int32Array;
   readonly padMasks: Int32Array;
 }
 
+/** What a shape knows of the layouts that its records had, the last one first. */
+export interface Layouts {
+  readonly layouts: Layout[];
+  /** How many were made, and how many records had one: making one costs several checks. */
+  made: number;
+  met: number;
+}
+
+/**
+ * Of a set with blocks: place of the first index word, number of values, place of the first block,
+ * words from one block to the next, their head. 0 words: the heads are among the places.
+ */
+const SET_FIELDS = 5;
 /** Layouts that are remembered for a shape. */
 const MOST_LAYOUTS = 12;
 /** Layouts that are made before they must have been of use so many times each. */
@@ -28,12 +45,32 @@ const WORTH = 8;
 const LONGEST_LAYOUT = 1024 * 1024;
 const PAD_WORD = 0x7e7e7e7e;
 
+/** Whether the blocks of a layout's sets are where they were. */
+function hasBlocks({ sets, indexes }: Layout, words: Int32Array, from: number): boolean {
+  let next = 0;
+  for (let set = 0; set < sets.length; set += SET_FIELDS) {
+    const index = from + (sets[set] as number);
+    const count = sets[set + 1] as number;
+    for (let i = 0; i < count; i++) {
+      if (words[index + 2 * i] !== indexes[next + i]) return false;
+    }
+    next += count;
+    const step = sets[set + 3] as number;
+    if (step === 0) continue;
+    const head = sets[set + 4] as number;
+    const block = from + (sets[set + 2] as number);
+    for (let i = 0; i < count; i++) if (words[block + step * i] !== head) return false;
+  }
+  return true;
+}
+
 /** Whether the record that begins at word `from` has a layout; its length is that of the layout. */
 function hasLayout(layout: Layout, words: Int32Array, from: number): boolean {
   const { places, words: expected, padPlaces, padMasks } = layout;
   for (let i = 0; i < places.length; i++) {
     if (words[from + (places[i] as number)] !== expected[i]) return false;
   }
+  if (!hasBlocks(layout, words, from)) return false;
   for (let i = 0; i < padPlaces.length; i++) {
     const word = words[from + (padPlaces[i] as number)] as number;
     if (((word ^ PAD_WORD) & (padMasks[i] as number)) !== 0) return false;
@@ -41,18 +78,18 @@ function hasLayout(layout: Layout, words: Int32Array, from: number): boolean {
   return true;
 }
 
-/** Finds a shape that has the layout of the record at word `from`, which is whole in `words`. */
+/** Finds the layout of the record at word `from`, which is whole in `words`. */
 export function matchLayout(
-  shape: Shape,
+  known: Layouts,
   words: Int32Array,
   from: number,
   length: number,
 ): boolean {
-  const { layouts } = shape;
+  const { layouts } = known;
   for (let i = 0; i < layouts.length; i++) {
     const layout = layouts[i] as Layout;
     if (layout.length !== length || !hasLayout(layout, words, from)) continue;
-    shape.met++;
+    known.met++;
     if (i > 0) {
       layouts.splice(i, 1);
       layouts.unshift(layout);
@@ -62,63 +99,89 @@ export function matchLayout(
   return false;
 }
 
-/** Remembers the layout of a sound record with even padding, for matchLayout. */
-export function keepLayout(
-  shape: Shape,
+/** A layout being made: places are in words from the start of the record. */
+interface Draft {
+  readonly places: number[];
+  readonly sets: number[];
+  readonly indexes: number[];
+  readonly padPlaces: number[];
+  readonly padMasks: number[];
+}
+
+/** Takes note of the blocks of a set whose values begin at word `at` of the record. */
+function noteBlocks(
+  draft: Draft,
   words: Int32Array,
-  view: DataView,
-  record: number,
-  setsAt: number,
-  length: number,
+  from: number,
+  at: number,
+  numval: number,
 ): void {
-  if (length > LONGEST_LAYOUT) return;
-  if (shape.made >= FREE_LAYOUTS && shape.met < shape.made * WORTH) return;
-  shape.made++;
-  const places: number[] = [];
-  const padPlaces: number[] = [];
-  const padMasks: number[] = [];
-  const note = (at: number): void => {
-    places.push((at - record) >> 2);
-  };
-  note(setsAt - 4);
-  let at = setsAt;
-  for (let i = 0; i < shape.pmids.length; i++) {
-    note(at);
-    note(at + 4);
-    const numval = view.getInt32(at + 4);
-    if (numval <= 0) {
-      at += 8;
-      continue;
-    }
-    note(at + 8);
-    const stop = at + 12 + 8 * numval;
-    if (view.getInt32(at + 8) !== PM_VAL.INSITU) {
-      for (let value = at + 16; value < stop; value += 8) {
-        const block = record - 8 + 4 * view.getInt32(value);
-        const vlen = view.getInt32(block) & MAX_VLEN;
-        const size = (vlen + 3) & ~3;
-        note(value);
-        note(block);
-        if (size === vlen) continue;
-        padPlaces.push((block + size - 4 - record) >> 2);
-        // The machine reads the last byte as the highest one.
-        padMasks.push(-1 << (8 * (4 - (size - vlen))));
-      }
-    }
-    at = stop;
+  const first = swapped(words[from + at + 1] as number) - WORD_BASE;
+  const head = words[from + first] as number;
+  const blocks: number[] = [];
+  let step = -1;
+  for (let i = 0; i < numval; i++) {
+    const index = words[from + at + 1 + 2 * i] as number;
+    draft.indexes.push(index);
+    const block = swapped(index) - WORD_BASE;
+    const word = words[from + block] as number;
+    const vlen = swapped(word) & MAX_VLEN;
+    const size = (vlen + 3) >> 2;
+    blocks.push(block);
+    if (word !== head) step = 0;
+    else if (step < 0) step = size;
+    if (size * 4 === vlen) continue;
+    draft.padPlaces.push(block + size - 1);
+    // The machine reads the last byte as the highest one.
+    draft.padMasks.push(-1 << (8 * (4 - (size * 4 - vlen))));
   }
-  const from = record >> 2;
-  const found: number[] = [];
-  for (const place of places) found.push(words[from + place] as number);
-  shape.layouts.unshift({
+  draft.sets.push(at + 1, numval, first, step, head);
+  if (step === 0) draft.places.push(...blocks);
+}
+
+/** A block index counts words from this many before its record. */
+const WORD_BASE = 2;
+
+/**
+ * Remembers the layout of a sound record with even padding, for matchLayout. It begins at word `from`
+ * and its `count` value sets `head` words later.
+ */
+export function keepLayout(
+  known: Layouts,
+  words: Int32Array,
+  from: number,
+  head: number,
+  count: number,
+): void {
+  const length = swapped(words[from] as number);
+  if (length > LONGEST_LAYOUT) return;
+  if (known.made >= FREE_LAYOUTS && known.met < known.made * WORTH) return;
+  known.made++;
+  const draft: Draft = { places: [], sets: [], indexes: [], padPlaces: [], padMasks: [] };
+  draft.places.push(head - 1);
+  let at = head;
+  for (let i = 0; i < count; i++) {
+    draft.places.push(at, at + 1);
+    const numval = swapped(words[from + at + 1] as number);
+    if (numval > 0) {
+      draft.places.push(at + 2);
+      if (words[from + at + 2] !== PM_VAL.INSITU) noteBlocks(draft, words, from, at + 3, numval);
+    }
+    at += numval > 0 ? 3 + 2 * numval : 2;
+  }
+  const found = new Int32Array(draft.places.length);
+  draft.places.forEach((place, i) => (found[i] = words[from + place] as number));
+  known.layouts.unshift({
     length,
     lengthWord: words[from] as number,
-    places: Int32Array.from(places),
-    words: Int32Array.from(found),
-    padPlaces: Int32Array.from(padPlaces),
-    padMasks: Int32Array.from(padMasks),
+    places: Int32Array.from(draft.places),
+    words: found,
+    sets: Int32Array.from(draft.sets),
+    indexes: Int32Array.from(draft.indexes),
+    padPlaces: Int32Array.from(draft.padPlaces),
+    padMasks: Int32Array.from(draft.padMasks),
   });
-  if (shape.layouts.length > MOST_LAYOUTS) shape.layouts.pop();
+  if (known.layouts.length > MOST_LAYOUTS) known.layouts.pop();
 }
 
 /** A word of the archive as the machine read it, the right way round; and the other way. */
@@ -143,11 +206,15 @@ export interface Run {
 }
 
 /**
- * Steps over records of a shape that have a known layout, whole within the words, in order of time
+ * Steps over records that have a known layout, whole within the words, in order of time
  * and before the limits. `timeWords`: 2 in version 2, 3 in version 3.
  */
-export function stepOver(run: Run, shape: Shape, words: Int32Array, timeWords: number): void {
-  const { layouts } = shape;
+export function stepOver(
+  run: Run,
+  { layouts }: Layouts,
+  words: Int32Array,
+  timeWords: number,
+): void {
   const count = words.length;
   let { word, sec, nsec, room } = run;
   for (;;) {

@@ -282,9 +282,9 @@ export class DataPass {
     if (found === MATCH.BROKEN) throw reader.damage(false);
     source.even = found === MATCH.SOUND;
     source.plain = source.even && shape.plan === undefined;
-    const { words, view, at, setsAt, length } = reader;
+    const { words, at, setsAt } = reader;
     if (found === MATCH.SOUND && (at & 3) === 0 && words.length > 0) {
-      keepLayout(shape, words, view, at, setsAt, length);
+      keepLayout(shape, words, at >> 2, (setsAt - at) >> 2, shape.pmids.length);
     }
     return shape;
   }

@@ -3,7 +3,7 @@
 // metric. Refused: records that break the placement rules (spec archive.md 3.1).
 import { MAX_VLEN, PM_VAL, type Pmid, pmidBuild, type Timestamp } from "../pcp/mod.ts";
 import type { DescriptionWriter, Described } from "./descriptions.ts";
-import type { Layout } from "./layouts.ts";
+import type { Layouts } from "./layouts.ts";
 import type { SelectedMetrics } from "./selection.ts";
 
 /** pmcd.pid and pmcd.seqnum: which pmcd a prologue or epilogue is about (spec extract.md 9.1). */
@@ -23,7 +23,7 @@ export type SetPlan =
   | { readonly kind: "filter"; readonly instances: readonly number[] };
 
 /** Records with the same PMIDs in the same order. */
-export interface Shape {
+export interface Shape extends Layouts {
   /** As signed words. */
   readonly pmids: Int32Array;
   /** Undefined: every set is kept as it is. */
@@ -34,11 +34,6 @@ export interface Shape {
   readonly logger: boolean;
   /** Metrics whose metadata the record needs. */
   readonly described: readonly Described[];
-  /** Layouts that records of this shape had, the last one first. */
-  readonly layouts: Layout[];
-  /** How many layouts were made, and how many records had one: making one costs several checks. */
-  made: number;
-  met: number;
   /** There is no metadata to write for times from `from` to before `until`. */
   from: Timestamp | undefined;
   until: Timestamp | undefined;

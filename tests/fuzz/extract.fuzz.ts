@@ -144,7 +144,7 @@ function checkRecord(input: Input, random: Random): void {
   if ((found !== MATCH.BROKEN) !== (result !== undefined)) throw new Error("the checks differ");
   if (shape === undefined || result === undefined) return;
   if (found === MATCH.SOUND) {
-    keepLayout(shape, words, view, 0, setsAt, bytes.length);
+    keepLayout(shape, words, 0, setsAt >> 2, numpmid);
     if (!matchLayout(shape, words, 0, bytes.length)) throw new Error("its own layout is another");
     const other = bytes.slice();
     other[random.below(other.length)] = random.below(256);
