@@ -39,7 +39,7 @@ const SET_FIELDS = 5;
 /** Layouts that are remembered for a shape. */
 const MOST_LAYOUTS = 12;
 /** Layouts that are made before they must have been of use so many times each. */
-const FREE_LAYOUTS = 12;
+const FREE_LAYOUTS = 3;
 const WORTH = 8;
 /** Longest record whose layout is remembered, in bytes. */
 const LONGEST_LAYOUT = 1024 * 1024;
