@@ -2,7 +2,14 @@
 // own because the package for it (docs/dependencies.md) cannot tell the end of its input from data.
 // Refuses broken checksums of blocks and streams, and the randomised blocks of bzip2 before 0.9.5.
 import type { PcpError } from "../base/mod.ts";
-import { type ByteSource, type Compressed, damaged, type EntryPoint, START } from "./decompress.ts";
+import {
+  type ByteSource,
+  type Compressed,
+  damaged,
+  endsEarly,
+  type EntryPoint,
+  START,
+} from "./decompress.ts";
 
 const INPUT_PIECE = 64 * 1024;
 const OUTPUT_PIECE = 256 * 1024;
@@ -66,7 +73,7 @@ class BitInput {
       if (this.next >= this.bytes.length) this.refill();
       const byte = this.bytes[this.next++];
       if (byte === undefined) {
-        throw damaged(this.source, this.source.size, "the file ends early");
+        throw endsEarly(this.source);
       }
       this.bits = (this.bits << 8) | byte;
       this.count += 8;
@@ -92,7 +99,7 @@ class BitInput {
 
   /** Takes bits that peek() has shown. */
   skip(count: number): void {
-    if (count > this.count) throw damaged(this.source, this.source.size, "the file ends early");
+    if (count > this.count) throw endsEarly(this.source);
     this.count -= count;
   }
 

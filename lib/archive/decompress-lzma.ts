@@ -41,6 +41,12 @@ export type LzmaStop = "output" | "input" | "end";
 /** Damage inside LZMA data: a reason without a place. */
 export class LzmaDamage extends Error {}
 
+/** Refuses a window that would take too much memory, whoever decodes. */
+export function checkWindow(dictionary: number): void {
+  if (dictionary <= MAX_WINDOW) return;
+  throw new LzmaDamage(`a window of ${dictionary} bytes, at most ${MAX_WINDOW} are accepted`);
+}
+
 /** One LZMA stream being decoded: model, window and input. */
 export class LzmaDecoder {
   /** Compressed bytes being read, and the place of the next one. */
@@ -66,9 +72,7 @@ export class LzmaDecoder {
 
   /** `dictionary`: bytes that matches may reach back. */
   constructor(private readonly dictionary: number) {
-    if (dictionary > MAX_WINDOW) {
-      throw new LzmaDamage(`a window of ${dictionary} bytes, at most ${MAX_WINDOW} are accepted`);
-    }
+    checkWindow(dictionary);
   }
 
   /** Forgets the window. */
@@ -319,8 +323,10 @@ export class LzmaDecoder {
       }
       const length = this.match(positionState);
       if (length === 0) return "end";
-      const from = this.at - (this.rep0 >>> 0) - 1;
+      const distance = (this.rep0 >>> 0) + 1;
+      const from = this.at - distance;
       if (from < this.start) throw new LzmaDamage("a match reaches before the start");
+      if (distance > this.dictionary) throw new LzmaDamage("a match reaches before the window");
       this.copy(from, length);
     }
     return "output";

@@ -11,6 +11,7 @@ import {
   type EntryPoint,
   readExactly,
   START,
+  watched,
 } from "./decompress.ts";
 
 /** Compressed bytes given to the native code at a time; what one broken piece costs. */
@@ -132,13 +133,10 @@ function* gzipMember(source: ByteSource, at: number): Generator<Uint8Array, numb
     let sum = 0;
     let size = 0;
     const pieces = feed(source, decoder, memberData(source, at), source.size);
-    let step = pieces.next();
-    for (; !step.done; step = pieces.next()) {
-      sum = crc32(step.value, sum);
-      size += step.value.length;
-      yield step.value;
-    }
-    const trailerAt = step.value;
+    const trailerAt = yield* watched(pieces, (piece) => {
+      sum = crc32(piece, sum);
+      size += piece.length;
+    });
     const trailer = viewOf(readExactly(source, trailerAt, GZIP_TRAILER));
     if (trailer.getUint32(0, true) !== sum >>> 0) throw damaged(source, trailerAt, "checksum");
     if (trailer.getUint32(4, true) !== size % 2 ** 32) throw damaged(source, trailerAt + 4, "size");
@@ -157,15 +155,7 @@ export function openGzip(source: ByteSource): Compressed {
     decode: function* (from, found) {
       let { at, position } = from;
       for (;;) {
-        for (const pieces = gzipMember(source, at); ;) {
-          const step = pieces.next();
-          if (step.done === true) {
-            at = step.value;
-            break;
-          }
-          position += step.value.length;
-          yield step.value;
-        }
+        at = yield* watched(gzipMember(source, at), (piece) => void (position += piece.length));
         const rest = source.read(at, INPUT_PIECE);
         if (rest.every((byte) => byte === 0)) return;
         found({ at, position });

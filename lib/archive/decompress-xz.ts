@@ -8,11 +8,15 @@ import {
   type ByteSource,
   type Compressed,
   damaged,
+  endsEarly,
   type EntryPoint,
   readExactly,
   START,
+  watched,
 } from "./decompress.ts";
-import { LzmaDamage, LzmaDecoder, SYMBOL_INPUT } from "./decompress-lzma.ts";
+import { libraryCrc64 } from "./decompress-library.ts";
+import { checkWindow, LzmaDamage, LzmaDecoder, SYMBOL_INPUT } from "./decompress-lzma.ts";
+import { lzma2Pieces } from "./decompress-lzma2.ts";
 
 const HEADER_BYTES = 12;
 const MAGIC = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0];
@@ -99,12 +103,20 @@ interface Checker {
   matches(stored: Uint8Array): boolean;
 }
 
-function checker(kind: number): Checker {
+function checker(kind: number, library: boolean): Checker {
   if (kind === CHECK.CRC32) {
     let crc = 0;
     return {
       add: (bytes) => void (crc = crc32(bytes, crc)),
       matches: (stored) => viewOf(stored).getUint32(0, true) === crc >>> 0,
+    };
+  }
+  const native = kind === CHECK.CRC64 && library ? libraryCrc64() : undefined;
+  if (native !== undefined) {
+    let sum = 0n;
+    return {
+      add: (bytes) => void (sum = native(bytes, sum)),
+      matches: (stored) => viewOf(stored).getBigUint64(0, true) === sum,
     };
   }
   if (kind === CHECK.CRC64) {
@@ -183,7 +195,7 @@ function readIndex(source: ByteSource, at: number, most = MAX_INDEX_BYTES): Inde
     sizes.push(pad4(packed[0]), size[0]);
   }
   const storedAt = pad4(cursor);
-  if (storedAt + 4 > bytes.length) throw damaged(source, source.size, "the file ends early");
+  if (storedAt + 4 > bytes.length) throw endsEarly(source);
   if (!crcMatches(bytes, storedAt)) throw broken("checksum of the index");
   return { bytes: storedAt + 4, sizes };
 }
@@ -197,7 +209,7 @@ interface Stream {
 /** The stream whose footer ends at `end`. */
 function streamBefore(source: ByteSource, end: number): Stream {
   const footerAt = end - HEADER_BYTES;
-  if (footerAt < HEADER_BYTES) throw damaged(source, end, "the file ends early");
+  if (footerAt < HEADER_BYTES) throw endsEarly(source, end);
   const footer = readExactly(source, footerAt, HEADER_BYTES);
   const view = viewOf(footer);
   const stored = view.getUint32(0, true);
@@ -283,95 +295,30 @@ function placed<T>(source: ByteSource, at: number, body: () => T): T {
   }
 }
 
-const endsEarly = (source: ByteSource): PcpError =>
-  damaged(source, source.size, "the file ends early");
-
-/**
- * One LZMA2 chunk at `at` into the decoder's window: the offset after it (0 for the end mark), and how
- * many bytes it gave. A chunk that the end of the file cuts short gives what it can, and `next` −1.
- */
-function chunk(
-  source: ByteSource,
-  decoder: LzmaDecoder,
-  at: number,
-  state: { dictionary: boolean; model: boolean },
-): { readonly next: number; readonly size: number } {
-  const head = source.read(at, 6);
-  const control = head[0];
-  if (control === undefined) return { next: -1, size: 0 };
-  if (control === 0) return { next: 0, size: 0 };
-  const headBytes = control >= 0xc0 ? 6 : control >= 0x80 ? 5 : 3;
-  if (head.length < headBytes) return { next: -1, size: 0 };
-  if (control === 1 || control >= 0xe0) {
-    decoder.resetWindow();
-    state.dictionary = true;
-  }
-  if (control >= 0xc0) state.model = true;
-  const known = control <= 2 || (control >= 0x80 && state.model);
-  if (!known || !state.dictionary) throw damaged(source, at, `chunk control ${control}`);
-  const low = (head[1] ?? 0) * 256 + (head[2] ?? 0) + 1;
-  const dataAt = at + headBytes;
-  if (control < 0x80) {
-    const raw = source.read(dataAt, low);
-    decoder.room(low);
-    decoder.putRaw(raw);
-    return { next: raw.length < low ? -1 : dataAt + low, size: raw.length };
-  }
-  const size = ((control & 0x1f) << 16) + low;
-  const packed = (head[3] ?? 0) * 256 + (head[4] ?? 0) + 1;
-  if (control >= 0xc0) decoder.setProperties(head[5] ?? 255);
-  else if (control >= 0xa0) decoder.resetState();
-  const input = source.read(dataAt, packed);
-  const cut = input.length < packed;
-  if (cut && input.length < SYMBOL_INPUT) return { next: -1, size: 0 };
-  decoder.input = input;
-  decoder.inputAt = 0;
-  decoder.startRange();
-  decoder.room(size);
-  const start = decoder.at;
-  const stop = decoder.run(start + size, cut ? input.length - SYMBOL_INPUT : packed);
-  if (cut) return { next: -1, size: Math.min(size, decoder.at - start) };
-  decoder.normalize();
-  if (
-    stop !== "output" ||
-    decoder.at !== start + size ||
-    decoder.inputAt !== packed ||
-    !decoder.rangeDone
-  ) {
-    throw damaged(source, at, "LZMA data");
-  }
-  return { next: dataAt + packed, size };
-}
-
 /** The block at `at`, piece by piece; returns the offset after its check. */
 function* decodeBlock(
   source: ByteSource,
   blockAt: number,
   check: number,
+  library: boolean,
 ): Generator<Uint8Array, number> {
   const head = blockHeader(source, blockAt);
-  const decoder = placed(source, blockAt, () => new LzmaDecoder(head.dictionary));
-  const sum = checker(check);
-  const state = { dictionary: false, model: false };
-  let at = blockAt + head.size;
-  for (;;) {
-    const here = at;
-    const { next, size } = placed(source, here, () => chunk(source, decoder, here, state));
-    const piece = decoder.window.subarray(decoder.at - size, decoder.at);
-    sum.add(piece);
-    if (size > 0) yield piece;
-    if (next < 0) throw endsEarly(source);
-    if (next === 0) break;
-    at = next;
-  }
-  const checkAt = blockAt + pad4(at + 1 - blockAt);
+  const sum = checker(check, library);
+  placed(source, blockAt, () => checkWindow(head.dictionary));
+  const pieces = lzma2Pieces(source, blockAt + head.size, head.dictionary, library);
+  const end = yield* watched(pieces, (piece) => sum.add(piece));
+  const checkAt = blockAt + pad4(end - blockAt);
   const stored = readExactly(source, checkAt, CHECK_BYTES[check] ?? 0);
   if (!sum.matches(stored)) throw damaged(source, checkAt, "checksum of a block");
   return checkAt + stored.length;
 }
 
 /** Blocks from an entry point on, over the ends of streams; returns at the end of the file. */
-function* decodeBlocks(source: ByteSource, from: EntryPoint): Generator<Uint8Array, void> {
+function* decodeBlocks(
+  source: ByteSource,
+  from: EntryPoint,
+  library: boolean,
+): Generator<Uint8Array, void> {
   let at = from.at;
   let check = from.note ?? 0;
   if (from.note === undefined) {
@@ -381,7 +328,7 @@ function* decodeBlocks(source: ByteSource, from: EntryPoint): Generator<Uint8Arr
   for (;;) {
     const first = readExactly(source, at, 1)[0];
     if (first !== 0) {
-      at = yield* decodeBlock(source, at, check);
+      at = yield* decodeBlock(source, at, check, library);
       continue;
     }
     at += readIndex(source, at).bytes;
@@ -402,7 +349,7 @@ function* decodeBlocks(source: ByteSource, from: EntryPoint): Generator<Uint8Arr
  * Opens .xz data. Where the indices are sound every block is an entry point and the size is known;
  * where they are not (a file cut short), blocks are decoded from the start until the damage.
  */
-export function openXz(source: ByteSource): Compressed {
+export function openXz(source: ByteSource, library: boolean): Compressed {
   let damage: PcpError | undefined;
   let found: ReturnType<typeof outline> | undefined;
   try {
@@ -417,7 +364,7 @@ export function openXz(source: ByteSource): Compressed {
     entries: found !== undefined && found.entries.length > 0 ? found.entries : START,
     decode: function* (from) {
       if (found?.size === 0) return;
-      yield* decodeBlocks(source, from);
+      yield* decodeBlocks(source, from, library);
       if (damage !== undefined) throw damage;
     },
   };

@@ -37,21 +37,46 @@ export interface Compressed {
   decode(from: EntryPoint, found: (entry: EntryPoint) => void): Generator<Uint8Array, void>;
 }
 
-/** Looks at the outline of a file of one format; throws PcpError PM_ERR_LOGREC when it is broken. */
-export type OpenCompressed = (source: ByteSource) => Compressed;
+/**
+ * Looks at the outline of a file of one format; throws PcpError PM_ERR_LOGREC when it is broken.
+ * `library`: whether a library of the system may do the decoding.
+ */
+export type OpenCompressed = (source: ByteSource, library: boolean) => Compressed;
 
 /** Damage at byte `at` of the compressed file. */
 export const damaged = (source: ByteSource, at: number, reason: string): PcpError =>
   new PcpError(PM_ERR.LOGREC, `${source.path}: compressed data broken at offset ${at}: ${reason}`);
 
+/** The file ends where there should be more of it. */
+export const endsEarly = (source: ByteSource, at = source.size): PcpError =>
+  damaged(source, at, "the file ends early");
+
 /** Reads exactly `length` bytes at `at`, or throws that the file ends early. */
 export function readExactly(source: ByteSource, at: number, length: number): Uint8Array {
   const bytes = source.read(at, length);
-  if (bytes.length < length) {
-    throw damaged(source, Math.max(at, source.size), "the file ends early");
-  }
+  if (bytes.length < length) throw endsEarly(source, Math.max(at, source.size));
   return bytes;
 }
 
 /** The start as the only entry point. */
 export const START: readonly EntryPoint[] = [{ at: 0, position: 0 }];
+
+/**
+ * Gives the pieces of `pieces`, each shown to `look` before, and returns what that returns. Unlike a loop
+ * over them, it also ends them when it is left early.
+ */
+export function* watched<T>(
+  pieces: Generator<Uint8Array, T>,
+  look: (piece: Uint8Array) => void,
+): Generator<Uint8Array, T> {
+  let step = pieces.next();
+  try {
+    for (; step.done !== true; step = pieces.next()) {
+      look(step.value);
+      yield step.value;
+    }
+    return step.value;
+  } finally {
+    if (step.done !== true) (pieces as Generator<Uint8Array, unknown>).return(undefined);
+  }
+}

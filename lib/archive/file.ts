@@ -28,9 +28,10 @@ const WORTH = 4;
 
 const byMagic =
   (first: number, second: number, open: OpenCompressed, other: OpenCompressed): OpenCompressed =>
-  (source) => {
+  (source, library) => {
     const head = source.read(0, 2);
-    return head[0] === first && head[1] === second ? open(source) : other(source);
+    const right = head[0] === first && head[1] === second ? open : other;
+    return right(source, library);
   };
 // As the programs for these suffixes do: xz takes both of its forms, gzip takes data of compress(1).
 const xzOrLzma = byMagic(0xfd, 0x37, openXz, openLzma);
@@ -270,7 +271,7 @@ function keyOf(path: string): string {
   }
 }
 
-function openDecoded(path: string, open: OpenCompressed): Opened {
+function openDecoded(path: string, open: OpenCompressed, library: boolean): Opened {
   let descriptor: number;
   try {
     descriptor = openSync(path, "r");
@@ -279,7 +280,7 @@ function openDecoded(path: string, open: OpenCompressed): Opened {
   }
   try {
     const source = byteSource(path, descriptor);
-    return { decoded: new Decoded(source, open(source)), descriptor, users: 0 };
+    return { decoded: new Decoded(source, open(source, library)), descriptor, users: 0 };
   } catch (error) {
     closeSync(descriptor);
     throw error;
@@ -291,9 +292,9 @@ function openDecoded(path: string, open: OpenCompressed): Opened {
  * end short before damage; a read there (or less than a length word before it) throws PM_ERR_LOGREC,
  * naming file, offset in the compressed file and reason.
  */
-function openCompressedFile(path: string, open: OpenCompressed): ArchiveFile {
-  const key = keyOf(path);
-  const file = opened.get(key) ?? openDecoded(path, open);
+function openCompressedFile(path: string, open: OpenCompressed, library: boolean): ArchiveFile {
+  const key = `${library} ${keyOf(path)}`;
+  const file = opened.get(key) ?? openDecoded(path, open, library);
   opened.set(key, file);
   file.users++;
   let closed = false;
@@ -341,8 +342,14 @@ function readDecoded(decoded: Decoded, position: number, length: number): Uint8A
   return pieces.length === 1 ? first : Buffer.concat(pieces);
 }
 
+/** How an archive file is opened. */
+export interface FileOptions {
+  /** Whether the system's liblzma and libbz2 may decode, where they are. Default: true. */
+  readonly library?: boolean;
+}
+
 /** Opens an archive file of any form; the suffix says how it is compressed. Throws PcpError. */
-export function openArchiveFile(path: string): ArchiveFile {
+export function openArchiveFile(path: string, { library = true }: FileOptions = {}): ArchiveFile {
   const open = DECODERS.get(compressionOf(path) ?? "");
-  return open === undefined ? openPlainFile(path) : openCompressedFile(path, open);
+  return open === undefined ? openPlainFile(path) : openCompressedFile(path, open, library);
 }

@@ -1,12 +1,16 @@
 // Goal: compressed archive files read at random exactly as plain ones do, for every form that xz, bzip2,
 // gzip, compress and zstd write; damage is an error that names file, offset and reason, and what
-// precedes it stays readable; memory stays bounded; a plain file may grow while it is read.
+// precedes it stays readable; memory stays bounded; a plain file may grow while it is read. What the
+// system's liblzma decodes, our own decoder decodes with the same result and the same errors.
 import { afterAll, expect, test } from "bun:test";
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { PM_ERR, PcpError } from "../../lib/base/mod.ts";
 import { compressionOf, MAX_CACHE_BYTES, openArchiveFile } from "../../lib/archive/file.ts";
+import { hasLzmaLibrary } from "../../lib/archive/decompress-library.ts";
+import { skipAloud } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { numbers, sample, SAMPLE_BYTES } from "./compressed-sample.ts";
 
@@ -14,13 +18,19 @@ const fixtures = join(import.meta.dir, "../fixtures/compressed");
 const names = readdirSync(fixtures)
   .filter((name) => compressionOf(name) !== undefined)
   .sort();
+/** Samples that the system's liblzma decodes, once more for our own decoder. */
+const xzNames = names.filter((name) => name.endsWith(".xz"));
+const ways = [
+  ...names.map((name) => [name, true] as const),
+  ...xzNames.map((name) => [name, false] as const),
+];
 const plain = sample();
 const folder = privateFolder("compressed");
 const opened: { close(): void }[] = [];
 afterAll(() => opened.forEach((file) => file.close()));
 
-function open(path: string): ReturnType<typeof openArchiveFile> {
-  const file = openArchiveFile(path);
+function open(path: string, library = true): ReturnType<typeof openArchiveFile> {
+  const file = openArchiveFile(path, { library });
   opened.push(file);
   return file;
 }
@@ -51,8 +61,8 @@ test("sizes that the file states are known at once", () => {
   expect(open(join(fixtures, "sample.gz")).size).toBeUndefined();
 });
 
-test.each(names)("%s: whole, at random places, past the end, backwards", (name) => {
-  const file = open(join(fixtures, name));
+test.each(ways)("%s (library: %p): whole, at random places, backwards", (name, library) => {
+  const file = open(join(fixtures, name), library);
   const next = numbers(7);
   for (let i = 0; i < 60; i++) {
     const position = next() % (SAMPLE_BYTES + 1000);
@@ -86,13 +96,13 @@ test(".lzma data whose head has the size need no end mark", () => {
   expect(same(file.read(0, SAMPLE_BYTES), plain)).toBe(true);
 });
 
-test.each(names)("%s cut short: what is there can be read, then an error", (name) => {
+test.each(ways)("%s (library: %p) cut short: its start, then an error", (name, library) => {
   const whole = readFileSync(join(fixtures, name));
   // A block of bzip2 cannot be decoded in part, and most of the sample is in the first one.
   for (const share of compressionOf(name) === ".bz2" ? [0.97, 0.999] : [0.97, 0.6]) {
     const path = join(folder, `cut-${share}-${name}`);
     writeFileSync(path, whole.subarray(0, Math.floor(whole.length * share)));
-    const file = open(path);
+    const file = open(path, library);
     const start = file.read(0, SAMPLE_BYTES);
     expect(start.length).toBeGreaterThan(SAMPLE_BYTES * 0.25);
     expect(start.length).toBeLessThan(SAMPLE_BYTES);
@@ -108,25 +118,25 @@ test.each(names)("%s cut short: what is there can be read, then an error", (name
 });
 
 /** Reads all of a file of these bytes; what was read before an error, and the error. */
-function readAll(name: string, bytes: Uint8Array): { data: Uint8Array; error?: PcpError } {
+function readAll(
+  name: string,
+  bytes: Uint8Array,
+  library = true,
+): { data: Uint8Array; error?: PcpError } {
   const path = join(folder, `fuzz-${name}`);
   writeFileSync(path, bytes);
-  let file: ReturnType<typeof openArchiveFile>;
+  let file: ReturnType<typeof openArchiveFile> | undefined;
+  let data: Uint8Array = new Uint8Array(0);
   try {
-    file = openArchiveFile(path);
-  } catch (error) {
-    if (!(error instanceof PcpError)) throw error;
-    return { data: new Uint8Array(0), error };
-  }
-  try {
-    const data = file.read(0, 8 * SAMPLE_BYTES).slice();
+    file = openArchiveFile(path, { library });
+    data = file.read(0, 8 * SAMPLE_BYTES).slice();
     file.read(data.length, 1);
     return { data };
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
-    return { data: new Uint8Array(0), error };
+    return { data, error };
   } finally {
-    file.close();
+    file?.close();
   }
 }
 
@@ -138,9 +148,9 @@ const WITHOUT_CHECKSUM = new Set([
   "frames.zst",
 ]);
 
-test.each(names)("%s with wrong bytes: an error of ours, or the right data", (name) => {
-  const whole = readFileSync(join(fixtures, name));
-  const places = fc.record({
+/** Up to three bytes of a file changed, most often in its head or at its end. */
+function changed(whole: Uint8Array): fc.Arbitrary<Uint8Array> {
+  const place = fc.record({
     at: fc.oneof(
       fc.nat({ max: 40 }),
       fc.nat({ max: whole.length - 1 }),
@@ -148,16 +158,66 @@ test.each(names)("%s with wrong bytes: an error of ours, or the right data", (na
     ),
     byte: fc.integer({ min: 1, max: 255 }),
   });
+  return fc.array(place, { minLength: 1, maxLength: 3 }).map((changes) => {
+    const bytes = Uint8Array.from(whole);
+    for (const { at, byte } of changes) bytes[at] = (bytes[at] ?? 0) ^ byte;
+    return bytes;
+  });
+}
+
+test.each(names)("%s with wrong bytes: an error of ours, or the right data", (name) => {
   fc.assert(
-    fc.property(fc.array(places, { minLength: 1, maxLength: 3 }), (changes) => {
-      const bytes = Uint8Array.from(whole);
-      for (const { at, byte } of changes) bytes[at] = (bytes[at] ?? 0) ^ byte;
+    fc.property(changed(readFileSync(join(fixtures, name))), (bytes) => {
       const { data, error } = readAll(name, bytes);
       if (error !== undefined) expect(error.message).toContain(name);
       else if (!WITHOUT_CHECKSUM.has(name)) expect(same(data, plain)).toBe(true);
     }),
     { numRuns: 25, seed: 1 },
   );
+});
+
+function compareDecoders(name: string): void {
+  const whole = readFileSync(join(fixtures, name));
+  fc.assert(
+    fc.property(changed(whole), fc.boolean(), fc.nat({ max: whole.length }), (bytes, cut, at) => {
+      const file = cut ? bytes.subarray(0, at) : bytes;
+      const theirs = readAll(name, file);
+      const ours = readAll(name, file, false);
+      expect(ours.error?.message).toBe(theirs.error?.message ?? "");
+      expect(ours.error?.code).toBe(theirs.error?.code ?? 0);
+      expect(same(ours.data, theirs.data)).toBe(true);
+    }),
+    { numRuns: 40, seed: 2 },
+  );
+}
+
+const COMPARED = "%s, changed and cut: the same with and without the library";
+if (hasLzmaLibrary()) test.each(xzNames)(COMPARED, compareDecoders);
+else skipAloud(COMPARED, "no liblzma");
+
+test("a decoder that is left early gives its memory back", () => {
+  // A block whose head asks for a window of 128 MiB: the library reserves it at once.
+  const bytes = Uint8Array.from(readFileSync(join(fixtures, "single.xz")));
+  const head = bytes.subarray(12, 12 + 4 * ((bytes[12] ?? 0) + 1));
+  head[4] = 30;
+  new DataView(head.buffer, head.byteOffset).setUint32(
+    head.length - 4,
+    crc32(head.subarray(0, -4)),
+    true,
+  );
+  const path = join(folder, "window.xz");
+  writeFileSync(path, bytes);
+  const reserved = (): number =>
+    process.platform === "linux"
+      ? Number(/^VmData:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1])
+      : 0;
+  const before = reserved();
+  for (let i = 0; i < 20; i++) {
+    const file = openArchiveFile(path);
+    expect(same(file.read(0, 1000), plain.subarray(0, 1000))).toBe(true);
+    file.close();
+  }
+  expect(reserved() - before).toBeLessThan(1024 * 1024);
 });
 
 test.each([".xz", ".lzma", ".bz2", ".gz", ".Z", ".zst"])(
