@@ -13,7 +13,7 @@ import {
   wantedOf,
 } from "./archive-result.ts";
 import type { SharedArchive } from "./archive-shared.ts";
-import type { Pacer } from "./serial.ts";
+import type { Pacer } from "./pace.ts";
 
 /** What a walk needs of its context: the time that it is at, which the walk moves on. */
 export interface Origin {

@@ -22,11 +22,12 @@ import * as metadata from "./archive-metadata.ts";
 import type { Filter } from "./archive-result.ts";
 import { type ContextEnv, type SharedArchive, shareArchive } from "./archive-shared.ts";
 import { createSteps } from "./archive-steps.ts";
-import { closedError, noDerived } from "./base.ts";
+import { checkMode, closedError, noDerived } from "./base.ts";
 import { createInterpolation } from "./interpolate.ts";
 import { normalTime } from "./interpolate-walk.ts";
-import { createProfile, type InstanceProfile } from "./profile.ts";
-import { createPacer, createSerial } from "./serial.ts";
+import { createPacer } from "./pace.ts";
+import { checkProfile, createProfile, type InstanceProfile } from "./profile.ts";
+import { createCallQueue } from "./queue.ts";
 import { type ArchiveContext, type Mode, PM_MODE } from "./types.ts";
 
 /** How an archive context is opened. */
@@ -52,7 +53,6 @@ interface Start {
 }
 
 const NO_DELTA: Timestamp = { sec: 0, nsec: 0 };
-const MODES: readonly number[] = [PM_MODE.INTERP, PM_MODE.FORW, PM_MODE.BACK];
 
 class ArchiveReader implements ArchiveContext {
   readonly type = "archive";
@@ -60,10 +60,9 @@ class ArchiveReader implements ArchiveContext {
   mode: Mode;
   origin: Timestamp;
   private delta: Timestamp;
-  private closed = false;
   private readonly shared: SharedArchive;
   private readonly profile: InstanceProfile;
-  private readonly serial = createSerial();
+  private readonly queue = createCallQueue();
   private readonly pacer = createPacer(() => this.checkOpen());
   private readonly steps;
   private readonly interpolation;
@@ -86,14 +85,13 @@ class ArchiveReader implements ArchiveContext {
   }
 
   private checkOpen(): void {
-    if (this.closed) throw closedError();
+    if (this.queue.closed !== undefined) throw this.queue.closed;
   }
 
   private run<T>(body: () => T | Promise<T>): Promise<T> {
-    return this.serial.run(() => {
-      this.checkOpen();
-      this.pacer.begin();
-      return body();
+    return this.queue.run(() => {
+      const pause = this.pacer.tick();
+      return pause === undefined ? body() : pause.then(body);
     });
   }
 
@@ -169,20 +167,18 @@ class ArchiveReader implements ArchiveContext {
   }
 
   addProfile(indom: Indom, instances?: readonly InstanceId[]): void {
-    this.checkOpen();
-    this.profile.add(indom, instances);
+    checkProfile(indom, instances);
+    this.queue.note(() => this.profile.add(indom, instances));
   }
   deleteProfile(indom: Indom, instances?: readonly InstanceId[]): void {
-    this.checkOpen();
-    this.profile.delete(indom, instances);
+    checkProfile(indom, instances);
+    this.queue.note(() => this.profile.delete(indom, instances));
   }
 
   setMode(mode: Mode, when?: Timestamp, delta: Timestamp = NO_DELTA): void {
     this.checkOpen();
-    if (!MODES.includes(mode)) {
-      throw new PcpError(PM_ERR.MODE, `mode ${mode} is not one of an archive context`);
-    }
-    this.serial.note(() => {
+    checkMode("archive", mode);
+    this.queue.note(() => {
       this.mode = mode;
       this.delta = delta;
       if (when !== undefined) this.origin = when;
@@ -238,13 +234,11 @@ class ArchiveReader implements ArchiveContext {
     return this.run(() => undefined);
   }
   async close() {
-    if (this.closed) return;
-    this.closed = true;
-    // A search under way ends at its next step.
-    await this.serial.run(() => {
-      this.steps.close();
-      this.interpolation.close();
-    });
+    if (this.queue.closed !== undefined) return;
+    // A search under way ends at its next pause.
+    await this.queue.close(closedError());
+    this.steps.close();
+    this.interpolation.close();
   }
 }
 

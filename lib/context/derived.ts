@@ -23,7 +23,7 @@ import {
   type ResultView,
 } from "../pcp/mod.ts";
 import type { NameLookup } from "../pdu/mod.ts";
-import { checkMode } from "./base.ts";
+import { checkMode, closedError } from "./base.ts";
 import {
   type Binder,
   createBinder,
@@ -34,7 +34,7 @@ import {
 import { computeResult, extendRequest, sampleOf } from "./derived-fetch.ts";
 import { isBelow, mergeChildren, mergeNames } from "./derived-names.ts";
 import { checkProfile } from "./profile.ts";
-import { createSerial, type Serial } from "./serial.ts";
+import { type CallQueue, createCallQueue } from "./queue.ts";
 import type { ArchiveContext, Context } from "./types.ts";
 
 /** How derived metrics are put around a context. */
@@ -50,6 +50,9 @@ const MAX_NAMES = 100_000;
 const NO_DOMAIN = [PM_ERR.INDOM, PM_ERR.INDOM_LOG, PM_ERR.NOAGENT];
 
 type Names = Map<Indom, Map<InstanceId, string>>;
+
+/** Whether a PMID is of the domain of derived metrics. */
+const mayBeDerived = (pmid: Pmid): boolean => pmidDomain(pmid) === DYNAMIC_DOMAIN;
 
 const sessionsOf = (context: Context): number =>
   "sessions" in context && typeof context.sessions === "number" ? context.sessions : 0;
@@ -120,22 +123,21 @@ async function presentInstances(
 const AT_ONCE: readonly string[] = ["label", "end"];
 
 /** The calls of `inner` that are not in `own`, on `inner`, in their turn. */
-function forwarded<C extends Context>(inner: C, own: object, serial: Serial): C {
+function forwarded<C extends Context>(inner: C, own: object, queue: CallQueue): C {
   const outer = Object.create(null) as Record<string, unknown>;
   for (let level: object | null = inner; level !== null; level = Object.getPrototypeOf(level)) {
     if (level === Object.prototype) break;
-    for (const key of Object.getOwnPropertyNames(level)) {
-      if (key in outer || key === "constructor") continue;
-      Object.defineProperty(outer, key, {
-        enumerable: true,
-        configurable: true,
-        get() {
-          const value: unknown = Reflect.get(inner, key);
-          if (typeof value !== "function") return value;
-          if (AT_ONCE.includes(key)) return value.bind(inner);
-          return (...args: unknown[]) => serial.run(() => value.apply(inner, args));
-        },
-      });
+    for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
+      if (key in outer || key in own || key === "constructor") continue;
+      if (typeof value !== "function") {
+        const get = (): unknown => Reflect.get(inner, key);
+        Object.defineProperty(outer, key, { enumerable: true, configurable: true, get });
+      } else if (AT_ONCE.includes(key)) outer[key] = value.bind(inner);
+      else {
+        // The source keeps the order of its calls itself: only behind one of several steps they wait.
+        outer[key] = (...args: unknown[]) =>
+          queue.idle ? value.apply(inner, args) : queue.run(() => value.apply(inner, args));
+      }
     }
   }
   Object.defineProperties(outer, Object.getOwnPropertyDescriptors(own));
@@ -285,7 +287,7 @@ export function withDerived<C extends Context>(
   options: DerivedOptions = {},
 ): C {
   const binder = createBinder(inner, shared, options.warn ?? (() => undefined));
-  const serial = createSerial();
+  const queue = createCallQueue();
   const names: Names = new Map();
   let sessions = sessionsOf(inner);
   const forget = (): void => {
@@ -298,29 +300,7 @@ export function withDerived<C extends Context>(
     return binder.metrics();
   };
 
-  /** What a change came to that was made after its call had returned: the next fetch says it. */
-  let late: PcpError | undefined;
-  /** Makes a change that counts for the calls after it. What can be refused at once is. */
-  const change = (check: () => void, make: () => void): void => {
-    check();
-    let returned = false;
-    serial.note(() => {
-      try {
-        make();
-      } catch (error) {
-        if (!returned || !(error instanceof PcpError)) throw error;
-        late = error;
-      }
-    });
-    returned = true;
-  };
-
   const fetch: Context["fetch"] = async (pmids) => {
-    if (late !== undefined) {
-      const error = late;
-      late = undefined;
-      throw error;
-    }
     const metrics = await current();
     const derived = pmids.map((pmid) => metrics.byPmid.get(pmid));
     if (derived.every((metric) => metric === undefined)) return inner.fetch(pmids);
@@ -336,40 +316,41 @@ export function withDerived<C extends Context>(
   };
   const calls = metadataCalls(inner, current, binder);
   const own = {
-    lookupNames: (list: readonly string[]) => serial.run(() => calls.lookupNames(list)),
-    namesOf: (pmid: Pmid) => serial.run(() => calls.namesOf(pmid)),
-    children: (name: string) => serial.run(() => calls.children(name)),
-    traverse: (name: string) => serial.run(() => calls.traverse(name)),
-    desc: (pmid: Pmid) => serial.run(() => calls.desc(pmid)),
-    descs: (pmids: readonly Pmid[]) => serial.run(() => calls.descs(pmids)),
-    text: (...args: Parameters<Context["text"]>) => serial.run(() => calls.text(...args)),
-    labels: (level: number, ident: number) => serial.run(() => calls.labels(level, ident)),
-    fetch: (pmids: readonly Pmid[]) => serial.run(() => fetch(pmids)),
-    setMode: (...args: Parameters<Context["setMode"]>) =>
-      change(
-        () => checkMode(inner.type, args[0]),
-        () => inner.setMode(...args),
-      ),
-    addProfile: (...args: Parameters<Context["addProfile"]>) =>
-      change(
-        () => checkProfile(...args),
-        () => inner.addProfile(...args),
-      ),
-    deleteProfile: (...args: Parameters<Context["addProfile"]>) =>
-      change(
-        () => checkProfile(...args),
-        () => inner.deleteProfile(...args),
-      ),
+    lookupNames: (list: readonly string[]) => queue.run(() => calls.lookupNames(list)),
+    namesOf: (pmid: Pmid) => queue.run(() => calls.namesOf(pmid)),
+    children: (name: string) => queue.run(() => calls.children(name)),
+    traverse: (name: string) => queue.run(() => calls.traverse(name)),
+    desc: (pmid: Pmid) => queue.run(() => calls.desc(pmid)),
+    descs: (pmids: readonly Pmid[]) => queue.run(() => calls.descs(pmids)),
+    text: (...args: Parameters<Context["text"]>) => queue.run(() => calls.text(...args)),
+    labels: (level: number, ident: number) => queue.run(() => calls.labels(level, ident)),
+    fetch: (pmids: readonly Pmid[]) =>
+      queue.idle && !pmids.some(mayBeDerived) ? inner.fetch(pmids) : queue.run(() => fetch(pmids)),
+    setMode: (...args: Parameters<Context["setMode"]>) => {
+      checkMode(inner.type, args[0]);
+      queue.note(() => inner.setMode(...args));
+    },
+    addProfile: (...args: Parameters<Context["addProfile"]>) => {
+      checkProfile(...args);
+      queue.note(() => inner.addProfile(...args));
+    },
+    deleteProfile: (...args: Parameters<Context["addProfile"]>) => {
+      checkProfile(...args);
+      queue.note(() => inner.deleteProfile(...args));
+    },
     addDerived: (name: string, text: string) =>
-      serial.run(() => addDerived(binder, current, name, text)),
+      queue.run(() => addDerived(binder, current, name, text)),
     duplicate: () =>
-      serial.run(async () => withDerived((await inner.duplicate()) as C, shared, options)),
+      queue.run(async () => withDerived((await inner.duplicate()) as C, shared, options)),
     reconnect: () =>
-      serial.run(async () => {
+      queue.run(async () => {
         await inner.reconnect();
         forget();
       }),
-    close: () => inner.close(),
+    close: () => {
+      void queue.close(closedError());
+      return inner.close();
+    },
   } satisfies Partial<Context>;
-  return forwarded(inner, own, serial);
+  return forwarded(inner, own, queue);
 }

@@ -358,7 +358,7 @@ async function openWith(
     },
     reconnect: () => queue.run(() => session.reopen()),
     async close() {
-      queue.close(closedError());
+      void queue.close(closedError());
       await session.close();
     },
   };

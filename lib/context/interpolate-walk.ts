@@ -6,7 +6,7 @@ import { type Archive, type DataRecord, SetCursor } from "../archive/mod.ts";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import { NANOSECONDS, type ResultView, secondsBetween, type Timestamp } from "../pcp/mod.ts";
 import type { SharedArchive } from "./archive-shared.ts";
-import type { Pacer } from "./serial.ts";
+import type { Pacer } from "./pace.ts";
 
 /** Towards later records (1) or earlier ones (-1). */
 export type Way = 1 | -1;

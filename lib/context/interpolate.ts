@@ -19,7 +19,7 @@ import type { Origin } from "./archive-steps.ts";
 import type { Bounds } from "./interpolate-bounds.ts";
 import { Metric } from "./interpolate-metric.ts";
 import { secondsSince, Walk } from "./interpolate-walk.ts";
-import type { Pacer } from "./serial.ts";
+import type { Pacer } from "./pace.ts";
 
 /** How far outside of the archive a time may be, in seconds. */
 const SLACK = 0.001;

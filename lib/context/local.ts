@@ -31,7 +31,7 @@ import {
   type LocalCaller,
 } from "./local-agents.ts";
 import { localNameSpace, readNames } from "./local-names.ts";
-import { createProfile, type InstanceProfile } from "./profile.ts";
+import { checkProfile, createProfile, type InstanceProfile } from "./profile.ts";
 import { createCallQueue } from "./queue.ts";
 import type { Context, ContextLabelSet } from "./types.ts";
 
@@ -231,26 +231,23 @@ function openWith(options: LocalContextOptions, profile: InstanceProfile): Local
     traverse: (name) => run(() => names.traverse(name)),
     ...metadataCalls(run, agents, by),
     addProfile(indom, instances) {
-      checkOpen();
-      profile.add(indom, instances);
+      checkProfile(indom, instances);
+      queue.note(() => profile.add(indom, instances));
     },
     deleteProfile(indom, instances) {
-      checkOpen();
-      profile.delete(indom, instances);
+      checkProfile(indom, instances);
+      queue.note(() => profile.delete(indom, instances));
     },
     setMode(mode) {
       checkOpen();
       checkMode("local", mode);
     },
-    fetch(pmids) {
-      // As it is now, not when the turn comes.
-      const mine = { context, profile: profile.snapshot() };
-      return run(async () => {
+    fetch: (pmids) =>
+      run(async () => {
         if (pmids.length === 0) throw new PcpError(PM_ERR.TOOSMALL);
         const now = performance.timeOrigin + performance.now();
-        return { changes: 0, result: resultOf(await fetchSets(pmids, agents, mine), now) };
-      });
-    },
+        return { changes: 0, result: resultOf(await fetchSets(pmids, agents, by), now) };
+      }),
     store: (result) =>
       run(async () => {
         checkStore(result);
@@ -266,7 +263,8 @@ function openWith(options: LocalContextOptions, profile: InstanceProfile): Local
     reconnect: () => run(async () => undefined),
     async close() {
       if (queue.closed !== undefined) return;
-      queue.close(closedError());
+      // What an agent is asked for at present may take its time.
+      void queue.close(closedError());
       for (const { agent } of agents.entries)
         if (!(agent instanceof PcpError)) agent.contextClosed?.(context);
     },

@@ -39,8 +39,6 @@ export interface InstanceProfile {
   wantsAll(indom: Indom): boolean;
   /** The profile as requests to pmcd have it. */
   asRequest(): Profile;
-  /** This profile as it is now, apart from later changes. */
-  snapshot(): InstanceProfile;
   /**
    * What pmDupContext hands on: the rules of the domains, but not what holds for domains without a
    * rule, which is "all" again (spec archive.md 12.5).
@@ -122,7 +120,6 @@ const profileOf = (
         instances: Int32Array.from(rule.exceptions),
       })),
     }),
-    snapshot: () => profileOf(rules, state),
     duplicate: () => profileOf(rules, PROFILE_STATE.INCLUDE),
   };
 };

@@ -9,46 +9,78 @@ export const CALLS_LIMIT = 1024;
 /** The queue of a context. */
 export interface CallQueue {
   /**
-   * Does `work` when its turn comes. Rejects with what it throws, PcpError PM_ERR_TOOBIG when too
-   * many calls wait, or the reason of `close`.
+   * Does `work` when its turn comes, before `run` returns when nothing is being served. Rejects with
+   * what it throws, PcpError PM_ERR_TOOBIG when too many calls wait, or the reason of `close`.
    */
-  run<T>(work: () => Promise<T>): Promise<T>;
-  /** From now on calls fail with `reason`; so do those that wait or are being served. */
-  close(reason: PcpError): void;
+  run<T>(work: () => T | Promise<T>): Promise<T>;
+  /**
+   * A change that nobody waits for, in its turn among the calls: at once when nothing is being
+   * served, and then what it throws is thrown. Later on the call after it fails with that. Throws
+   * PM_ERR_TOOBIG when too many calls wait, and the reason of `close`.
+   */
+  note(change: () => void): void;
+  /**
+   * From now on calls fail with `reason`; so do those that wait or are being served. Resolves when
+   * the work of the one that was being served has come to its end.
+   */
+  close(reason: PcpError): Promise<void>;
+  /** Whether nothing is being served, so that a call would begin at once. */
+  readonly idle: boolean;
   /** Why it was closed; undefined while open. */
   readonly closed: PcpError | undefined;
 }
 
-interface Call {
-  start(): Promise<void>;
+/** What waits: a call, or a change, which has nobody to tell of a failure. */
+interface Entry {
+  /** A promise while it is being served. */
+  start(): Promise<void> | undefined;
   fail(reason: PcpError): void;
 }
 
 /** A queue in which at most `limit` calls wait. */
 export function createCallQueue(limit: number = CALLS_LIMIT): CallQueue {
-  const waiting: Call[] = [];
-  let served: Call | undefined;
+  /** Those that wait are from `head` on, so that taking the first one moves no other. */
+  let waiting: Entry[] = [];
+  let head = 0;
+  let served: Entry | undefined;
+  let ended: Promise<void> | undefined;
   let closed: PcpError | undefined;
+  /** What a change came to after its caller had gone on. */
+  let late: { readonly error: unknown } | undefined;
 
-  /** Serves calls until none waits. A call settles its own promise and never throws here. */
-  const serve = async (first: Call): Promise<void> => {
-    for (let call: Call | undefined = first; call !== undefined; call = waiting.shift()) {
-      served = call;
-      await call.start();
+  /** Serves entries until none waits. An entry settles its own promise and never throws here. */
+  const serve = async (first: Promise<void>): Promise<void> => {
+    await first;
+    while (head < waiting.length) {
+      served = waiting[head++];
+      if (head * 2 > waiting.length) {
+        waiting = waiting.slice(head);
+        head = 0;
+      }
+      const busy = served?.start();
+      if (busy !== undefined) await busy;
     }
     served = undefined;
   };
+  const takeLate = (): unknown => {
+    const error = late?.error;
+    late = undefined;
+    return error;
+  };
+  const wait = (entry: Entry): void => {
+    if (waiting.length - head >= limit)
+      throw new PcpError(PM_ERR.TOOBIG, `${limit} calls wait for this context already`);
+    waiting.push(entry);
+  };
 
   return {
-    run: <T>(work: () => Promise<T>) =>
+    run: <T>(work: () => T | Promise<T>) =>
       new Promise<T>((resolve, reject) => {
-        if (closed !== undefined) {
-          reject(closed);
-          return;
-        }
-        const call: Call = {
+        if (closed !== undefined) throw closed;
+        const call: Entry = {
           async start() {
             try {
+              if (late !== undefined) throw takeLate();
               resolve(await work());
             } catch (error) {
               reject(error);
@@ -56,14 +88,39 @@ export function createCallQueue(limit: number = CALLS_LIMIT): CallQueue {
           },
           fail: reject,
         };
-        if (served === undefined) void serve(call);
-        else if (waiting.length < limit) waiting.push(call);
-        else reject(new PcpError(PM_ERR.TOOBIG, `${limit} calls wait for this context already`));
+        if (served !== undefined) {
+          wait(call);
+          return;
+        }
+        served = call;
+        ended = serve(call.start() as Promise<void>);
       }),
-    close(reason) {
+    note(change) {
+      if (closed !== undefined) throw closed;
+      if (served === undefined) {
+        change();
+        return;
+      }
+      const start = (): undefined => {
+        try {
+          change();
+        } catch (error) {
+          late ??= { error };
+        }
+      };
+      wait({ start, fail: () => undefined });
+    },
+    async close(reason) {
       closed ??= reason;
-      for (const call of waiting.splice(0)) call.fail(closed);
+      const left = waiting.slice(head);
+      waiting = [];
+      head = 0;
+      for (const entry of left) entry.fail(closed);
       served?.fail(closed);
+      if (served !== undefined) await ended;
+    },
+    get idle() {
+      return served === undefined;
     },
     get closed() {
       return closed;
