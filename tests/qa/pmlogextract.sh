@@ -69,12 +69,13 @@ packages() {
 
 # box ROOT RESULTS ACTION ARG...: inside.sh in a copy-on-write view of the root
 box() {
-  local root=$1 results=$2
+  local root=$1 results=$2 view ended=0
   shift 2
+  # Mounted on inside the name space alone, so that outside it stays empty
+  view=$(mktemp -d /tmp/pcpbox-qa-view.XXXXXX)
   unshare -mnpuif --propagation private bash -euc '
-    here=$1 root=$2 results=$3 debs=$4 binary=$5
-    shift 5
-    view=$(mktemp -d /tmp/pcpbox-qa-view.XXXXXX)
+    here=$1 root=$2 results=$3 debs=$4 binary=$5 view=$6
+    shift 6
     mount -t tmpfs -o size=20g none "$view"
     mkdir "$view/upper" "$view/index" "$view/root"
     mount -t overlay overlay \
@@ -94,7 +95,9 @@ box() {
     [ "$binary" = none ] || cp "$binary" tmp/ours
     exec chroot . bash /tmp/inside.sh "$@"
   ' box "$here" "$root" "$results" "$cache/$release/debs" \
-    "$([ "$program" = ours ] && echo "$binary" || echo none)" "$@"
+    "$([ "$program" = ours ] && echo "$binary" || echo none)" "$view" "$@" || ended=$?
+  rmdir "$view"
+  return $ended
 }
 
 status=0
