@@ -200,6 +200,7 @@ async function fillOutput(
     shapes: new Shapes(selected, metadata.dropped, descriptions),
     descriptions,
     hooks,
+    zone,
     logEnd: latestEnd(list),
     start: run.window.start,
     finish: run.window.finish,

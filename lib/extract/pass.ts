@@ -12,7 +12,9 @@ import {
   type PmType,
   ResultView,
   type Timestamp,
+  type Zone,
 } from "../pcp/mod.ts";
+import { culledText } from "./culled.ts";
 import type { DescriptionWriter } from "./descriptions.ts";
 import { Encoder } from "./encode.ts";
 import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
@@ -72,6 +74,8 @@ export interface PassOptions {
   readonly shapes: Shapes;
   readonly descriptions: DescriptionWriter;
   readonly hooks: ExtractHooks;
+  /** Of messages. */
+  readonly zone: () => Zone;
   /** Latest end of all inputs; undefined: no limit. */
   readonly logEnd: Timestamp | undefined;
   readonly start: Instant | undefined;
@@ -408,17 +412,12 @@ export class DataPass {
     return instances;
   }
 
-  private reportCulled({ input }: Source, { plan = [] }: Shape): void {
-    for (const set of plan) {
-      if (set.kind !== "cull") continue;
-      const { pmid } = set;
-      const text = `${pmid >>> 22}.${(pmid >>> 10) & 0xfff}.${pmid & 0x3ff}`;
-      this.options.hooks.say(
-        `${PROGRAM}: Warning: [log ${input.name}] metadata for PMID ${text} has not been found, ` +
-          "culling this metric ...\n",
-        "stderr",
-      );
-    }
+  private reportCulled({ input, reader }: Source, { plan = [] }: Shape): void {
+    if (!plan.some(({ kind }) => kind === "cull")) return;
+    const { bytes, time, numpmid, setsAt, at, view, offset } = reader;
+    const result = new ResultView(bytes, time, numpmid, setsAt, at - 8, view);
+    const zone = this.options.zone();
+    this.options.hooks.say(culledText(input.name, result, plan, offset, zone), "stderr");
   }
 
   /** The end of an input has its turn: a mark, unless what follows is from the same pmcd. */

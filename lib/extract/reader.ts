@@ -120,9 +120,10 @@ export class RecordReader implements SourceRecord {
   private path = "";
   /** Offset of `bytes` in the file. */
   private base = 0;
-  /** Offset in the file of the next record, and of the one at hand. */
+  /** Offset of the record at hand in its volume. */
+  offset = 0;
+  /** Offset of the next record. */
   private position = 0;
-  private offset = 0;
   private loads = 0;
   private memory: Uint8Array = new Uint8Array(0);
 

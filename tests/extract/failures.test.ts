@@ -127,6 +127,33 @@ test("inputs that are not there, empty, or of different hosts", async () => {
   expect(version.said).toContain("input archive version must be no more than 2");
 });
 
+test("values of a metric that nobody describes are shown and left out", async () => {
+  const input = archive({
+    metadata: [desc("t.s", "100.0.1")],
+    results: [
+      {
+        time: at(0),
+        sets: [
+          ["70.1.1", [[-1, 8n]]],
+          ["100.0.1", [[-1, 1]]],
+        ],
+      },
+      { time: at(1), sets: [["70.1.2", [[3, 9]]]] },
+    ],
+  });
+  const { status, said, output } = await run([input]);
+  const warning = (pmid: string): string =>
+    `pmlogextract: Warning: [log ${input}] metadata for PMID ${pmid} has not been found, culling this metric ...\n`;
+  expect([status, said]).toEqual([
+    0,
+    `${warning("70.1.1")}__pmResult dump from 0x84 timestamp: 1700000000.000000000 22:13:20.000000000 numpmid: 2\n` +
+      "[0]   70.1.1 (<noname>): numval: 1 valfmt: 1 vlist[]:\n   value 8\n" +
+      `${warning("70.1.2")}__pmResult dump from 0xcc timestamp: 1700000001.000000000 22:13:21.000000000 numpmid: 1\n` +
+      "[0]   70.1.2 (<noname>): numval: 1 valfmt: 0 vlist[]:\n   inst [3 or ???] value 9\n",
+  ]);
+  expect(dataLines(output)).toEqual(["+0 100.0.1=1", "+1 MARK"]);
+});
+
 test("a name that no time zone has", async () => {
   const { status, said, left } = await run([one], { zone: { kind: "named", name: "a b" } });
   expect([status, said, left]).toEqual([
