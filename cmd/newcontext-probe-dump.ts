@@ -52,14 +52,14 @@ async function dumpSet(request: ProbeRequest, set: ArchiveSet): Promise<void> {
   let text = note;
   try {
     for (const piece of dumpArchives(set, options)) {
-      text += plainLines(piece);
+      text += piece;
       if (text.length < CHUNK) continue;
-      if (!say(text)) return;
+      if (!say(plainLines(text))) return;
       text = "";
     }
   } finally {
     // What precedes damage is shown before the damage is told.
-    say(text);
+    say(plainLines(text));
   }
 }
 

@@ -16,12 +16,11 @@ const isNegative = (value: number): boolean => value < 0 || Object.is(value, -0)
 function significant(value: number, digits: number): { text: string; exponent: number } {
   const [mantissa = "0", exponent = "0"] = value.toExponential(digits - 1).split("e");
   const text = mantissa.replace(".", "");
-  if (digits < 60) {
-    // A tie has exactly one digit more, a 5; toExponential rounded it up.
-    const [longer = ""] = value.toExponential(MOST_DECIMALS).split("e");
+  // A tie has exactly one digit more, a 5; toExponential rounded it up.
+  if (digits < 60 && value.toExponential(digits).charAt(digits + 1) === "5") {
+    const [longer = "", down = "0"] = value.toExponential(MOST_DECIMALS).split("e");
     const all = longer.replace(".", "");
     if (/^50*$/.test(all.slice(digits)) && (all.charCodeAt(digits - 1) & 1) === 0) {
-      const [, down = "0"] = value.toExponential(MOST_DECIMALS).split("e");
       return { text: all.slice(0, digits), exponent: Number(down) };
     }
   }
@@ -47,6 +46,10 @@ export function formatG(value: number, precision = 6): string {
   if (text !== undefined) return text;
   const sign = isNegative(value) ? "-" : "";
   if (value === 0) return `${sign}0`;
+  // Whole numbers are what most values are; up to here no digit is rounded.
+  if (Number.isInteger(value) && Math.abs(value) < 10 ** Math.min(precision, 15)) {
+    return String(value);
+  }
   const { text: digits, exponent } = significant(Math.abs(value), precision);
   const kept = digits.replace(/0+$/, "") || "0";
   if (exponent < -4 || exponent >= precision) {

@@ -11,10 +11,12 @@ import {
   type Names,
   PM_INDOM_NULL,
   PM_TYPE,
+  PM_VAL,
   pmEventFlagsStr,
   type Pmid,
   pmIDStr,
   pmPrintValue,
+  type PmType,
   ResultView,
   type Timestamp,
   type ValueSet,
@@ -22,16 +24,33 @@ import {
   type Zone,
 } from "../pcp/mod.ts";
 
+/** What the lines of a metric share. */
+interface MetricLines {
+  /** `29.0.2 (sample.seconds)`. */
+  readonly label: string;
+  readonly type: PmType;
+  readonly indom: Indom;
+}
+
 /** Names of metrics and instances as the lines of a dump have them. */
 export interface Naming {
   readonly catalog: Catalog;
   readonly zone: Zone;
   /** `29.0.2 (sample.seconds)`, with every name, or with `none` in their place. */
   metric(pmid: Pmid, none?: string): string;
+  lines(pmid: Pmid): MetricLines;
   /** Instances are named as they are at this time from now on. */
   at(time: Timestamp): void;
   /** `1 or "bin-1"`. */
   instance(indom: Indom, inst: InstanceId): string;
+}
+
+/** The instances of a domain at the time that was asked for last, with the texts made for them. */
+interface NamedInstances {
+  /** Number of the time. */
+  at: number;
+  of: Instances | undefined;
+  texts: Map<number, string>;
 }
 
 /** Bytes of a set with one value in situ, or with the index of its block. */
@@ -45,27 +64,41 @@ export function naming(catalog: Catalog, zone: Zone, metrics: Names = catalog.na
     names.set(pmid, known === undefined ? name : `${name} or ${known}`);
   }
   let now: Timestamp = { sec: 0, nsec: 0 };
-  const known = new Map<Indom, { readonly of: Instances; readonly names: Map<number, string> }>();
-  const namesAt = (indom: Indom): Map<number, string> | undefined => {
+  let times = 0;
+  const known = new Map<Indom, NamedInstances>();
+  const textsOf = (indom: Indom): Map<number, string> => {
+    let found = known.get(indom);
+    if (found?.at === times) return found.texts;
     const state = catalog.indoms.get(indom)?.at(now);
-    if (state === undefined) return undefined;
-    const last = known.get(indom);
-    if (last?.of === state) return last.names;
-    const made = new Map<number, string>(state.ids.map((id, i) => [id, state.names[i] ?? ""]));
-    known.set(indom, { of: state, names: made });
-    return made;
+    if (found === undefined || found.of !== state) {
+      const named = state?.ids.map((id, i) => [id, `${id} or "${state.names[i] ?? ""}"`] as const);
+      found = { at: times, of: state, texts: new Map(named) };
+      known.set(indom, found);
+    }
+    found.at = times;
+    return found.texts;
   };
+  const metric = (pmid: Pmid, none = "<nonames>"): string =>
+    `${pmIDStr(pmid)} (${names.get(pmid) ?? none})`;
+  const linesOf = new Map<Pmid, MetricLines>();
   return {
     catalog,
     zone,
-    metric: (pmid, none = "<nonames>") => `${pmIDStr(pmid)} (${names.get(pmid) ?? none})`,
+    metric,
+    lines(pmid) {
+      let lines = linesOf.get(pmid);
+      if (lines === undefined) {
+        const { type = PM_TYPE.U32, indom = PM_INDOM_NULL } = catalog.descs.get(pmid) ?? {};
+        lines = { label: metric(pmid), type, indom };
+        linesOf.set(pmid, lines);
+      }
+      return lines;
+    },
     at(time) {
       now = { sec: time.sec, nsec: time.nsec };
+      times++;
     },
-    instance(indom, inst) {
-      const name = namesAt(indom)?.get(inst);
-      return name === undefined ? `${inst} or ???` : `${inst} or "${name}"`;
-    },
+    instance: (indom, inst) => textsOf(indom).get(inst) ?? `${inst} or ???`,
   };
 }
 
@@ -124,13 +157,13 @@ function eventHead(bytes: Uint8Array, at: number): string {
 }
 
 function eventsText(naming: Naming, set: ValueSet, indom: Indom): string {
-  const metric = naming.metric(set.pmid);
+  const { label } = naming.lines(set.pmid);
   let text = "";
   for (let i = 0; i < set.numval; i++) {
     const named =
       indom === PM_INDOM_NULL
-        ? metric
-        : metric.replace(/\)$/, `[${naming.instance(indom, set.instance(i))}])`);
+        ? label
+        : label.replace(/\)$/, `[${naming.instance(indom, set.instance(i))}])`);
     try {
       const at = set.block(i);
       text += `    ${named}: ${eventHead(set.bytes, at)}\n`;
@@ -143,22 +176,28 @@ function eventsText(naming: Naming, set: ValueSet, indom: Indom): string {
   return text;
 }
 
+/** A value as pmPrintValue prints it; whole numbers in place, which most are, without its ceremony. */
+function valueText(naming: Naming, set: ValueSet, i: number, type: PmType): string {
+  if (set.valfmt === PM_VAL.INSITU) {
+    if (type === PM_TYPE.U32) return String(set.word(i));
+    if (type === PM_TYPE.I32) return String(set.word(i) | 0);
+  }
+  return pmPrintValue(set, i, type, 1, naming.zone);
+}
+
 /** The lines of a value set, each ended by a newline. */
 export function valueSetText(naming: Naming, set: ValueSet): string {
-  const metric = naming.metric(set.pmid);
+  const { label, type, indom } = naming.lines(set.pmid);
   const { numval } = set;
-  if (numval === 0) return `    ${metric}: No values returned!\n`;
-  if (numval < 0) return `    ${metric}: ${pmErrStr(numval)}\n`;
-  const desc = naming.catalog.descs.get(set.pmid);
-  const type = desc?.type ?? PM_TYPE.U32;
-  const indom = desc?.indom ?? PM_INDOM_NULL;
+  if (numval === 0) return `    ${label}: No values returned!\n`;
+  if (numval < 0) return `    ${label}: ${pmErrStr(numval)}\n`;
   const events = type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT;
-  if (events && set.valfmt !== 0) return eventsText(naming, set, indom);
-  let text = `    ${metric}:${numval === 1 ? " " : "\n"}`;
+  if (events && set.valfmt !== PM_VAL.INSITU) return eventsText(naming, set, indom);
+  let text = `    ${label}:${numval === 1 ? " " : "\n"}`;
   for (let i = 0; i < numval; i++) {
     if (numval > 1) text += "        ";
     if (indom !== PM_INDOM_NULL) text += `inst [${naming.instance(indom, set.instance(i))}] `;
-    text += `value ${pmPrintValue(set, i, type, 1, naming.zone)}\n`;
+    text += `value ${valueText(naming, set, i, type)}\n`;
   }
   return text;
 }
