@@ -1,6 +1,6 @@
-// Files of bzip2 (old archives have them): blocks of up to 900,000 bytes, each decoded by itself. Our
-// own because the package for it (docs/dependencies.md) cannot tell the end of its input from data.
-// Refuses broken checksums of blocks and streams, and the randomised blocks of bzip2 before 0.9.5.
+// Files of bzip2 (old archives have them): blocks of up to 900,000 bytes, each decoded by itself, by the
+// system's libbz2 where it is and takes the block, else here, because the package for it
+// (docs/dependencies.md) cannot tell the end of its input from data. Refuses broken checksums of blocks and streams, and the randomised blocks of bzip2 before 0.9.5.
 import type { PcpError } from "../base/mod.ts";
 import {
   type ByteSource,
@@ -9,7 +9,9 @@ import {
   endsEarly,
   type EntryPoint,
   START,
+  watched,
 } from "./decompress.ts";
+import { type BlockBuffers, libraryBlock } from "./decompress-bzip2-block.ts";
 
 const INPUT_PIECE = 64 * 1024;
 const OUTPUT_PIECE = 256 * 1024;
@@ -328,32 +330,79 @@ function streamLevel(input: BitInput): number {
   return level;
 }
 
+/** A block being decoded: where its mark is, its stream's level, its checksum. */
+interface Block {
+  readonly at: number;
+  readonly level: number;
+  readonly stored: number;
+}
+
+/**
+ * The bytes of a block by the system's library: how many were given, and the bit after the block, unless
+ * the library did not take all of it.
+ */
+function* fromLibrary(
+  source: ByteSource,
+  { at, level }: Block,
+  buffers: BlockBuffers,
+): Generator<Uint8Array, { readonly given: number; readonly end?: number }> {
+  const block = libraryBlock(source, at, level, buffers);
+  let given = 0;
+  if (block === undefined) return { given };
+  const { end, handle } = block;
+  try {
+    for (;;) {
+      const piece = handle.next();
+      if (piece === undefined) return { given };
+      if (piece.length === 0) return { given, end };
+      given += piece.length;
+      yield piece;
+    }
+  } finally {
+    handle.close();
+  }
+}
+
+/** The bytes of a block whose checksum has been read, after the first `skip`. */
+function* fromSymbols(input: BitInput, block: Block, skip: number): Generator<Uint8Array, void> {
+  const symbols = readSymbols(input, block.level * BLOCK_UNIT);
+  link(symbols);
+  let crc = -1;
+  let left = skip;
+  for (const piece of unfold(symbols)) {
+    crc = crcAdd(crc, piece);
+    if (left < piece.length) yield piece.subarray(left);
+    left = Math.max(0, left - piece.length);
+  }
+  if (~crc === block.stored) return;
+  throw damaged(input.source, Math.floor(block.at / 8), "checksum of a bzip2 block");
+}
+
 function* decode(
   source: ByteSource,
   from: EntryPoint,
   found: (entry: EntryPoint) => void,
+  library: boolean,
 ): Generator<Uint8Array, void> {
-  const input = new BitInput(source, from.at);
+  let input = new BitInput(source, from.at);
+  const buffers: BlockBuffers = { packed: new Uint8Array(0), stream: new Uint8Array(0) };
   // Entry points inside a stream carry its level; its own checksum can then not be verified.
   let level = from.note ?? streamLevel(input);
   let whole = from.note === undefined;
   let combined = 0;
   let position = from.position;
+  const count = (piece: Uint8Array): void => void (position += piece.length);
   for (;;) {
     const at = input.position;
     const mark = [input.read(24), input.read(24)];
     const stored = input.word();
     if (mark[0] === BLOCK_MARK[0] && mark[1] === BLOCK_MARK[1]) {
       if (at !== from.at) found({ at, position, note: level });
-      const symbols = readSymbols(input, level * BLOCK_UNIT);
-      link(symbols);
-      let crc = -1;
-      for (const piece of unfold(symbols)) {
-        crc = crcAdd(crc, piece);
-        position += piece.length;
-        yield piece;
-      }
-      if (~crc !== stored) throw damaged(source, Math.floor(at / 8), "checksum of a bzip2 block");
+      const block = { at, level, stored };
+      const pieces = library ? fromLibrary(source, block, buffers) : undefined;
+      const { given, end } = pieces === undefined ? { given: 0 } : yield* watched(pieces, count);
+      if (end === undefined) yield* watched(fromSymbols(input, block, given), count);
+      else input = new BitInput(source, end);
       combined = ((combined << 1) | (combined >>> 31)) ^ stored;
       continue;
     }
@@ -372,11 +421,11 @@ function* decode(
 }
 
 /** Opens .bz2 data: streams of blocks; blocks become entry points as they are passed. */
-export function openBzip2(source: ByteSource): Compressed {
+export function openBzip2(source: ByteSource, library: boolean): Compressed {
   streamLevel(new BitInput(source, 0));
   return {
     size: undefined,
     entries: START,
-    decode: (from, found) => decode(source, from, found),
+    decode: (from, found) => decode(source, from, found, library),
   };
 }

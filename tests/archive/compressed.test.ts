@@ -1,7 +1,7 @@
 // Goal: compressed archive files read at random exactly as plain ones do, for every form that xz, bzip2,
 // gzip, compress and zstd write; damage is an error that names file, offset and reason, and what
-// precedes it stays readable; memory stays bounded; a plain file may grow while it is read. What the
-// system's liblzma decodes, our own decoder decodes with the same result and the same errors.
+// precedes it stays readable; memory stays bounded; a plain file may grow while it is read. What
+// libraries of the system decode, our own decoders decode with the same result and the same errors.
 import { afterAll, expect, test } from "bun:test";
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { PM_ERR, PcpError } from "../../lib/base/mod.ts";
 import { compressionOf, MAX_CACHE_BYTES, openArchiveFile } from "../../lib/archive/file.ts";
-import { hasLzmaLibrary } from "../../lib/archive/decompress-library.ts";
+import { libraries } from "../../lib/archive/decompress-library.ts";
 import { skipAloud } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { numbers, sample, SAMPLE_BYTES } from "./compressed-sample.ts";
@@ -18,11 +18,13 @@ const fixtures = join(import.meta.dir, "../fixtures/compressed");
 const names = readdirSync(fixtures)
   .filter((name) => compressionOf(name) !== undefined)
   .sort();
-/** Samples that the system's liblzma decodes, once more for our own decoder. */
+/** Samples that a library of the system decodes where it is there. */
 const xzNames = names.filter((name) => name.endsWith(".xz"));
+const bzip2Names = names.filter((name) => /\.bz2?$/.test(name));
+/** Every sample, and those once more with our own decoder. */
 const ways = [
   ...names.map((name) => [name, true] as const),
-  ...xzNames.map((name) => [name, false] as const),
+  ...[...xzNames, ...bzip2Names].map((name) => [name, false] as const),
 ];
 const plain = sample();
 const folder = privateFolder("compressed");
@@ -192,8 +194,10 @@ function compareDecoders(name: string): void {
 }
 
 const COMPARED = "%s, changed and cut: the same with and without the library";
-if (hasLzmaLibrary()) test.each(xzNames)(COMPARED, compareDecoders);
+if (libraries().lzma) test.each(xzNames)(COMPARED, compareDecoders);
 else skipAloud(COMPARED, "no liblzma");
+if (libraries().bzip2) test.each(bzip2Names)(COMPARED, compareDecoders);
+else skipAloud(COMPARED, "no libbz2");
 
 test("a decoder that is left early gives its memory back", () => {
   // A block whose head asks for a window of 128 MiB: the library reserves it at once.
