@@ -4,13 +4,13 @@
 import { type ArchiveSet, compareTimes, type DataRecord, SetCursor } from "../archive/mod.ts";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import type { Pmid, ResultView, Timestamp } from "../pcp/mod.ts";
+import { findDesc } from "./archive-metadata.ts";
 import {
   copyRecord,
   type Filter,
-  hasAny,
-  selectSets,
-  type Wanted,
-  wantedOf,
+  type MetricFilter,
+  samePmids,
+  Selection,
 } from "./archive-result.ts";
 import type { SharedArchive } from "./archive-shared.ts";
 import type { Pacer } from "./pace.ts";
@@ -29,7 +29,7 @@ export interface Steps {
   /** The next fetch begins at the origin, in this direction. */
   place(direction: "forward" | "backward"): void;
   /** pmFetch. */
-  fetch(pmids: readonly Pmid[], filter: Filter): Promise<ResultView>;
+  fetch(pmids: readonly Pmid[], filter: Filter | undefined): Promise<ResultView>;
   /** pmFetchArchive. */
   fetchArchive(): ResultView;
   close(): void;
@@ -48,8 +48,7 @@ export function createSteps(shared: SharedArchive, at: Origin, pacer: Pacer): St
   const cursor = new SetCursor(shared.set);
   let forward = true;
   let placed = false;
-  let request: readonly Pmid[] = [];
-  let wanted: Wanted = new Map();
+  let selection = new Selection([]);
 
   const step = (): boolean => (forward ? cursor.next() : cursor.previous());
 
@@ -93,10 +92,14 @@ export function createSteps(shared: SharedArchive, at: Origin, pacer: Pacer): St
       placed = false;
     },
     async fetch(pmids, filter) {
-      if (pmids.length !== request.length || pmids.some((pmid, i) => pmid !== request[i])) {
-        wanted = wantedOf(pmids);
-        request = [...pmids];
-      }
+      if (!samePmids(selection.pmids, pmids)) selection = new Selection(pmids);
+      const ofMetric: MetricFilter | undefined =
+        filter === undefined
+          ? undefined
+          : (pmid) => {
+              const indom = findDesc(shared, pmid)?.indom;
+              return indom === undefined ? undefined : filter(indom);
+            };
       for (;;) {
         const pause = pacer.tick();
         if (pause !== undefined) await pause;
@@ -104,7 +107,8 @@ export function createSteps(shared: SharedArchive, at: Origin, pacer: Pacer): St
         if (record.numpmid === 0) continue;
         const result = resultOf(record);
         if (result === undefined) continue;
-        if (hasAny(result, wanted)) return selectSets(result, pmids, wanted, filter);
+        const selected = selection.select(result, ofMetric);
+        if (selected !== undefined) return selected;
       }
     },
     fetchArchive() {

@@ -66,11 +66,8 @@ class ArchiveReader implements ArchiveContext {
   private readonly pacer = createPacer(() => this.checkOpen());
   private readonly steps;
   private readonly interpolation;
-  private readonly filter: Filter = (pmid) => {
-    const indom = metadata.findDesc(this.shared, pmid)?.indom;
-    if (indom === undefined || this.profile.wantsAll(indom)) return undefined;
-    return (instance) => this.profile.wants(indom, instance);
-  };
+  private readonly filter: Filter = (indom) =>
+    this.profile.wantsAll(indom) ? undefined : (instance) => this.profile.wants(indom, instance);
 
   constructor(start: Start) {
     this.name = start.name;
@@ -190,7 +187,8 @@ class ArchiveReader implements ArchiveContext {
     return this.run(async () => {
       if (pmids.length === 0) throw new PcpError(PM_ERR.TOOSMALL, "no metrics to fetch");
       const reader = this.mode === PM_MODE.INTERP ? this.interpolation : this.steps;
-      return { changes: 0, result: await reader.fetch(pmids, this.filter) };
+      const filter = this.profile.wantsEverything ? undefined : this.filter;
+      return { changes: 0, result: await reader.fetch(pmids, filter) };
     });
   }
   fetchArchive(): Promise<ResultView> {

@@ -64,6 +64,7 @@ export class Bounds {
   readonly low: Uint32Array;
   /** Values of the form block, with their padding. */
   readonly blocks: (Uint8Array | undefined)[] = [];
+  readonly pmid: Pmid;
   /** Places that the search under way is for. */
   needs = 0;
   private readonly from: Float64Array;
@@ -77,7 +78,8 @@ export class Bounds {
   private seenTo = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly places: Places) {
-    const { count, form } = places;
+    const { count, form, desc } = places;
+    this.pmid = desc.pmid;
     this.at = new Float64Array(count);
     this.from = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
     this.has = new Uint8Array(count);
@@ -85,10 +87,6 @@ export class Bounds {
     this.seen = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
     this.high = new Uint32Array(form === "pair" ? count : 0);
     this.low = new Uint32Array(form === "block" ? 0 : count);
-  }
-
-  get pmid(): Pmid {
-    return this.places.desc.pmid;
   }
 
   /** Notes a search for a place from `u` on, unless the answer is known. */

@@ -100,6 +100,9 @@ const made: Words = { high: 0, low: 0 };
 export class Metric implements Places {
   readonly form: Form;
   readonly count: number;
+  readonly indom: Indom;
+  /** Values of a counter lie between those recorded. */
+  readonly counter: boolean;
   /** Bounds before (distances are negative times) and after the time of a fetch. */
   readonly prior: Bounds;
   readonly next: Bounds;
@@ -122,21 +125,14 @@ export class Metric implements Places {
     this.domain = domainOf(shared, desc.indom);
     this.count = this.domain.instances.length;
     this.form = formOf(desc.type);
+    this.indom = desc.indom;
+    this.counter = desc.sem === PM_SEM.COUNTER;
     this.prior = new Bounds(this);
     this.next = new Bounds(this);
     this.choice = new Uint8Array(this.count);
     const numbers = this.counter && this.form !== "block" ? this.count : 0;
     this.madeHigh = new Uint32Array(numbers);
     this.madeLow = new Uint32Array(numbers);
-  }
-
-  get indom(): Indom {
-    return this.desc.indom;
-  }
-
-  /** Values of a counter lie between those recorded. */
-  get counter(): boolean {
-    return this.desc.sem === PM_SEM.COUNTER;
   }
 
   placeOf(instance: number): number {

@@ -15,6 +15,7 @@ import {
 import { findDesc } from "./archive-metadata.ts";
 import type { Filter } from "./archive-result.ts";
 import type { SharedArchive } from "./archive-shared.ts";
+import { samePmids } from "./archive-result.ts";
 import type { Origin } from "./archive-steps.ts";
 import type { Bounds } from "./interpolate-bounds.ts";
 import { Metric } from "./interpolate-metric.ts";
@@ -26,12 +27,57 @@ const SLACK = 0.001;
 /** A virtual mark stands so long after the end of a member of a set. */
 const GAP = 0.001;
 
+/** One side of the metrics of a request. */
+interface Side {
+  readonly bounds: readonly Bounds[];
+  /** Place of a metric in `bounds`. */
+  readonly places: ReadonlyMap<Pmid, number>;
+}
+
+/** What a request comes to: clients ask for the same metrics again and again. */
+interface Plan {
+  readonly pmids: readonly Pmid[];
+  /** For each metric asked for; a code, or 0, where there are no values to search for. */
+  readonly list: readonly (Metric | number)[];
+  /** The same, each once. */
+  readonly metrics: readonly Metric[];
+  readonly prior: Side;
+  readonly next: Side;
+}
+
+const NOT_CROSSED = { last: undefined, to: Number.NaN, marked: false };
+
+const sideOf = (bounds: readonly Bounds[]): Side => ({
+  bounds,
+  places: new Map(bounds.map(({ pmid }, place) => [pmid, place])),
+});
+
+/** Gives a record at `u` to the bounds that need it; returns how many need more of these `open`. */
+function takeFrom(result: ResultView, { bounds, places }: Side, u: number, open: number): number {
+  // Most records have the metrics in the order in which they are asked for.
+  let guess = 0;
+  for (const set = result.sets(); set.next();) {
+    let found = bounds[guess];
+    if (found?.pmid !== set.pmid) {
+      const place = places.get(set.pmid);
+      if (place === undefined) continue;
+      guess = place;
+      found = bounds[place];
+    }
+    guess++;
+    if (found === undefined || found.needs === 0) continue;
+    found.take(set, u);
+    if (found.needs === 0) open--;
+  }
+  return open;
+}
+
 /** Interpolation over one set; `at.origin` is the time of the next fetch. */
 export interface Interpolation {
   /** pmSetMode: fetches will be `delta` apart. */
   place(delta: Timestamp): void;
   /** pmFetch. */
-  fetch(pmids: readonly Pmid[], filter: Filter): Promise<ResultView>;
+  fetch(pmids: readonly Pmid[], filter: Filter | undefined): Promise<ResultView>;
   close(): void;
 }
 
@@ -65,7 +111,8 @@ class Interpolator implements Interpolation {
   private end: Timestamp;
   private generation: number;
   /** What was found out last about marks between two times. */
-  private crossing = { from: Number.NaN, to: Number.NaN, marked: false };
+  private crossing: { last: Timestamp | undefined; to: number; marked: boolean } = NOT_CROSSED;
+  private plan: Plan | undefined;
 
   constructor(
     private readonly shared: SharedArchive,
@@ -134,37 +181,42 @@ class Interpolator implements Interpolation {
   private renew(): void {
     if (this.generation === this.shared.generation) return;
     this.generation = this.shared.generation;
+    this.plan = undefined;
     for (const [pmid, metric] of this.metrics) {
       const now = this.shared.union(metric.indom)?.ids.length;
       if (now !== undefined && now !== metric.count) this.metrics.delete(pmid);
     }
   }
 
-  async fetch(pmids: readonly Pmid[], filter: Filter): Promise<ResultView> {
+  /** What a request comes to; that of the fetch before when it is the same again. */
+  private planOf(pmids: readonly Pmid[]): Plan {
+    if (this.plan !== undefined && samePmids(this.plan.pmids, pmids)) return this.plan;
+    const list = pmids.map((pmid) => this.metricOf(pmid));
+    const metrics = [...new Set(list.filter((each) => typeof each === "object"))];
+    this.plan = {
+      pmids: [...pmids],
+      list,
+      metrics,
+      prior: sideOf(metrics.map((each) => each.prior)),
+      next: sideOf(metrics.map((each) => each.next)),
+    };
+    return this.plan;
+  }
+
+  async fetch(pmids: readonly Pmid[], filter: Filter | undefined): Promise<ResultView> {
     const { origin } = this.at;
     const t = secondsSince(this.shared.start, origin);
     this.checkRange(t);
     this.renew();
-    const list = pmids.map((pmid) => this.metricOf(pmid));
-    const metrics = [...new Set(list.filter((each) => typeof each === "object"))];
-    for (const metric of metrics) metric.wantPrior(t, filter(metric.desc.pmid));
-    await this.search(
-      this.low,
-      metrics.map((each) => each.prior),
-      origin,
-      -t,
-    );
+    const { metrics, prior, next, list } = this.planOf(pmids);
+    for (const metric of metrics) metric.wantPrior(t, filter?.(metric.indom));
+    await this.search(this.low, prior, origin, -t);
     for (const metric of metrics) metric.wantNext(t);
-    await this.search(
-      this.high,
-      metrics.map((each) => each.next),
-      origin,
-      t,
-    );
+    await this.search(this.high, next, origin, t);
     for (const metric of metrics) {
       metric.evaluate(t, this.shared.wrap);
       if (metric.counter && metric.numval > 0 && metric.returned > 0) {
-        if (await this.crossed(metric, t)) metric.clear();
+        if (this.mayCross(metric, t) && (await this.crossed(metric, t))) metric.clear();
       }
     }
     // Only when nothing has failed: a fetch that failed is made again.
@@ -176,64 +228,43 @@ class Interpolator implements Interpolation {
     return writeResult(origin, pmids, list);
   }
 
-  /** Finds what these bounds need from distance `u` on. */
-  private async search(
-    walk: Walk,
-    all: readonly Bounds[],
-    origin: Timestamp,
-    u: number,
-  ): Promise<void> {
-    const open = all.filter((bounds) => bounds.needs > 0);
-    for (const bounds of open) bounds.begin(u);
+  /** Finds what one side needs from distance `u` on. */
+  private async search(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
+    let open = 0;
+    for (const bounds of side.bounds) {
+      if (bounds.needs === 0) continue;
+      bounds.begin(u);
+      if (bounds.needs > 0) open++;
+    }
+    if (open === 0) return;
     try {
-      await this.searchFor(
-        walk,
-        open.filter((bounds) => bounds.needs > 0),
-        origin,
-        u,
-      );
+      await this.searchFor(walk, side, origin, u);
     } catch (error) {
-      for (const bounds of open) bounds.abandon();
+      for (const bounds of side.bounds) if (bounds.needs > 0) bounds.abandon();
       walk.forget();
       throw error;
     }
   }
 
-  private async searchFor(
-    walk: Walk,
-    wanted: readonly Bounds[],
-    origin: Timestamp,
-    u: number,
-  ): Promise<void> {
-    let open = wanted;
-    if (open.length === 0) return;
-    const byPmid = new Map(open.map((bounds) => [bounds.pmid, bounds]));
+  private async searchFor(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
     await walk.moveTo(origin, u);
     for (let first = true; ; first = false) {
       const pause = this.pacer.tick();
       if (pause !== undefined) await pause;
       const barrier = this.step(walk, u, first);
       if (barrier !== undefined) {
-        for (const bounds of open) bounds.finish(barrier);
+        for (const bounds of side.bounds) if (bounds.needs > 0) bounds.finish(barrier);
         return;
       }
-      let done = false;
-      for (const bounds of open) {
+      let open = 0;
+      for (const bounds of side.bounds) {
+        if (bounds.needs === 0) continue;
         bounds.reach(walk.u);
-        done ||= bounds.needs === 0;
+        if (bounds.needs > 0) open++;
       }
-      if (!done || open.some((bounds) => bounds.needs > 0)) {
-        const sets = walk.result()?.sets();
-        while (sets?.next() === true) {
-          const bounds = byPmid.get(sets.pmid);
-          if (bounds === undefined || bounds.needs === 0) continue;
-          bounds.take(sets, walk.u);
-          done ||= bounds.needs === 0;
-        }
-      }
-      if (!done) continue;
-      open = open.filter((bounds) => bounds.needs > 0);
-      if (open.length === 0) return;
+      const result = open > 0 ? walk.result() : undefined;
+      if (result !== undefined) open = takeFrom(result, side, walk.u, open);
+      if (open === 0) return;
     }
   }
 
@@ -263,13 +294,19 @@ class Interpolator implements Interpolation {
     return mark <= t ? mark : undefined;
   }
 
+  /** False when it is known that no mark is between the last fetch of a metric and `t`. */
+  private mayCross({ last }: Metric, t: number): boolean {
+    // Most metrics of a fetch were fetched together before.
+    return this.crossing.last !== last || this.crossing.to !== t || this.crossing.marked;
+  }
+
   /** Whether there is a mark between the last fetch of a metric and `t`. */
   private async crossed(metric: Metric, t: number): Promise<boolean> {
-    const from = secondsSince(this.shared.start, metric.last);
+    const { last } = metric;
+    const from = secondsSince(this.shared.start, last);
     if (from === t || metric.bridges(t, from)) return false;
-    // Most metrics of a fetch were fetched together before.
-    if (this.crossing.from !== from || this.crossing.to !== t) {
-      this.crossing = { from, to: t, marked: await this.markBetween(metric.last, from, t) };
+    if (this.crossing.last !== last || this.crossing.to !== t) {
+      this.crossing = { last, to: t, marked: await this.markBetween(last, from, t) };
     }
     return this.crossing.marked;
   }

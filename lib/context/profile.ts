@@ -37,6 +37,8 @@ export interface InstanceProfile {
   wants(indom: Indom, instance: InstanceId): boolean;
   /** True when a fetch asks for every instance of the domain: then `wants` need not be called. */
   wantsAll(indom: Indom): boolean;
+  /** True while there is no rule but "all": then `wants` is true for whatever there is. */
+  readonly wantsEverything: boolean;
   /** The profile as requests to pmcd have it. */
   asRequest(): Profile;
   /**
@@ -111,6 +113,9 @@ const profileOf = (
       const rule = rules.get(indom);
       if (rule === undefined) return state === PROFILE_STATE.INCLUDE;
       return rule.state === PROFILE_STATE.INCLUDE && rule.exceptions.size === 0;
+    },
+    get wantsEverything() {
+      return rules.size === 0 && state === PROFILE_STATE.INCLUDE;
     },
     asRequest: () => ({
       state,

@@ -122,11 +122,11 @@ export function makeRepeated(base: string, shape: Shape): number {
   return record.length;
 }
 
-/** Writes an archive of `seconds` records a second apart, 50 counters of 8 instances in each. */
-export function makeSeconds(base: string, seconds: number): void {
+/** Writes an archive of `seconds` records a second apart, so many counters and instances in each. */
+export function makeSeconds(base: string, seconds: number, metrics = 50, instances = 8): void {
   const writer = new ArchiveWriter({ base, label: LABEL });
-  const ids = Array.from({ length: 8 }, (_, i) => i);
-  const descs = descriptors(50, ids.length, PM_TYPE.U64);
+  const ids = Array.from({ length: instances }, (_, i) => i);
+  const descs = descriptors(metrics, ids.length, PM_TYPE.U64);
   for (const desc of descs) writer.describe(desc, [nameOf(desc)]);
   writer.setInstances(
     INDOM,
@@ -138,7 +138,7 @@ export function makeSeconds(base: string, seconds: number): void {
     const sets = descs.map(({ pmid }, metric) => ({
       pmid,
       type: PM_TYPE.U64,
-      instances: ids,
+      instances: instances > 1 ? ids : [-1],
       values: ids.map((id) => {
         random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
         const row = counters[metric] ?? [];

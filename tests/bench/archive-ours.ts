@@ -4,8 +4,12 @@
 //
 //   bun archive-ours.ts walk BASE SECONDS forward|backward frames|values
 //   bun archive-ours.ts seek BASE SECONDS FROM TO
+//   bun archive-ours.ts fetch BASE SECONDS forward|interp+|interp- COUNT plain|derived
 //   bun archive-ours.ts open|pass BASE
 import { ArchiveCursor, openArchive } from "../../lib/archive/mod.ts";
+import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
+import { type ArchiveContext, newContext, PM_MODE } from "../../lib/context/mod.ts";
+import type { Pmid } from "../../lib/pcp/mod.ts";
 
 const WARM_UP_MS = 200;
 const BETWEEN_CLOCKS = 64;
@@ -66,6 +70,46 @@ function seek(milliseconds: number, from: number, to: number): object {
   return { rate: rateFor(milliseconds, some) };
 }
 
+/** Fetches one after the other, as a client makes them: each is awaited. */
+async function fetches(context: ArchiveContext, pmids: readonly Pmid[], how: string) {
+  const back = how === "interp-";
+  const delta = back ? { sec: -1, nsec: 300_000_000 } : { sec: 0, nsec: 700_000_000 };
+  const mode = how === "forward" ? PM_MODE.FORW : PM_MODE.INTERP;
+  const rewind = (): void =>
+    context.setMode(mode, back ? context.end() : context.label().start, delta);
+  rewind();
+  return async (milliseconds: number): Promise<number> => {
+    const from = performance.now();
+    for (let done = 0; ;) {
+      for (let i = 0; i < BETWEEN_CLOCKS; i++) {
+        try {
+          await context.fetch(pmids);
+          done++;
+        } catch (error) {
+          if (!(error instanceof PcpError) || error.code !== PM_ERR.EOL) throw error;
+          rewind();
+        }
+      }
+      const spent = performance.now() - from;
+      if (spent >= milliseconds) return (done / spent) * 1000;
+    }
+  };
+}
+
+async function fetchRate(milliseconds: number): Promise<object> {
+  const [, how = "", count = "", derived] = rest;
+  const context = await newContext(
+    { type: "archive", archive: base },
+    derived === "derived" ? { env: { PCP_DERIVED_CONFIG: "" } } : { derived: "none" },
+  );
+  if (context.type !== "archive") throw new Error("no archive");
+  const names = (await context.traverse("bench")).slice(0, Number(count));
+  const { pmids } = await context.lookupNames(names);
+  const run = await fetches(context, pmids, how);
+  await run(WARM_UP_MS);
+  return { rate: await run(milliseconds) };
+}
+
 function open(all: boolean): object {
   const from = performance.now();
   const archive = openArchive(base);
@@ -77,11 +121,12 @@ function open(all: boolean): object {
   return { seconds: (performance.now() - from) / 1000, records };
 }
 
-function main(): object {
+async function main(): Promise<object> {
   const milliseconds = Number(rest[0]) * 1000;
   if (what === "walk") return walk(milliseconds, rest[1] === "backward", rest[2] === "values");
   if (what === "seek") return seek(milliseconds, Number(rest[1]), Number(rest[2]));
+  if (what === "fetch") return fetchRate(milliseconds);
   return open(what === "pass");
 }
 
-console.log(JSON.stringify(main()));
+console.log(JSON.stringify(await main()));

@@ -128,6 +128,27 @@ async function compressed(folder: string, plain: string): Promise<Case[]> {
   return cases;
 }
 
+/** Fetches as clients make them, through a context with the wrapper of derived metrics and without. */
+function fetches(name: string, base: string, seconds: string, most: number): Case[] {
+  const of = ({ rate = 0 }: Figures): number => rate;
+  const rows = [
+    ["forward", most],
+    ["interp+", 1],
+    ["interp+", most],
+    ["interp-", most],
+  ] as const;
+  return rows.map(([how, count]) => ({
+    name: `fetches, ${how}, ${count} of ${most} metrics, ${name}`,
+    unit: "/s",
+    ways: [
+      ["plain", "plain"],
+      ["context", "derived"],
+    ],
+    argv: ["fetch", base, seconds, how, `${count}`],
+    of,
+  }));
+}
+
 async function cases(folder: string, seconds: number, only: string): Promise<Case[]> {
   const found: Case[] = [];
   SHAPES.forEach(([name, shape], i) => {
@@ -144,6 +165,10 @@ async function cases(folder: string, seconds: number, only: string): Promise<Cas
     argv: ["seek", base, `${seconds}`, `${START}`, `${START + SECONDS_RECORDS}`],
     of: ({ rate = 0 }) => rate,
   });
+  const singles = join(folder, "singles");
+  makeSeconds(singles, SECONDS_RECORDS, 100, 1);
+  found.push(...fetches("value", singles, `${seconds}`, 100));
+  found.push(...fetches("8 values each", base, `${seconds}`, 50));
   if ("volume".includes(only)) found.push(...(await compressed(folder, base)));
   const wide = join(folder, "wide");
   const shape = { metrics: 5000, inRecord: 20, instances: 20_000, type: PM_TYPE.U64, bytes: 1e6 };
