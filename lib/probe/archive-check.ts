@@ -19,31 +19,9 @@ import {
   type Timestamp,
   type ValueSet,
 } from "../pcp/mod.ts";
+import { timestampText } from "./archive-index.ts";
 import { type DamageList, noteDamage } from "./archive-damage.ts";
-import type { CheckReport, Finding } from "./archive-types.ts";
-
-/** The sorts of findings. */
-export const FINDINGS = {
-  BACKWARDS: "time-backwards",
-  METRIC: "unknown-metric",
-  TWICE: "metric-twice",
-  FORMAT: "value-format",
-  TYPE: "value-type",
-  SIZE: "value-size",
-  TEXT: "text-without-end",
-  EVENTS: "event-array",
-  SINGULAR: "singular-metric",
-  DOMAIN: "unknown-domain",
-  INSTANCE: "unknown-instance",
-  REPEATED: "instance-twice",
-  COUNTER: "counter-backwards",
-  DESCRIPTOR: "descriptor",
-  NO_INDEX: "no-index",
-  RECORD_TYPE: "record-of-other-version",
-  INDEX_TIME: "index-time",
-  INDEX_PLACE: "index-place",
-  INDEX_ORDER: "index-order",
-} as const;
+import { type Findings, FINDINGS } from "./archive-findings.ts";
 
 /** Counters that are followed; further ones are not compared with their values before. */
 const MAX_COUNTERS = 500_000;
@@ -64,17 +42,8 @@ const INSITU: ReadonlySet<number> = new Set([PM_TYPE.I32, PM_TYPE.U32, PM_TYPE.F
 export interface Checker {
   /** Checks the record that a walk has come to. */
   record(volume: Volume): void;
-  /** Adds a finding of another check. */
-  find(
-    sort: string,
-    file: string,
-    offset: number | null,
-    time: Timestamp | null,
-    message: string,
-  ): void;
   /** Values seen so far. */
   values(): number;
-  report(): CheckReport;
 }
 
 interface Context {
@@ -217,27 +186,20 @@ function checkSet(context: Context, set: ValueSet): void {
 }
 
 /**
- * A check of the records of an archive, with at most `most` findings kept. Where the metadata are
- * not whole, values are not compared with them.
+ * A check of the records of an archive. Where the metadata are not whole, values are not compared
+ * with them.
  */
 export function newChecker(
-  archive: Archive,
+  { catalog }: Archive,
   damage: DamageList,
-  most: number,
+  findings: Findings,
   whole: boolean,
 ): Checker {
-  const { catalog } = archive;
-  const findings: Finding[] = [];
-  const counts = new Map<string, number>();
   const counters: Counters = { last: new Map(), size: 0 };
   const states = new Map<Indom, { readonly of: Instances; readonly ids: ReadonlySet<number> }>();
   let now: Timestamp = { sec: 0, nsec: 0 };
   let last: Timestamp | undefined;
   let values = 0;
-  const find: Checker["find"] = (sort, file, offset, time, message) => {
-    counts.set(sort, (counts.get(sort) ?? 0) + 1);
-    if (findings.length < most) findings.push({ sort, file, offset, time, message });
-  };
   const members = (indom: Indom): ReadonlySet<number> | undefined => {
     const state = catalog.indoms.get(indom)?.at(now);
     if (state === undefined) return undefined;
@@ -249,9 +211,10 @@ export function newChecker(
   };
   const check = (volume: Volume): void => {
     const { path, offset } = volume;
-    const here = (sort: string, message: string): void => find(sort, path, offset, now, message);
+    const here = (sort: string, message: string): void =>
+      findings.add(sort, path, offset, now, message);
     if (last !== undefined && compareTimes(now, last) < 0) {
-      here(FINDINGS.BACKWARDS, `the record before is of ${last.sec}.${last.nsec}`);
+      here(FINDINGS.BACKWARDS, `the record before is of ${timestampText(last)}`);
     }
     last = now;
     if (volume.numpmid === 0) {
@@ -278,8 +241,6 @@ export function newChecker(
         noteDamage(damage, error, volume.path);
       }
     },
-    find,
     values: () => values,
-    report: () => ({ findings, counts: Object.fromEntries(counts) }),
   };
 }

@@ -22,6 +22,10 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY;
 }
 
+/** Seconds since 1970 with all nine digits of the fraction. */
+export const timestampText = ({ sec, nsec }: Timestamp): string =>
+  `${sec}.${String(nsec).padStart(9, "0")}`;
+
 /** The check for the files of an archive; `clock` makes the times of the sentences. */
 export const indexCheck = (
   files: ArchiveFiles,

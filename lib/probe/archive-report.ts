@@ -15,14 +15,16 @@ import {
 import { PcpError } from "../base/mod.ts";
 import { secondsBetween, type Timestamp } from "../pcp/mod.ts";
 import { type Checker, newChecker } from "./archive-check.ts";
-import { checkMetadata } from "./archive-check-metadata.ts";
+import { checkEnds, checkIndex, checkMetadata } from "./archive-check-metadata.ts";
 import { reportError } from "./archive-damage.ts";
+import { type Findings, newFindings } from "./archive-findings.ts";
 import { type Opened, type OpenedFile, openForReport } from "./archive-open.ts";
 import {
   addBorder,
   addMark,
   densityOf,
   type DensityState,
+  MIN_GAP,
   newDensity,
   newSpacing,
   spacingOf,
@@ -127,16 +129,14 @@ function missingVolumes(files: readonly OpenedFile[]): number[] {
   return missing;
 }
 
-/** The check of a member, its metadata checked; undefined where nothing can be checked. */
-function checkerOf(member: Opened, options: ArchiveReportOptions): Checker | undefined {
-  const { maxFindings = MAX_FINDINGS, growing = false } = options;
+/** The check of the values of a member, its metadata checked; undefined where there are none. */
+function checkerOf(member: Opened, findings: Findings, growing: boolean): Checker | undefined {
   // Metadata that were let go of are read once more.
   const opened = member.catalog.descs.size > 0 ? member : openForReport(member.name, growing);
   if (opened.archive === undefined) return undefined;
   const whole = opened.error === undefined;
-  const checker = newChecker(opened.archive, member.damage, maxFindings, whole);
-  if (whole) checkMetadata(checker, opened);
-  return checker;
+  if (whole) checkMetadata(findings, opened);
+  return newChecker(opened.archive, member.damage, findings, whole);
 }
 
 function reportMember(
@@ -145,10 +145,13 @@ function reportMember(
   options: ArchiveReportOptions,
 ): MemberReport {
   const { name, error, archive, damage } = opened;
-  const { check = false, gapFactor = GAP_FACTOR } = options;
-  const checker = check ? checkerOf(opened, options) : undefined;
+  const { check = false, growing = false, gapFactor = GAP_FACTOR } = options;
+  const findings = newFindings(options.maxFindings ?? MAX_FINDINGS);
+  if (error === undefined && archive !== undefined) checkIndex(findings, archive);
+  const checker = check ? checkerOf(opened, findings, growing) : undefined;
   const walk = archive && walkArchive(archive, { density, checker, damage });
   const files = opened.files.map((file) => fileReport(file, opened, walk));
+  if (!growing) checkEnds(findings, files, damage);
   const start = archive?.label.start ?? null;
   const sum = (value: (file: ArchiveFileReport) => number): number =>
     files.reduce((total, file) => total + value(file), 0);
@@ -177,8 +180,8 @@ function reportMember(
     missingVolumes: missingVolumes(opened.files),
     damage: damage.first,
     damageCount: damage.count,
-    growing: options.growing === true,
-    check: checker?.report() ?? null,
+    growing,
+    check: findings.report(),
   };
 }
 
@@ -266,8 +269,8 @@ function between(members: readonly MemberReport[]): { overlaps: Overlap[]; gaps:
         seconds: secondsBetween(to, later.start),
       });
     }
-    const threshold = earlier.spacing.threshold ?? later.spacing.threshold;
-    if (threshold !== null && away > threshold) {
+    const threshold = earlier.spacing.threshold ?? later.spacing.threshold ?? MIN_GAP;
+    if (away > threshold) {
       gaps.push({ from: earlier.end, to: later.start, seconds: away, mark: true });
     }
   }

@@ -9,6 +9,11 @@ import type { Density, Gap, LoggingGroup, Spacing } from "./archive-types.ts";
 export const MAX_GAPS = 100;
 /** Numbers of metrics that are told apart; further ones count as one group. */
 const MAX_GROUPS = 64;
+/** Fewer intervals do not tell what is usual: of one group, of records of all sizes. */
+const MIN_INTERVALS = 3;
+const MIN_MIXED_INTERVALS = 16;
+/** Seconds of the shortest silence that is called a gap. */
+export const MIN_GAP = 1;
 /** Steps of a density. */
 export const DENSITY_STEPS = 480;
 /** Borders of volumes and members that are kept. */
@@ -177,10 +182,11 @@ function spread(density: DensityState, sec: number, nsec: number, covered: numbe
   }
 }
 
-/** The median of intervals to 3 %: the mean of its bucket, in microseconds; null without any. */
-function median(intervals: Intervals): number | null {
+/** The median of intervals to 3 %: the mean of its bucket, in microseconds; null below `least`. */
+function median(intervals: Intervals, least = 1): number | null {
   let total = 0;
   for (const each of intervals.values()) total += each.count;
+  if (total < least) return null;
   let seen = 0;
   for (const [, { count: here, seconds }] of [...intervals].sort(([a], [b]) => a - b)) {
     seen += here;
@@ -189,20 +195,30 @@ function median(intervals: Intervals): number | null {
   return null;
 }
 
+/** The interval that is usual: that of the group with most records that has enough of them. */
+function usualInterval({ groups, intervals }: SpacingState): number | null {
+  for (const group of [...groups.values()].sort((a, b) => b.records - a.records)) {
+    const usual = median(group.intervals, MIN_INTERVALS);
+    if (usual !== null) return usual;
+  }
+  return median(intervals, MIN_MIXED_INTERVALS);
+}
+
 /**
- * What the records so far amount to. The usual interval is that of the group with most records, so
- * that records of several groups written one after the other do not count as a fast one.
+ * What the records so far amount to. The usual interval is that of one group, so that records of
+ * several groups written one after the other do not count as a fast one. Where nothing is usual, a
+ * gap is what has a mark.
  */
 export function spacingOf(state: SpacingState, gapFactor: number): Spacing {
   const groups: LoggingGroup[] = [...state.groups]
     .map(([metrics, { records, intervals }]) => ({ metrics, records, interval: median(intervals) }))
     .sort((a, b) => b.records - a.records || a.metrics - b.metrics);
-  const interval =
-    groups.find((group) => group.interval !== null)?.interval ?? median(state.intervals);
-  const threshold = interval === null ? null : interval * gapFactor;
+  const interval = usualInterval(state);
+  const threshold = interval === null ? null : Math.max(interval * gapFactor, MIN_GAP);
   const limit = threshold ?? Number.POSITIVE_INFINITY;
+  const markedLimit = threshold ?? MIN_GAP;
   const gaps = state.longest
-    .filter(({ seconds }) => seconds > limit)
+    .filter(({ seconds, mark }) => seconds > (mark ? markedLimit : limit))
     .sort((a, b) => b.seconds - a.seconds);
   let gapCount = gaps.length;
   let gapSeconds = gaps.reduce((sum, { seconds }) => sum + seconds, 0);

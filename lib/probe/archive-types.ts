@@ -136,9 +136,9 @@ export interface Gap {
 
 /** How records are spread over time. */
 export interface Spacing {
-  /** Seconds between successive records that are usual; null below two records. */
+  /** Seconds between successive records that are usual; null where there are too few to tell. */
   readonly interval: number | null;
-  /** Gaps are longer than this many seconds; null below two records. */
+  /** Gaps are longer than this many seconds; null without an interval, and only marks tell gaps. */
   readonly threshold: number | null;
   readonly groups: readonly LoggingGroup[];
   /** The longest gaps in order of time, at most MAX_GAPS. */
@@ -164,14 +164,14 @@ export interface Finding {
   /** A word for each sort of finding, see FINDINGS. */
   readonly sort: string;
   readonly file: string;
-  /** Of the record in the file, the number of an index entry; null when the file is meant. */
+  /** Of the record in the file, the number of an index entry from 0; null for the file as a whole. */
   readonly offset: number | null;
   /** Of the record; null for records without a time. */
   readonly time: Timestamp | null;
   readonly message: string;
 }
 
-/** Result of checking every value. */
+/** What is wrong beside damage. */
 export interface CheckReport {
   /** The first findings, at most `maxFindings`. */
   readonly findings: readonly Finding[];
@@ -208,8 +208,8 @@ export interface MemberReport {
   readonly damageCount: number;
   /** Whether it is read as one that is still written, so that incomplete ends are no damage. */
   readonly growing: boolean;
-  /** null unless values were checked. */
-  readonly check: CheckReport | null;
+  /** Of the files and the index always, of metadata and values when these were checked. */
+  readonly check: CheckReport;
 }
 
 /** Records over time, in equal steps from the first time to the last: what a picture is made of. */

@@ -284,7 +284,7 @@ export async function lookLive(context: Context, opening: Opening): Promise<Live
     agents,
     unhealthy: [
       ...(context.type === "local" && agents.length === 0
-        ? ["there are no agents, so no metric has a value"]
+        ? ["has no agents, so no metric has a value"]
         : []),
       ...complaints(agents, opening.steps, own.clockMs),
     ],

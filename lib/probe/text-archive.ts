@@ -12,7 +12,7 @@ import type {
   LoggerRecord,
   MemberReport,
 } from "./archive-types.ts";
-import { FINDINGS } from "./archive-check.ts";
+import { HARMLESS, OF_ENTRIES } from "./archive-findings.ts";
 import { plainText } from "./plain.ts";
 import { countText, fieldText, NO_BREAK, paint, type Style, tableText, wrapText } from "./style.ts";
 import { verdictLine } from "./text-live.ts";
@@ -20,6 +20,9 @@ import { timelineLegend, timelineLines } from "./timeline.ts";
 
 /** Most members, gaps and damages that are listed; the rest is counted. */
 const MAX_LISTED = 20;
+
+/** Ends of gaps below so many seconds are shown with milliseconds. */
+const SHORT = 60;
 
 const SIZES = ["bytes", "KB", "MB", "GB", "TB"] as const;
 
@@ -36,8 +39,8 @@ export function bytesText(bytes: number): string {
 
 /** `20 ms`, `4.0 s`, `12 min 5 s`, `3 h 20 min`, `2 days 4 h`. */
 export function spanText(seconds: number): string {
-  if (seconds < 1) return `${(seconds * 1000).toFixed(0)} ms`;
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0)} s`;
+  if (seconds < 0.9995) return `${(seconds * 1000).toFixed(0)} ms`;
+  if (seconds < 59.5) return `${seconds < 9.95 ? seconds.toFixed(1) : seconds.toFixed(0)} s`;
   const whole = Math.round(seconds);
   const two = (large: number, one: string, small: number, other: string): string =>
     small === 0 ? `${large} ${one}` : `${large} ${one} ${small} ${other}`;
@@ -178,8 +181,9 @@ function gapLines(style: Style, gaps: readonly Gap[], zone: Zone): readonly stri
   const lines = ["", paint(style, "strong", "Gaps")];
   for (const gap of gaps.slice(0, MAX_LISTED)) {
     const mark = gap.mark ? ", marked" : "";
+    const digits = gap.seconds < SHORT ? 3 : 0;
     lines.push(
-      `  ${ctimeText(gap.from, zone)} to ${ctimeText(gap.to, zone)}: ${spanText(gap.seconds)}${mark}`,
+      `  ${ctimeText(gap.from, zone, digits)} to ${ctimeText(gap.to, zone, digits)}: ${spanText(gap.seconds)}${mark}`,
     );
   }
   if (gaps.length > MAX_LISTED) lines.push(`  and ${gaps.length - MAX_LISTED} more`);
@@ -193,18 +197,18 @@ export function damageText(damage: Damage): string {
   return `${plainText(damage.file)}${place}, ${damage.kind}: ${plainText(damage.reason)} (${symbol})`;
 }
 
-/** What a check of all values has found, a sentence each. */
+/** What checks have found, a sentence each; nothing of what sound archives have as well. */
 function findingTexts({ findings, counts }: CheckReport, name: string): readonly string[] {
-  // Counters wrap, and begin anew with what they count.
-  const told = findings.filter((each) => each.sort !== FINDINGS.COUNTER);
+  const told = findings.filter((each) => !HARMLESS.has(each.sort));
   const sorts = new Set(findings.map((each) => each.sort));
   return [
-    ...told.map(
-      (each) => `${plainText(each.file)} offset ${each.offset}: ${plainText(each.message)}`,
-    ),
+    ...told.map(({ sort, file, offset, message }) => {
+      const place = offset === null || OF_ENTRIES.has(sort) ? "" : ` offset ${offset}`;
+      return `${plainText(file)}${place}: ${plainText(message)}`;
+    }),
     // Of a sort that came after too many others only the number is known.
     ...Object.entries(counts)
-      .filter(([sort]) => sort !== FINDINGS.COUNTER && !sorts.has(sort))
+      .filter(([sort]) => !HARMLESS.has(sort) && !sorts.has(sort))
       .map(([sort, count]) => `${name}: ${countText(count, "finding")} of the sort ${sort}`),
   ];
 }
@@ -224,7 +228,7 @@ export function archiveComplaints(report: ArchiveReport): readonly string[] {
     const backwards = member.spacing.backwards;
     if (backwards > 0)
       found.push(`${name}: ${countText(backwards, "record")} earlier than the one before`);
-    if (member.check !== null) found.push(...findingTexts(member.check, name));
+    found.push(...findingTexts(member.check, name));
   }
   for (const overlap of report.overlaps) {
     found.push(
@@ -271,7 +275,7 @@ function verdictLines(style: Style, report: ArchiveReport): readonly string[] {
     report.error !== null
       ? verdictLine(style, what, "cannot be opened", "bad")
       : complaints.length === 0
-        ? verdictLine(style, what, "is sound", "good")
+        ? verdictLine(style, what, "opens, no fault found", "good")
         : verdictLine(style, what, opens, "warn");
   return [
     verdict,

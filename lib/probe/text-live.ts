@@ -155,14 +155,19 @@ export function verdictLine(
   return `${paint(style, "strong", what)}: ${paint(style, good, verdict)}`;
 }
 
+/** Whether it is a local context without agents, which there is one thing to say about. */
+const isEmpty = ({ pmcd, agents }: LiveReport): boolean => pmcd === null && agents.length === 0;
+
 function verdictOf(report: LiveReport): readonly [string, "good" | "warn"] {
   const { unhealthy, errors } = report;
+  if (isEmpty(report) && errors.length === 0) return [`opens, but ${unhealthy.join("; ")}`, "warn"];
   const wrong = unhealthy.length + errors.length;
   return wrong === 0 ? ["works", "good"] : [`works, with ${countText(wrong, "complaint")}`, "warn"];
 }
 
 function complaintLines(style: Style, report: LiveReport): readonly string[] {
-  const lines = report.unhealthy.map(
+  const told = isEmpty(report) && report.errors.length === 0 ? [] : report.unhealthy;
+  const lines = told.map(
     (each) => `  ${paint(style, "bad", "!")} ${wrapText(each, style.width, 4).slice(4)}`,
   );
   for (const error of report.errors) {

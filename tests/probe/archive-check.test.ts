@@ -91,14 +91,27 @@ test("times that go back", () => {
 test("descriptors that contradict themselves", () => {
   // The units word of the first descriptor: a scale of time, no dimension of it.
   expect(sorts((meta) => meta.setUint32(FIRST + 24, 0xa000))).toEqual([
-    "descriptor: 245.1.1 (t.i32.counter): scale 10 of time without the dimension",
+    "odd-descriptor: 245.1.1 (t.i32.counter): scale 10 of time without the dimension",
     "descriptor: 245.1.1 (t.i32.counter): scale 10 of time is not known",
+  ]);
+});
+
+test("a descriptor that no name leads to", () => {
+  const path = join(import.meta.dir, "../fixtures/archives/bad/v3-m-dupname");
+  expect(archiveReport(path, { check: true }).members[0]?.check.findings).toEqual([
+    {
+      sort: "metric-without-name",
+      file: `${path}.meta`,
+      offset: null,
+      time: null,
+      message: "2.1.0 has a descriptor and no name",
+    },
   ]);
 });
 
 test("entries of an index that are out of order", () => {
   const found = checkOf((_meta, _data, index) => index.setUint32(FIRST + 32 + 28, 0));
   expect(found.findings.map(({ message }) => message)).toEqual([
-    "entry 1: Error: offset to log file decreased",
+    "entry 2: offset to log file decreased",
   ]);
 });

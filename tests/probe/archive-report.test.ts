@@ -147,7 +147,7 @@ describe("contradictions that pmlogcheck finds", () => {
 
   testWith("pcp6", "counters that fall", () => {
     const { check } = single("gen/interp-v3", true);
-    const found = check?.findings.map(({ message }) => message) ?? [];
+    const found = check.findings.map(({ message }) => message) ?? [];
     // pmlogcheck looks at integers only.
     const integers = found
       .filter((message) => !/\(t\.(?:float|double)/.test(message))
@@ -159,15 +159,15 @@ describe("contradictions that pmlogcheck finds", () => {
   });
 
   test("entries of an index that lead nowhere", () => {
-    const finding = (name: string) => single(name, true).check?.findings[0];
+    const finding = (name: string) => single(name, true).check.findings[0];
     expect(finding("bad/v3-i-badtime")).toMatchObject({ sort: "index-time", offset: 1 });
     expect(finding("bad/v3-i-beyond")).toMatchObject({ sort: "index-place", offset: 2 });
   });
 
   test("findings are bounded, their number is not", () => {
     const { members } = archiveReport(inFolder("gen/interp-v3"), { check: true, maxFindings: 3 });
-    expect(members[0]?.check?.findings.length).toBe(3);
-    expect(members[0]?.check?.counts).toEqual({ "counter-backwards": 14 });
+    expect(members[0]?.check.findings.length).toBe(3);
+    expect(members[0]?.check.counts).toEqual({ "counter-backwards": 14 });
   });
 });
 

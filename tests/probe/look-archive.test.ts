@@ -41,7 +41,7 @@ test("text, JSON and --check agree, within 80 columns", async () => {
       reportOf(archive),
       probe(["-a", archive, "--check"]),
     ]);
-    const sound = text.stdout.startsWith(`archive "${archive}": is sound\n`);
+    const sound = text.stdout.startsWith(`archive "${archive}": opens, no fault found\n`);
     expect([name, report.error, report.damage.length === 0]).toEqual([name, null, sound]);
     expect([name, check.status]).toEqual([name, sound ? 0 : 1]);
     if (sound) expect(check.stdout).toBe(`archive "${archive}": ok\n`);
@@ -69,10 +69,39 @@ test("damage has file, offset, reason and code; what stands before is told", asy
   expect([check.status, check.stdout.split("\n").length]).toEqual([1, 2]);
 });
 
+test("what is no damage and yet wrong is told without --check", async () => {
+  for (const [name, wrong] of [
+    ["v3-d-trunc-hdr2", ".0: 2 bytes at the end are no whole record"],
+    ["v3-m-trunc-hdr", ".meta: 6 bytes at the end are no whole record"],
+    ["v3-i-extra", ".index: 29 bytes at the end are no whole entry"],
+    ["v3-i-missing", ": there is no temporal index"],
+    ["v3-i-beyond", ".index: entry 3: offset to log file past end of file (6468)"],
+    ["v3-vol-no3", ".index: entry 5: file missing for log volume 3"],
+  ] as const) {
+    const archive = at(`bad/${name}`);
+    const { stdout, status } = await probe(["-a", archive]);
+    expect([name, status]).toEqual([name, 0]);
+    expect(stdout).toContain(": opens, with ");
+    expect(stdout.replaceAll(/\n {4}/g, " ")).toContain(`  ! ${archive}${wrong}\n`);
+    const check = await probe(["-a", archive, "--check"]);
+    expect([check.status, check.stdout.startsWith(`archive "${archive}": ${archive}`)]).toEqual([
+      1,
+      true,
+    ]);
+  }
+});
+
+test("a few records tell neither an interval nor a gap", async () => {
+  const report = await reportOf(at("set/a2-cdata"));
+  expect(report.counts.dataRecords).toBeLessThan(5);
+  expect(report.members[0]?.spacing).toMatchObject({ interval: null, threshold: null, gaps: [] });
+  expect((await probe(["-a", at("set/a2-cdata")])).stdout).not.toContain("interval");
+});
+
 test("a gap, its mark, and the picture of both", async () => {
   const { stdout } = await probe(["-a", at("rec/v3-mark")], { env: { LC_ALL: "C.UTF-8" } });
   expect(stdout).toContain(
-    "\nGaps\n  Sat Nov 21 20:53:24 2026 to Sat Nov 21 20:53:27 2026: 3.0 s, marked\n",
+    "\nGaps\n  Sat Nov 21 20:53:24.537 2026 to Sat Nov 21 20:53:27.537 2026: 3.0 s, marked\n",
   );
   expect(stdout).toContain("▲ mark   ╌ gap\n");
   const plain = await probe(["-a", at("rec/v3-mark")]);
