@@ -1,6 +1,7 @@
 // Files of bzip2 (old archives have them): blocks of up to 900,000 bytes, each decoded by itself, by the
 // system's libbz2 where it is and takes the block, else here, because the package for it
-// (docs/dependencies.md) cannot tell the end of its input from data. Refuses broken checksums of blocks and streams, and the randomised blocks of bzip2 before 0.9.5.
+// (docs/dependencies.md) cannot tell the end of its input from data. Refuses broken checksums of blocks
+// and streams, and the randomised blocks of bzip2 before 0.9.5.
 import type { PcpError } from "../base/mod.ts";
 import {
   type ByteSource,

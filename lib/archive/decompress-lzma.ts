@@ -1,8 +1,9 @@
 // The LZMA decoder that .xz and .lzma files share: range decoder, probability model and window. It
 // decodes symbols from bytes that the container hands over and knows nothing of containers. Our own,
-// for machines without liblzma and for .lzma, because archives must be read at random, synchronously and without another program, in two
-// containers; the packages there are decode one .xz stream, asynchronously (docs/dependencies.md).
-// Refuses windows over MAX_WINDOW and reports damage as text, to which the container adds the place.
+// for machines without liblzma and for .lzma, because archives must be read at random, synchronously
+// and without another program, in two containers; the packages there are decode one .xz stream,
+// asynchronously (docs/dependencies.md). Refuses windows over MAX_WINDOW and reports damage as text, to
+// which the container adds the place.
 
 /** Largest window accepted: four times that of `xz -9`. */
 export const MAX_WINDOW = 256 * 1024 * 1024;

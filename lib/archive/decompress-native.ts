@@ -2,7 +2,7 @@
 // in small pieces, synchronously. node:zlib has no synchronous interface for pieces, so its native
 // handle is used as its own synchronous calls use it; the runtime's version is pinned and the tests
 // run every form. The containers are read here, for entry points, checksums and data cut short.
-import zlib, { crc32 } from "node:zlib";
+import { hash } from "bun";
 import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
 import {
   type ByteSource,
@@ -13,6 +13,9 @@ import {
   START,
   watched,
 } from "./decompress.ts";
+
+/** Not an import at the top: most archives are plain, and it takes longer to load than they do. */
+const zlib = () => process.getBuiltinModule("node:zlib");
 
 /** Compressed bytes given to the native code at a time; what one broken piece costs. */
 const INPUT_PIECE = 4096;
@@ -128,17 +131,17 @@ function memberData(source: ByteSource, at: number): number {
 }
 
 function* gzipMember(source: ByteSource, at: number): Generator<Uint8Array, number> {
-  const decoder = nativeDecoder(zlib.createInflateRaw() as unknown as NativeStream);
+  const decoder = nativeDecoder(zlib().createInflateRaw() as unknown as NativeStream);
   try {
     let sum = 0;
     let size = 0;
     const pieces = feed(source, decoder, memberData(source, at), source.size);
     const trailerAt = yield* watched(pieces, (piece) => {
-      sum = crc32(piece, sum);
+      sum = hash.crc32(piece, sum);
       size += piece.length;
     });
     const trailer = viewOf(readExactly(source, trailerAt, GZIP_TRAILER));
-    if (trailer.getUint32(0, true) !== sum >>> 0) throw damaged(source, trailerAt, "checksum");
+    if (trailer.getUint32(0, true) !== sum) throw damaged(source, trailerAt, "checksum");
     if (trailer.getUint32(4, true) !== size % 2 ** 32) throw damaged(source, trailerAt + 4, "size");
     return trailerAt + GZIP_TRAILER;
   } finally {
@@ -214,7 +217,7 @@ function frameAt(source: ByteSource, at: number): Frame {
 }
 
 function* zstdFrame(source: ByteSource, at: number, end: number): Generator<Uint8Array, void> {
-  const decoder = nativeDecoder(zlib.createZstdDecompress() as unknown as NativeStream);
+  const decoder = nativeDecoder(zlib().createZstdDecompress() as unknown as NativeStream);
   try {
     const taken = yield* feed(source, decoder, at, end);
     if (taken < end) throw damaged(source, taken, "data after the last block");

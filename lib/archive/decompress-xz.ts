@@ -1,8 +1,7 @@
 // Files of xz: the .xz container (streams of blocks with an index at the end, so that any block can be
 // decoded by itself) and the older .lzma form (one stream, no checks). Refuses filters other than
 // LZMA2, broken checksums of any part (CRC32, CRC64, SHA-256), and data cut short.
-import { CryptoHasher } from "bun";
-import { crc32 } from "node:zlib";
+import { CryptoHasher, hash } from "bun";
 import { PcpError, viewOf } from "../base/mod.ts";
 import {
   type ByteSource,
@@ -107,8 +106,8 @@ function checker(kind: number, library: boolean): Checker {
   if (kind === CHECK.CRC32) {
     let crc = 0;
     return {
-      add: (bytes) => void (crc = crc32(bytes, crc)),
-      matches: (stored) => viewOf(stored).getUint32(0, true) === crc >>> 0,
+      add: (bytes) => void (crc = hash.crc32(bytes, crc)),
+      matches: (stored) => viewOf(stored).getUint32(0, true) === crc,
     };
   }
   const native = kind === CHECK.CRC64 && library ? libraryCrc64() : undefined;
@@ -132,10 +131,10 @@ function checker(kind: number, library: boolean): Checker {
     };
   }
   if (kind === CHECK.SHA256) {
-    const hash = new CryptoHasher("sha256");
+    const hasher = new CryptoHasher("sha256");
     return {
-      add: (bytes) => void hash.update(bytes),
-      matches: (stored) => Buffer.compare(hash.digest(), stored) === 0,
+      add: (bytes) => void hasher.update(bytes),
+      matches: (stored) => Buffer.compare(hasher.digest(), stored) === 0,
     };
   }
   // The format asks decoders to accept checks they do not know.
@@ -157,7 +156,7 @@ function variableInteger(bytes: Uint8Array, at: number): readonly [number, numbe
 }
 
 const crcMatches = (bytes: Uint8Array, storedAt: number, from = 0): boolean =>
-  crc32(bytes.subarray(from, storedAt)) >>> 0 === viewOf(bytes).getUint32(storedAt, true);
+  hash.crc32(bytes.subarray(from, storedAt)) === viewOf(bytes).getUint32(storedAt, true);
 
 const pad4 = (size: number): number => Math.ceil(size / 4) * 4;
 
@@ -213,7 +212,7 @@ function streamBefore(source: ByteSource, end: number): Stream {
   const footer = readExactly(source, footerAt, HEADER_BYTES);
   const view = viewOf(footer);
   const stored = view.getUint32(0, true);
-  if (view.getUint16(10) !== FOOTER_MAGIC || crc32(footer.subarray(4, 10)) >>> 0 !== stored) {
+  if (view.getUint16(10) !== FOOTER_MAGIC || hash.crc32(footer.subarray(4, 10)) !== stored) {
     throw damaged(source, footerAt, "no stream footer, the file may be cut short");
   }
   const indexBytes = (view.getUint32(4, true) + 1) * 4;

@@ -25,6 +25,7 @@ const CHUNK = 256 * 1024;
 const SOURCE_BLOCK = 64 * 1024;
 /** A length word: fewer bytes than this before damage are not worth a short read. */
 const WORTH = 4;
+const NOTHING = new Uint8Array(0);
 
 const byMagic =
   (first: number, second: number, open: OpenCompressed, other: OpenCompressed): OpenCompressed =>
@@ -53,6 +54,9 @@ export function compressionOf(path: string): string | undefined {
   const suffix = path.slice(path.lastIndexOf("."));
   return DECODERS.has(suffix) ? suffix : undefined;
 }
+
+/** Memory for a chunk with anything in it: it is filled before it is seen. */
+const newChunk = (): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(CHUNK).buffer);
 
 /** Chunks in order of their last use, with the file's own map and the number in it. */
 const cache = new Map<Uint8Array, readonly [chunks: Map<number, Uint8Array>, index: number]>();
@@ -199,7 +203,7 @@ class Decoded {
       pieces: this.compressed.decode(entry, (each) => this.found(each)),
       position: entry.position,
       index: Math.ceil(entry.position / CHUNK),
-      chunk: new Uint8Array(CHUNK),
+      chunk: newChunk(),
       filled: 0,
     };
   }
@@ -240,7 +244,7 @@ class Decoded {
       if (run.filled < CHUNK) break;
       keep(this.chunks, run.index, run.chunk);
       run.index++;
-      run.chunk = new Uint8Array(CHUNK);
+      run.chunk = newChunk();
       run.filled = 0;
     }
   }
@@ -298,11 +302,25 @@ function openCompressedFile(path: string, open: OpenCompressed, library: boolean
   opened.set(key, file);
   file.users++;
   let closed = false;
+  // Reads over the ends of chunks are put together here; new memory for each costs more than the copy.
+  let joined: Uint8Array = NOTHING;
   return {
     get size() {
       return file.decoded.size;
     },
-    read: (position, length) => readDecoded(file.decoded, position, length),
+    read(position, length) {
+      const pieces = readDecoded(file.decoded, position, length);
+      const [only = NOTHING] = pieces;
+      if (pieces.length <= 1) return only;
+      const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      if (joined.length < total) joined = new Uint8Array(total);
+      let at = 0;
+      for (const piece of pieces) {
+        joined.set(piece, at);
+        at += piece.length;
+      }
+      return joined.subarray(0, total);
+    },
     close() {
       if (closed) return;
       closed = true;
@@ -315,7 +333,8 @@ function openCompressedFile(path: string, open: OpenCompressed, library: boolean
   };
 }
 
-function readDecoded(decoded: Decoded, position: number, length: number): Uint8Array {
+/** The bytes of a read, as they lie in chunks. */
+function readDecoded(decoded: Decoded, position: number, length: number): readonly Uint8Array[] {
   const pieces: Uint8Array[] = [];
   let at = position;
   let left = length;
@@ -337,9 +356,7 @@ function readDecoded(decoded: Decoded, position: number, length: number): Uint8A
     at += piece.length;
     left -= piece.length;
   }
-  const [first] = pieces;
-  if (first === undefined) return new Uint8Array(0);
-  return pieces.length === 1 ? first : Buffer.concat(pieces);
+  return pieces;
 }
 
 /** How an archive file is opened. */
