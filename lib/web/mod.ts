@@ -1,4 +1,5 @@
 // web: what HTTP requests mean.
+export { createWebApi, type WebApiOptions } from "./pmapi.ts";
 export {
   type Answer,
   answer,

@@ -1,0 +1,32 @@
+// One request to /pmapi, as the handlers of its names see it.
+import type { WebContext } from "./contexts.ts";
+import type { Parameters } from "./parameters.ts";
+import { jsonString } from "./quote.ts";
+import type { WebReply } from "./route.ts";
+
+/** A request whose context is there. */
+export interface Call extends WebContext {
+  readonly parameters: Parameters;
+  /** The form of the old pmwebd: `_NAME` (spec webapi.md 1). */
+  readonly compat: boolean;
+  /** The body of a POST; undefined for other methods. */
+  readonly body: Uint8Array | undefined;
+  /** Value of the Accept header. */
+  readonly accept: string | undefined;
+}
+
+/** Answers a call; rejects with WebFault, or with PcpError, whose text is then the message. */
+export type Handler = (call: Call) => Promise<WebReply<string | Uint8Array>>;
+
+/** `"context":N` and the client's mark, as most replies begin (spec webapi.md 3.3). */
+export const headOf = ({ id, parameters }: Call): string => {
+  const client = parameters.get("client");
+  return `"context":${id}${client === undefined ? "" : `,"client":${jsonString(client)}`}`;
+};
+
+/** A reply of JSON bytes that are there already. */
+export const bytesReply = (body: Uint8Array): WebReply<Uint8Array> => ({
+  status: 200,
+  type: "application/json",
+  body,
+});

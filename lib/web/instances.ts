@@ -1,0 +1,261 @@
+// /pmapi/indom and /pmapi/profile: instances, told or chosen (spec webapi.md 8, 9). Refuses regular
+// expressions that could take a long time: they come from anybody, and the whole server would wait.
+import { asPcpError, PM_ERR } from "../base/mod.ts";
+import { compilePosix, PosixError } from "../derived/mod.ts";
+import {
+  asIndom,
+  asInstance,
+  type Indom,
+  indomDomain,
+  indomParse,
+  type InstanceId,
+  labelsText,
+  mergeLabels,
+  PM_INDOM_NULL,
+  PM_LABEL,
+  pmInDomStr,
+} from "../pcp/mod.ts";
+import { bytesReply, type Call, type Handler, headOf } from "./call.ts";
+import { faultOf, successReply, WebFault } from "./fault.ts";
+import { metricOf, textMembers } from "./metric.ts";
+import { Out } from "./out.ts";
+import { listOf, type Parameters, unsignedOf } from "./parameters.ts";
+import { jsonString } from "./quote.ts";
+
+/** Longest regular expression, characters. */
+const MAX_PATTERN = 256;
+/** Most repetitions without an end in one expression. */
+const MAX_REPEATS = 2;
+
+const badPattern = (pattern: string, reason: string): WebFault =>
+  new WebFault(400, `${pattern} - invalid regular expression: ${reason}`);
+
+/** Throws WebFault for an expression whose time could grow beyond the third power of a name. */
+function checkCost(pattern: string): void {
+  if (pattern.length > MAX_PATTERN) throw badPattern(pattern, "too long");
+  const plain = pattern.replace(/\\./g, "x").replace(/\[\^?\]?[^\]]*\]/g, "x");
+  if (/\\[1-9]/.test(pattern)) throw badPattern(pattern, "back references are not taken");
+  if ((plain.match(/[*+]|\{\d*,?\d*\}/g) ?? []).length > MAX_REPEATS)
+    throw badPattern(pattern, "too many repetitions");
+  if (/\)(?:[*+]|\{)/.test(plain)) throw badPattern(pattern, "groups cannot be repeated");
+}
+
+function regexOf(pattern: string): RegExp {
+  checkCost(pattern);
+  try {
+    return compilePosix(pattern);
+  } catch (error) {
+    if (!(error instanceof PosixError)) throw error;
+    throw badPattern(pattern, error.message);
+  }
+}
+
+/** The end of a bracket expression that begins at `start`; below 0 when it has none. */
+const bracketEnd = (pattern: string, start: number): number => {
+  const first = start + (/^\[[!^]/.test(pattern.slice(start)) ? 2 : 1);
+  return pattern.indexOf("]", first + 1);
+};
+
+const literal = (char: string): string => char.replace(/[\\^$.*+?()[\]{}|/-]/, "\\$&");
+
+/** Whether fnmatch(3), without flags, finds that `text` fits `pattern`. Linear in both. */
+export function fitsGlob(pattern: string, text: string): boolean {
+  // One step per "*": what follows it is looked for from left to right, and never looked at again.
+  const parts: string[] = [""];
+  for (let at = 0; at < pattern.length; at++) {
+    const char = pattern.charAt(at);
+    const end = char === "[" ? bracketEnd(pattern, at) : -1;
+    let piece: string;
+    if (char === "*") {
+      parts.push("");
+      continue;
+    }
+    if (char === "?") piece = "[^]";
+    else if (end > 0) {
+      const isNegated = /[!^]/.test(pattern.charAt(at + 1));
+      const members = pattern.slice(at + (isNegated ? 2 : 1), end).replace(/[\\\]^[]/g, "\\$&");
+      piece = `[${isNegated ? "^" : ""}${members}]`;
+      at = end;
+    } else piece = literal(char === "\\" ? pattern.charAt(++at) : char);
+    parts[parts.length - 1] += piece;
+  }
+  const last = parts.length - 1;
+  const source = (index: number): string => parts[index] ?? "";
+  try {
+    if (last === 0) return new RegExp(`^(?:${source(0)})$`).test(text);
+    const head = new RegExp(`^(?:${source(0)})`).exec(text);
+    const tail = new RegExp(`(?:${source(last)})$`).exec(text);
+    if (head === null || tail === null) return false;
+    let at = head[0].length;
+    for (let index = 1; index < last; index++) {
+      const part = new RegExp(source(index), "g");
+      part.lastIndex = at;
+      if (part.exec(text) === null) return false;
+      at = part.lastIndex;
+    }
+    return text.length - tail[0].length >= at;
+  } catch (error) {
+    // A range that runs backwards fits nothing.
+    if (!(error instanceof SyntaxError)) throw error;
+    return false;
+  }
+}
+
+/** Says of an instance whether it is chosen. */
+type Choice = (instance: InstanceId, name: string) => boolean;
+
+/** Names in a list, compared in the way that a request asks for. Throws WebFault. */
+function nameTest(match: string, names: readonly string[]): (name: string) => boolean {
+  if (match === "glob") return (name) => names.some((pattern) => fitsGlob(pattern, name));
+  if (match === "regex") {
+    const patterns = names.map(regexOf);
+    return (name) => patterns.some((pattern) => pattern.test(name));
+  }
+  const wanted = new Set(names);
+  return (name) => wanted.has(name);
+}
+
+/** The value of `match`. Throws WebFault for others than exact, glob and regex. */
+export function matchOf(parameters: Parameters): string {
+  const match = parameters.get("match") ?? "exact";
+  if (!["exact", "glob", "regex"].includes(match))
+    throw new WebFault(400, `${match} - invalid 'match' parameter value`);
+  return match;
+}
+
+/** A test of names for a list under `match` (spec webapi.md 13 has it for metrics, too). */
+export const matcherOf = (parameters: Parameters, list: string): ((name: string) => boolean) =>
+  nameTest(matchOf(parameters), listOf(list));
+
+/** C's atoi. */
+const numberOf = (text: string): InstanceId =>
+  asInstance(Number(BigInt.asIntN(32, unsignedOf(text).value)));
+
+/** What a request says about instances; undefined when it chooses none. */
+function choiceOf(parameters: Parameters): Choice | undefined {
+  const match = matchOf(parameters);
+  const names = parameters.get("iname");
+  if (names !== undefined) {
+    const test = nameTest(match, listOf(names));
+    return (_, name) => test(name);
+  }
+  const numbers = parameters.get("instance");
+  if (numbers === undefined) return undefined;
+  const wanted = new Set(listOf(numbers).map(numberOf));
+  return (instance) => wanted.has(instance);
+}
+
+/** An InDom in any of its forms: 29.1, 121634817, 0x7400001; PM_INDOM_NULL for others. */
+function indomOf(text: string): Indom {
+  if (text.includes(".")) {
+    try {
+      return indomParse(text);
+    } catch (error) {
+      asPcpError(error);
+      return PM_INDOM_NULL;
+    }
+  }
+  const { value, whole } = unsignedOf(text, true);
+  return text !== "" && whole ? asIndom(Number(BigInt.asUintN(32, value))) : PM_INDOM_NULL;
+}
+
+/** The domain of a metric. Throws WebFault. */
+async function indomOfMetric(call: Call, name: string): Promise<Indom> {
+  const { desc } = await metricOf(call, name);
+  if (desc.indom === PM_INDOM_NULL) throw new WebFault(400, `${name} - metric has null indom`);
+  return desc.indom;
+}
+
+/** Instances as pmcd has them now, none for a domain that it does not know. */
+async function instancesNow(call: Call, indom: Indom) {
+  try {
+    return await call.context.instances(indom);
+  } catch (error) {
+    const pcp = asPcpError(error);
+    const gone: readonly number[] = [PM_ERR.IPC, PM_ERR.TIMEOUT, PM_ERR.NOCONTEXT];
+    if (gone.includes(pcp.code)) throw faultOf(pcp);
+    return { ids: [], names: [] };
+  }
+}
+
+/** Names and labels of a domain, as its replies begin. */
+async function indomHead({ metadata, compat }: Call, indom: Indom): Promise<{ text: string }> {
+  const levels = [
+    metadata.labels(PM_LABEL.CONTEXT, 0),
+    metadata.labels(PM_LABEL.DOMAIN, indomDomain(indom)),
+    metadata.labels(PM_LABEL.INDOM, indom),
+  ];
+  const labels = mergeLabels(await Promise.all(levels));
+  const texts = await metadata.texts("instance domain", indom);
+  const ident = compat ? String(indom) : `"${pmInDomStr(indom)}"`;
+  return { text: `"indom":${ident},"labels":${labelsText(labels)}${textMembers(texts)}` };
+}
+
+/** /pmapi/indom. */
+export const tellInstances: Handler = async (call) => {
+  const { parameters, metadata } = call;
+  const choice = choiceOf(parameters);
+  const name = parameters.get("name");
+  const given = parameters.get("indom") ?? "";
+  const indom = name === undefined ? indomOf(given) : await indomOfMetric(call, name);
+  if (indom === PM_INDOM_NULL) throw new WebFault(400, `failed to lookup indom ${given}`);
+  await metadata.refresh();
+  const { ids, names } = await instancesNow(call, indom);
+  const head = await metadata.kept(`indom ${call.compat ? "_" : ""}${indom}`, () =>
+    indomHead(call, indom),
+  );
+  const facts = await metadata.instances(indom, ids);
+  const common = [
+    await metadata.labels(PM_LABEL.CONTEXT, 0),
+    await metadata.labels(PM_LABEL.DOMAIN, indomDomain(indom)),
+  ];
+  const plain = labelsText(mergeLabels(common));
+  const out = new Out(4096);
+  out.text(`{${call.compat ? "" : `${headOf(call)},`}${head?.text ?? ""},"instances":[`);
+  const start = out.length;
+  for (const [index, id] of ids.entries()) {
+    const text = names[index] ?? "";
+    if (choice?.(id, text) === false) continue;
+    if (out.length > start) out.ascii(",");
+    const own = facts.labels.get(id) ?? [];
+    const labels = own.length === 0 ? plain : labelsText(mergeLabels([...common, own]));
+    out.text(`{"instance":${id >>> 0},"name":${jsonString(text)},"labels":${labels}}`);
+  }
+  out.ascii("]}\r\n");
+  return bytesReply(out.finish());
+};
+
+/** Which instances of which domain a profile request is about; without a list: all. */
+async function profileTarget(
+  call: Call,
+): Promise<{ readonly indom: Indom; readonly instances: readonly InstanceId[] }> {
+  const { parameters } = call;
+  const choice = choiceOf(parameters);
+  const name = parameters.get("name");
+  const given = parameters.get("indom");
+  let indom = PM_INDOM_NULL;
+  if (name !== undefined) indom = await indomOfMetric(call, name);
+  else if (given !== undefined) {
+    indom = indomOf(given);
+    if (indom === PM_INDOM_NULL) throw new WebFault(400, "invalid profile parameters");
+  }
+  if (choice === undefined || indom === PM_INDOM_NULL) return { indom, instances: [] };
+  const { ids, names } = await instancesNow(call, indom);
+  return { indom, instances: ids.filter((id, index) => choice(id, names[index] ?? "")) };
+}
+
+/** /pmapi/profile. */
+export const changeProfile: Handler = async (call) => {
+  const { parameters, context } = call;
+  const expr = parameters.get("expr") ?? "";
+  if (expr !== "add" && expr !== "del")
+    throw new WebFault(400, `${expr} - invalid 'expr' parameter value`);
+  const { indom, instances } = await profileTarget(call);
+  try {
+    if (expr === "add") context.addProfile(indom, instances);
+    else context.deleteProfile(indom, instances);
+  } catch (error) {
+    throw faultOf(asPcpError(error), `${expr} - `);
+  }
+  return successReply(call.id);
+};

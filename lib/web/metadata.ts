@@ -1,0 +1,274 @@
+// What a context has been told about metrics, kept until pmcd says that something has changed or the
+// connection is another one: descriptors, names, texts, labels, and the fragments of replies that are
+// made of them. Bounded: above a number of metrics everything is asked for again.
+import { createHash } from "node:crypto";
+import { asPcpError, PM_ERR } from "../base/mod.ts";
+import type { Context } from "../context/mod.ts";
+import {
+  asPmid,
+  type Desc,
+  type Indom,
+  type Label,
+  labelsOf,
+  labelsText,
+  mergeLabels,
+  PM_ID_NULL,
+  PM_INDOM_NULL,
+  PM_LABEL,
+  type Pmid,
+  pmidBuild,
+  pmidDomain,
+} from "../pcp/mod.ts";
+
+/** Both help texts; empty ones are undefined. */
+export interface Texts {
+  readonly oneline: string | undefined;
+  readonly help: string | undefined;
+}
+
+/** A metric that has a descriptor. */
+export interface Metric {
+  readonly pmid: Pmid;
+  readonly desc: Desc;
+  /** All its names, in pmcd's order. */
+  readonly names: readonly string[];
+}
+
+/** The instances of a domain, in pmcd's order. */
+export interface InstanceFacts {
+  readonly names: ReadonlyMap<number, string>;
+  /** What an instance adds to the labels of other levels. */
+  readonly labels: ReadonlyMap<number, readonly Label[]>;
+}
+
+/** What is kept of one context. Every call rejects with PcpError when the context does. */
+export interface Metadata {
+  /** PMIDs of names, PM_ID_NULL for those that are no metrics. */
+  lookup(names: readonly string[]): Promise<readonly Pmid[]>;
+  /** Metrics of PMIDs; undefined for those without a descriptor. */
+  metrics(pmids: readonly Pmid[]): Promise<readonly (Metric | undefined)[]>;
+  /** Names of the metrics at and below a name; kept for a short time. */
+  traverse(name: string): Promise<readonly string[]>;
+  texts(subject: "metric" | "instance domain", ident: Pmid | Indom): Promise<Texts>;
+  /** Labels of one level; none where there are none. */
+  labels(level: number, ident: number): Promise<readonly Label[]>;
+  /** Labels of a metric, merged, without those of instances. */
+  metricLabels(metric: Metric): Promise<readonly Label[]>;
+  /** Kept for a short time, unless some of those that are needed are not among them. */
+  instances(indom: Indom, needed: Iterable<number>): Promise<InstanceFacts>;
+  /**
+   * A value made of metadata, kept with them under a key; `make` is called when it is not there. A
+   * value that is undefined is not kept.
+   */
+  kept<T extends object>(key: string, make: () => Promise<T | undefined>): Promise<T | undefined>;
+  /** What is to be fetched for a request, as `keepPlan` was told it last. */
+  plan(key: string): object | undefined;
+  keepPlan(key: string, plan: object): void;
+  /** Drops everything. */
+  forget(): void;
+  /** Drops everything when `changes` of a fetch or the connection say so. */
+  note(changes: number): void;
+  /** Asks pmcd whether something has changed, unless it was asked a short while ago. */
+  refresh(): Promise<void>;
+}
+
+/** Most entries of each kind, then everything is dropped. */
+const MAX_ENTRIES = 100_000;
+/** Most plans: their keys are texts of requests, which may be long and all different. */
+const MAX_PLANS = 512;
+/** How long lists of names are believed, milliseconds: some agents change them without a word. */
+const NAMES_MS = 5_000;
+/** Time between two questions whether something has changed, milliseconds. */
+const REFRESH_MS = 250;
+/** A PMID of pmcd's own agent, which may be asked for at any time. */
+const PROBE = pmidBuild(2, 0, 0);
+
+/** Errors that say that one thing is not there, not that the context cannot be asked. */
+const NO_ANSWER: readonly number[] = [PM_ERR.IPC, PM_ERR.TIMEOUT, PM_ERR.TOOBIG, PM_ERR.NOCONTEXT];
+
+/** `work`, or `instead` where pmcd has no such thing. */
+async function orElse<T>(work: Promise<T>, instead: T): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (NO_ANSWER.includes(asPcpError(error).code)) throw error;
+    return instead;
+  }
+}
+
+/** Everything that is kept; replaced as a whole. */
+const emptyStore = () => ({
+  pmids: new Map<string, Pmid>(),
+  metrics: new Map<Pmid, Metric>(),
+  trees: new Map<string, { readonly at: number; readonly names: readonly string[] }>(),
+  texts: new Map<string, Texts>(),
+  labels: new Map<string, readonly Label[]>(),
+  instances: new Map<Indom, { readonly at: number; readonly facts: InstanceFacts }>(),
+  kept: new Map<string, object>(),
+  plans: new Map<string, object>(),
+  /** What is being made, so that requests at the same time ask once. */
+  making: new Map<string, Promise<object | undefined>>(),
+});
+
+/** SHA-1 of an identifying text (spec webapi.md 15.2, 15.3), 40 hexadecimal digits. */
+export const hashOf = (text: string): string => createHash("sha1").update(text).digest("hex");
+
+const isIdentity = ({ flags }: Label): boolean => (flags & PM_LABEL.OPTIONAL) === 0;
+
+/** The text of the labels that belong to an identity, as it goes into hashes. */
+export const identityLabels = (labels: readonly Label[]): string =>
+  labelsText(labels.filter(isIdentity));
+
+function namesOver(context: Context, store: () => ReturnType<typeof emptyStore>) {
+  return {
+    async lookup(names: readonly string[]): Promise<readonly Pmid[]> {
+      const kept = store().pmids;
+      const unknown = names.filter((name) => !kept.has(name));
+      if (unknown.length === 0) return names.map((name) => kept.get(name) ?? PM_ID_NULL);
+      const found = await orElse(context.lookupNames(unknown), { pmids: [], resolved: 0 });
+      const fresh = new Map<string, Pmid>();
+      unknown.forEach((name, index) => {
+        const pmid = found.pmids[index] ?? PM_ID_NULL;
+        fresh.set(name, pmid);
+        if (pmid !== PM_ID_NULL) kept.set(name, pmid);
+      });
+      return names.map((name) => kept.get(name) ?? fresh.get(name) ?? PM_ID_NULL);
+    },
+    async traverse(name: string): Promise<readonly string[]> {
+      const { trees } = store();
+      const known = trees.get(name);
+      const now = performance.now();
+      if (known !== undefined && now - known.at < NAMES_MS) return known.names;
+      const names = await context.traverse(name);
+      trees.set(name, { at: now, names });
+      return names;
+    },
+    async metrics(pmids: readonly Pmid[]): Promise<readonly (Metric | undefined)[]> {
+      const kept = store().metrics;
+      const unknown = [...new Set(pmids.filter((pmid) => !kept.has(pmid)))].filter(
+        (pmid) => pmid !== PM_ID_NULL,
+      );
+      if (unknown.length > 0) {
+        const descs = await orElse(context.descs(unknown), []);
+        for (const [index, pmid] of unknown.entries()) {
+          const desc = descs[index];
+          if (desc === undefined || desc.pmid === PM_ID_NULL || kept.has(pmid)) continue;
+          const names = await orElse(context.namesOf(pmid), []);
+          if (names.length > 0) kept.set(pmid, { pmid, desc, names });
+        }
+      }
+      return pmids.map((pmid) => kept.get(pmid));
+    },
+  };
+}
+
+function textsOver(context: Context, store: () => ReturnType<typeof emptyStore>) {
+  const labels = async (level: number, ident: number): Promise<readonly Label[]> => {
+    const kept = store().labels;
+    const key = `${level} ${ident}`;
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const sets = await orElse(context.labels(level, ident), []);
+    const found = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
+    kept.set(key, found);
+    return found;
+  };
+  return {
+    labels,
+    async texts(subject: "metric" | "instance domain", ident: Pmid | Indom): Promise<Texts> {
+      const kept = store().texts;
+      const key = `${subject} ${ident}`;
+      const known = kept.get(key);
+      if (known !== undefined) return known;
+      const ask = (level: "oneline" | "help") =>
+        orElse<string | undefined>(context.text(subject, ident, level), undefined);
+      const [oneline, help] = await Promise.all([ask("oneline"), ask("help")]);
+      const found = { oneline, help };
+      kept.set(key, found);
+      return found;
+    },
+    async metricLabels({ pmid, desc }: Metric): Promise<readonly Label[]> {
+      const levels = [
+        labels(PM_LABEL.CONTEXT, 0),
+        labels(PM_LABEL.DOMAIN, pmidDomain(pmid)),
+        ...(desc.indom === PM_INDOM_NULL ? [] : [labels(PM_LABEL.INDOM, desc.indom)]),
+        labels(PM_LABEL.CLUSTER, asPmid(pmid & ~0x3ff)),
+        labels(PM_LABEL.ITEM, pmid),
+      ];
+      return mergeLabels(await Promise.all(levels));
+    },
+    async instances(indom: Indom, needed: Iterable<number>): Promise<InstanceFacts> {
+      const kept = store().instances;
+      const known = kept.get(indom);
+      const now = performance.now();
+      if (known !== undefined && now - known.at < NAMES_MS) {
+        let isWhole = true;
+        for (const id of needed) isWhole &&= known.facts.names.has(id);
+        // One that pmcd has no name for must not make every request ask again.
+        if (isWhole || now - known.at < REFRESH_MS) return known.facts;
+      }
+      const { ids, names } = await orElse(context.instances(indom), { ids: [], names: [] });
+      const sets =
+        ids.length === 0 ? [] : await orElse(context.labels(PM_LABEL.INSTANCES, indom), []);
+      const labels = new Map<number, readonly Label[]>();
+      for (const set of sets) if (set.error >= 0) labels.set(set.instance, labelsOf(set));
+      const named = new Map<number, string>();
+      ids.forEach((id, index) => named.set(id, names[index] ?? ""));
+      const facts = { names: named, labels };
+      kept.set(indom, { at: now, facts });
+      return facts;
+    },
+  };
+}
+
+/** What is kept of `context`; `sessions` counts its connections. */
+export function createMetadata(context: Context, sessions: () => number): Metadata {
+  let store = emptyStore();
+  let session = sessions();
+  let asked = performance.now();
+
+  const forget = (): void => {
+    store = emptyStore();
+  };
+  const current = (): ReturnType<typeof emptyStore> => {
+    const isOther = session !== sessions();
+    session = sessions();
+    if (isOther || Object.values(store).some(({ size }) => size > MAX_ENTRIES)) forget();
+    return store;
+  };
+  const note = (changes: number): void => {
+    asked = performance.now();
+    if (changes !== 0) forget();
+  };
+  return {
+    ...namesOver(context, current),
+    ...textsOver(context, current),
+    async kept<T extends object>(key: string, make: () => Promise<T | undefined>) {
+      const { kept, making } = current();
+      const known = kept.get(key) ?? making.get(key);
+      if (known !== undefined) return known as T | Promise<T | undefined>;
+      const work = make();
+      making.set(key, work);
+      try {
+        const made = await work;
+        if (made !== undefined) kept.set(key, made);
+        return made;
+      } finally {
+        making.delete(key);
+      }
+    },
+    plan: (key) => current().plans.get(key),
+    keepPlan(key, plan) {
+      const { plans } = current();
+      if (plans.size >= MAX_PLANS) plans.clear();
+      plans.set(key, plan);
+    },
+    forget,
+    note,
+    async refresh() {
+      if (performance.now() - asked < REFRESH_MS) return;
+      const { changes } = await context.fetch([PROBE]);
+      note(changes);
+    },
+  };
+}

@@ -1,0 +1,74 @@
+// Parameters of a request, from the text behind "?" or from a body in the same form (spec webapi.md
+// 2.5). Refuses bad %-escapes and more than a bounded number of parameters. Says nothing about which
+// parameters there are.
+import { utf8Text } from "../base/mod.ts";
+
+/** Values by name, decoded; the first one of a name wins. */
+export type Parameters = ReadonlyMap<string, string>;
+
+/** Most parameters of one request; a URL has no room for more, a body may. */
+export const MAX_PARAMETERS = 4096;
+
+const NO_PARAMETERS: Parameters = new Map();
+const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
+const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
+
+/** Bytes of escapes as text; those that are no UTF-8 become U+FFFD. */
+const bytesOf = (escapes: string): string =>
+  utf8Text(Uint8Array.from(Buffer.from(escapes.replaceAll("%", ""), "hex")));
+
+/** A name or value without its escapes, "+" as a blank; undefined for a bad escape. */
+export function decodeParameter(text: string): string | undefined {
+  const plain = text.includes("+") ? text.replaceAll("+", " ") : text;
+  if (!plain.includes("%")) return plain;
+  if (BAD_ESCAPE.test(plain)) return undefined;
+  return plain.replace(ESCAPES, bytesOf);
+}
+
+/**
+ * The parameters in `text`: pairs between "&", a pair split at its last "=", the value empty without
+ * one. Undefined for bad escapes and for too many.
+ */
+export function parseParameters(text: string | undefined): Parameters | undefined {
+  if (text === undefined || text === "") return NO_PARAMETERS;
+  const found = new Map<string, string>();
+  const pairs = text.split("&", MAX_PARAMETERS + 1);
+  if (pairs.length > MAX_PARAMETERS) return undefined;
+  for (const pair of pairs) {
+    if (pair === "") continue;
+    const cut = pair.lastIndexOf("=");
+    const name = decodeParameter(cut < 0 ? pair : pair.slice(0, cut));
+    const value = cut < 0 ? "" : decodeParameter(pair.slice(cut + 1));
+    if (name === undefined || value === undefined) return undefined;
+    if (!found.has(name)) found.set(name, value);
+  }
+  return found;
+}
+
+/** A list of names, as most parameters have it: between commas, without empty ones. */
+export const listOf = (text: string): string[] => text.split(",").filter((item) => item !== "");
+
+/** The first of several parameters that is there. */
+export function firstOf(parameters: Parameters, ...names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = parameters.get(name);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/**
+ * What strtoul(3) makes of `text` in base 10 or (`anyBase`) the base that its prefix says: the number
+ * and whether it ended there. An empty text is 0; numbers out of range wrap around.
+ */
+export function unsignedOf(text: string, anyBase = false): { value: bigint; whole: boolean } {
+  const hex = anyBase ? "0[xX][0-9A-Fa-f]+|" : "";
+  const found = new RegExp(`^[ \\t\\n\\v\\f\\r]*([+-]?)(${hex}\\d+)`).exec(text);
+  const [all = "", sign = "", found2 = ""] = found ?? [];
+  if (found === null) return { value: 0n, whole: text === "" };
+  const isOctal = anyBase && /^0[0-7]/.test(found2);
+  const digits = isOctal ? (/^[0-7]+/.exec(found2)?.[0] ?? "0") : found2;
+  const value = BigInt(isOctal ? `0o${digits}` : digits);
+  const end = all.length - found2.length + digits.length;
+  return { value: sign === "-" ? -value : value, whole: end === text.length };
+}
