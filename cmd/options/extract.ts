@@ -5,8 +5,6 @@
 import { existsSync } from "node:fs";
 
 import {
-  debugList,
-  DEBUG_OPTIONS,
   defineOptions,
   defineVerb,
   interval,
@@ -14,6 +12,7 @@ import {
   type Parsed,
   positive,
 } from "../../lib/cli/mod.ts";
+import { addedOptions, debugOption } from "./general.ts";
 import type { ExtractJob, VolumeRule } from "../../lib/extract/mod.ts";
 
 /** Words for --compress. */
@@ -86,16 +85,9 @@ export const extractOptions = defineOptions({
     knownTo: "pcp",
   },
   debug: {
-    short: "D",
-    long: "debug",
-    argument: "DBG",
-    parse: debugList,
-    choices: DEBUG_OPTIONS,
-    repeatable: true,
-    help: "set debug options, see pmdbg(1)",
+    ...debugOption,
     detail: "appl5 says why each new volume begins; the others are checked, and without effect.",
     group: "",
-    knownTo: "pcp",
   },
   desperate: {
     short: "d",
@@ -245,19 +237,7 @@ export const extractOptions = defineOptions({
     group: "Pcpbox",
     knownTo: "pcpbox",
   },
-  noColor: {
-    long: "no-color",
-    help: "no colour on a terminal, as with NO_COLOR",
-    group: "Pcpbox",
-    knownTo: "pcpbox",
-  },
-  version: {
-    long: "version",
-    help: "display version number and exit",
-    group: "Pcpbox",
-    knownTo: "pcpbox",
-    asks: "version",
-  },
+  ...addedOptions,
 });
 
 /** The options of extract as a type. */

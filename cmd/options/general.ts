@@ -49,3 +49,20 @@ export const debugOption = {
   help: "set debug options, see pmdbg(1)",
   knownTo: "pcp",
 } as const;
+
+/** What pcpbox adds at the end of the options of a PCP program. */
+export const addedOptions = {
+  noColor: {
+    long: "no-color",
+    help: "no colour on a terminal, as with NO_COLOR",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
+  version: {
+    long: "version",
+    help: "display version number and exit",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+    asks: "version",
+  },
+} as const;

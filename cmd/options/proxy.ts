@@ -3,8 +3,6 @@
 // pmproxy 7.2.1's usage text, which scripts and people know; pcpbox's own options follow.
 
 import {
-  debugList,
-  DEBUG_OPTIONS,
   defineOptions,
   defineVerb,
   interval,
@@ -13,6 +11,7 @@ import {
   ports,
   positive,
 } from "../../lib/cli/mod.ts";
+import { addedOptions, debugOption } from "./general.ts";
 
 const OLD_NAME = "Backwards-compatibility option, do not use";
 const MAX_INT32 = 0x7fffffff;
@@ -39,17 +38,10 @@ function runTime(text: string): Parsed<number> {
 /** Options by key, in the order of the usage text. */
 export const proxyOptions = defineOptions({
   debug: {
-    short: "D",
-    long: "debug",
-    argument: "DBG",
-    parse: debugList,
-    choices: DEBUG_OPTIONS,
-    repeatable: true,
-    help: "set debug options, see pmdbg(1)",
+    ...debugOption,
     detail:
       "DBG is a list with commas. http, pdu, context, auth, series, discovery, libweb and desperate show more here.",
     group: "General",
-    knownTo: "pcp",
   },
   help: {
     short: "?",
@@ -288,19 +280,7 @@ export const proxyOptions = defineOptions({
     group: "Pcpbox",
     knownTo: "pcpbox",
   },
-  noColor: {
-    long: "no-color",
-    help: "no colour on a terminal, as with NO_COLOR",
-    group: "Pcpbox",
-    knownTo: "pcpbox",
-  },
-  version: {
-    long: "version",
-    help: "display version number and exit",
-    group: "Pcpbox",
-    knownTo: "pcpbox",
-    asks: "version",
-  },
+  ...addedOptions,
 });
 
 /** The options of the proxy as a type: `Given<ProxyOptions>` is one option read. */
