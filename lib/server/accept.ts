@@ -3,7 +3,6 @@
 // third time.
 
 import { utf8 } from "../base/mod.ts";
-import { Bridge } from "./bridge.ts";
 import type { Timed } from "./deadlines.ts";
 import { connectRelay, GreetingSink } from "./relay.ts";
 import type { Server } from "./server.ts";
@@ -76,15 +75,7 @@ const SERVE: Readonly<Record<Protocol, Serve>> = {
   },
   http(server, wire, first) {
     if (!server.settings.http.enabled || server.settings.deprecated) return false;
-    if (wire instanceof StreamWire) {
-      const stream = wire.release(first);
-      server.http.adopt(stream, wire.certified);
-      stream.resume();
-      return true;
-    }
-    const bridge = new Bridge(server, wire);
-    server.http.adopt(bridge, false);
-    bridge.start(first);
+    server.http.serve(wire, first);
     return true;
   },
   resp(server, wire, first) {

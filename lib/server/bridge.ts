@@ -1,5 +1,6 @@
 // A native socket as a node stream, for node:tls and node:http, which take nothing else. One chunk is
-// under way in each direction at most; the stream's own marks do the rest of the back-pressure.
+// under way in each direction at most; the stream's own marks do the rest of the back-pressure. Whoever
+// reads can also hold it: node:http makes a request of every head that it is given, in any number.
 
 import { Duplex } from "node:stream";
 import type { Timed } from "./deadlines.ts";
@@ -9,13 +10,22 @@ import type { NativeWire } from "./wire.ts";
 /** How long the last bytes of a destroyed stream may take to go out. */
 const LINGER_MS = 2_000;
 
+/** What is passed on at a time, so that a reader who holds has not been given much more. */
+const SLICE = 16_384;
+
 type Done = (error?: Error | null) => void;
 
 /** The stream of a wire whose first bytes have been read already: `start` gives them back. */
 export class Bridge extends Duplex implements Timed {
   deadline = 0;
   private writing: Done | undefined;
+  /** The reader takes no more until it asks. */
   private full = false;
+  #held = false;
+  /** What has come and was not passed on. */
+  readonly #rest: Uint8Array[] = [];
+  #ended = false;
+  #paused = false;
 
   // Private for the running program too: node:http puts a `server` of its own on its sockets.
   readonly #server: Server;
@@ -32,7 +42,10 @@ export class Bridge extends Duplex implements Timed {
     this.#wire.sink = {
       data: (bytes) => this.receive(bytes),
       drain: () => this.settle(null),
-      end: () => void this.push(null),
+      end: () => {
+        this.#ended = true;
+        this.feed();
+      },
       close: () => {
         this.settle(new Error("connection closed"));
         if (!this.destroyed) {
@@ -47,9 +60,42 @@ export class Bridge extends Duplex implements Timed {
   }
 
   private receive(bytes: Uint8Array): void {
-    if (this.destroyed || this.push(bytes)) return;
-    this.full = true;
-    this.#wire.pause();
+    if (this.destroyed) return;
+    this.#rest.push(bytes);
+    this.feed();
+  }
+
+  /** Passes on what has come, as far as the reader takes it. */
+  private feed(): void {
+    const rest = this.#rest;
+    for (let bytes = rest.shift(); bytes !== undefined; bytes = rest.shift()) {
+      if (this.full || this.#held) {
+        rest.unshift(bytes);
+        this.#paused = true;
+        this.#wire.pause();
+        return;
+      }
+      if (bytes.length > SLICE) rest.unshift(bytes.subarray(SLICE));
+      if (!this.push(bytes.subarray(0, SLICE))) this.full = true;
+      if (this.destroyed) return;
+    }
+    if (this.#ended) {
+      this.#ended = false;
+      this.push(null);
+    } else if (this.full) {
+      this.#paused = true;
+      this.#wire.pause();
+    } else if (this.#paused && !this.#held) {
+      this.#paused = false;
+      this.#wire.resume();
+    }
+  }
+
+  /** Passes nothing on until it is told otherwise. */
+  hold(isHeld: boolean): void {
+    if (this.#held === isHeld) return;
+    this.#held = isHeld;
+    if (!isHeld) this.feed();
   }
 
   private settle(error: Error | null): void {
@@ -61,7 +107,7 @@ export class Bridge extends Duplex implements Timed {
   override _read(): void {
     if (!this.full) return;
     this.full = false;
-    this.#wire.resume();
+    this.feed();
   }
   override _write(bytes: Uint8Array, _encoding: string, done: Done): void {
     if (this.#wire.write(bytes)) done();

@@ -1,30 +1,47 @@
-// HTTP on connections that were not accepted by an HTTP server: node:http reads and writes them, the
-// web room answers. Owns the deadlines and the bounds, since node's time-outs do not fire on streams
-// that it was given.
+// HTTP on connections that were not accepted by an HTTP server. Plain requests are answered on the
+// wire (http-plain.ts); a connection with any other request is given to node:http, which reads and
+// writes it. Owns the deadlines and the bounds of the latter: node's time-outs do not fire on streams
+// that it was given, and it takes requests in any number.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
-import { answer, errorPage, type ServerView, type WebReply } from "../web/mod.ts";
-import type { HttpService, Server } from "./server.ts";
-import type { LimitSettings } from "./settings.ts";
+import { pipeline, Readable, type Duplex } from "node:stream";
+import type { ServerView, WebApi } from "../web/mod.ts";
+import { Bridge } from "./bridge.ts";
 import type { Timed } from "./deadlines.ts";
-
-/** Longest path and query that is looked at, bytes (spec webapi.md 2.5). */
-const URL_MAX = 8191;
+import { createExchange, type Exchange, headOf, phraseOf, type Reply } from "./exchange.ts";
+import { PlainConnection, type PlainService } from "./http-plain.ts";
+import { type Hold, type HttpService, type Server } from "./server.ts";
+import type { HttpSettings, LimitSettings } from "./settings.ts";
+import { StreamWire } from "./wire.ts";
 
 /** How long a client may take to close a connection after our last byte. */
 const LINGER_MS = 2_000;
 
-/** An HTTP connection: waiting for a request, or with one under way. */
+/** Requests of a connection that may wait for their turn; no more is read meanwhile. */
+const WAITING_MAX = 16;
+
+/** Longest body that is kept for a handler, bytes, where [limits] http.body.bytes allows more. */
+const BODY_MAX = 1 << 20;
+
+/** Bodies of all connections together, bytes. */
+const BODIES_MAX = 64 << 20;
+
+/** Paths whose handlers look at a body (spec webapi.md 2.7); other bodies are read and dropped. */
+const TAKES_BODY = /^\/(pmapi|series|search|metrics|openmetrics|opentelemetry)\b/;
+
+/** An HTTP connection: waiting for a request, or with some under way. */
 class HttpConnection implements Timed {
   deadline = 0;
   active = 0;
   /** Part of a request is there. */
   private reading = false;
+  /** Requests that have come, in order; the first is being answered. */
+  private readonly turns: (() => void)[] = [];
   constructor(
     private readonly server: Server,
     readonly stream: Duplex,
     readonly certified: boolean,
+    private readonly hold: Hold,
   ) {
     this.waits(server.settings.limits.httpRequestTimeoutMs);
   }
@@ -37,17 +54,44 @@ class HttpConnection implements Timed {
     this.reading = true;
     this.waits(this.server.settings.limits.httpRequestTimeoutMs);
   };
-  /** The head of a request is there. */
-  began(): void {
+  /** The head of a request is there; `turn` is called when it is its turn to be answered. */
+  began(turn: () => void): void {
     this.reading = false;
     this.active += 1;
+    this.turns.push(turn);
+    if (this.active === WAITING_MAX) this.hold(true);
+    if (this.active > 1) return;
+    this.progress();
+    turn();
+  }
+  /** Something has moved: a body is there, a piece has gone out. */
+  progress(): void {
     this.waits(this.server.settings.limits.httpRequestTimeoutMs);
   }
-  /** A reply has gone out. */
+  /** What is to be said when the bytes of the client make no sense any more. */
+  private farewell: (() => void) | undefined;
+  /** Ends the body that is being read, if one is: it will not come. */
+  abandonBody: (() => void) | undefined;
+  /** No request follows; `farewell` is called after the replies to those that have come. */
+  fails(farewell: () => void): void {
+    this.farewell = farewell;
+    this.abandonBody?.();
+    if (this.active === 0) farewell();
+  }
+  /** A reply has gone out, or will not. */
   replied(): void {
     this.active -= 1;
-    if (this.active > 0 || this.stream.writableEnded) return;
-    this.waits(this.server.settings.limits.httpIdleTimeoutMs);
+    this.turns.shift();
+    if (this.active < WAITING_MAX) this.hold(false);
+    if (this.stream.writableEnded) return;
+    const next = this.turns[0];
+    if (next === undefined) {
+      this.waits(this.server.settings.limits.httpIdleTimeoutMs);
+      this.farewell?.();
+      return;
+    }
+    this.progress();
+    next();
   }
   expired(): void {
     this.server.counters.tooSlow += 1;
@@ -55,148 +99,295 @@ class HttpConnection implements Timed {
   }
 }
 
-function write(response: ServerResponse, reply: WebReply, head: boolean, close: boolean): void {
-  const body = Buffer.from(reply.body);
-  response.writeHead(reply.status, {
-    Connection: close ? "close" : "Keep-Alive",
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "Accept, Accept-Language, Content-Language, Content-Type",
-    "Content-Length": body.length,
-    "Content-Type": reply.type,
-    ...reply.headers,
+/** A reply in node:http's hands. */
+function write(
+  response: ServerResponse,
+  reply: Reply,
+  close: boolean,
+  settings: HttpSettings,
+  failed: (error: unknown) => void,
+): void {
+  const { body } = reply;
+  const { req } = response;
+  const isHead = req.method === "HEAD";
+  if (req.httpVersionMinor === 0 && /^keep-alive$/i.test(req.headers.connection ?? "")) {
+    response.shouldKeepAlive = !close;
+  }
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    const bytes = typeof body === "string" ? Buffer.from(body) : body;
+    const lines = headOf(reply, { length: bytes.length, close }, settings);
+    response.writeHead(reply.status, phraseOf(reply.status), lines);
+    response.end(isHead ? undefined : bytes);
+    return;
+  }
+  const lines = headOf(reply, { length: undefined, close }, settings);
+  response.writeHead(reply.status, phraseOf(reply.status), lines);
+  if (isHead) {
+    response.end();
+    return;
+  }
+  pipeline(Readable.from(body), response, (error) => {
+    // A client that has gone is nobody's fault.
+    const gone = error !== null && error !== undefined && "code" in error;
+    if (error && !(gone && error.code === "ERR_STREAM_PREMATURE_CLOSE")) failed(error);
   });
-  response.end(head ? undefined : body);
 }
 
 /** A whole reply on a connection that node:http has given up, or does not answer itself. */
-function writeRaw(stream: Duplex, reply: WebReply): void {
-  const phrase = /<title>\d+ ([^<]*)</.exec(reply.body)?.[1] ?? "";
-  stream.end(
-    `HTTP/1.1 ${reply.status} ${phrase}\r\nConnection: close\r\n` +
-      `Content-Type: ${reply.type}\r\nContent-Length: ${reply.body.length}\r\n\r\n${reply.body}`,
-  );
+function writeRaw(stream: Duplex, reply: Reply, settings: HttpSettings): void {
+  const body = typeof reply.body === "string" ? reply.body : "";
+  const lines = headOf(reply, { length: body.length, close: true }, settings);
+  let head = `HTTP/1.1 ${reply.status} ${phraseOf(reply.status)}\r\n`;
+  for (let at = 0; at < lines.length; at += 2) head += `${lines[at]}: ${lines[at + 1]}\r\n`;
+  stream.end(`${head}\r\n${body}`);
   // The rest of what the client sends is read and dropped, so that its end is seen.
   stream.removeAllListeners("data");
   stream.resume();
 }
 
 /** Why a request is refused before anybody looks at what it wants; undefined: it is not. */
-function refusal(request: IncomingMessage, limits: LimitSettings): WebReply | undefined {
-  if (request.rawHeaders.length > 2 * limits.headerCount) {
-    return errorPage(431, "too many header lines");
-  }
+function refusal(
+  request: IncomingMessage,
+  limits: LimitSettings,
+): readonly [status: number, message: string] | undefined {
+  if (request.rawHeaders.length > 2 * limits.headerCount) return [431, "too many header lines"];
   const length = Number(request.headers["content-length"] ?? 0);
-  if (length > limits.bodyBytes) return errorPage(413, "request body too large");
+  if (length > limitOf(request, limits)) return [413, "request body too large"];
   return undefined;
 }
 
+const takesBody = (request: IncomingMessage): boolean =>
+  request.method === "POST" && TAKES_BODY.test(request.url ?? "");
+const limitOf = (request: IncomingMessage, limits: LimitSettings): number =>
+  takesBody(request) ? Math.min(BODY_MAX, limits.bodyBytes) : limits.bodyBytes;
+
+/** Value of a header by its name in lower case; several lines are joined. */
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const { rawHeaders } = request;
+  let found: string | undefined;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.toLowerCase() !== name) continue;
+    const value = rawHeaders[at + 1] ?? "";
+    found = found === undefined ? value : `${found}, ${value}`;
+  }
+  return found;
+}
+
+/** The bodies of requests: kept where somebody wants them, within bounds. */
+class Bodies {
+  private held = 0;
+
+  /**
+   * Reads the body of `request` to its end. `done` is called once: with what was kept, or with the
+   * reason why that cannot be. The result gives the body up as one that makes no sense.
+   */
+  collect(
+    request: IncomingMessage,
+    limit: number,
+    done: (body: Uint8Array | readonly [status: number, message: string]) => void,
+  ): () => void {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    let over = false;
+    const finish = (result: Uint8Array | readonly [status: number, message: string]): void => {
+      if (over) return;
+      over = true;
+      this.held -= size;
+      pieces.length = 0;
+      done(result);
+    };
+    request.on("data", (piece: Uint8Array) => {
+      if (over) return;
+      if (size + piece.length > limit) return finish([413, "request body too large"]);
+      if (this.held + piece.length > BODIES_MAX) {
+        return finish([503, "too many request bodies at a time"]);
+      }
+      pieces.push(piece);
+      size += piece.length;
+      this.held += piece.length;
+    });
+    request.once("end", () => finish(Buffer.concat(pieces)));
+    request.once("close", () => {
+      if (over) return;
+      over = true;
+      this.held -= size;
+    });
+    return () => finish([400, "failed to process request"]);
+  }
+}
+
+/** Reads a body and drops it. One that is too long ends the connection. */
+function dropBody(request: IncomingMessage, limit: number): void {
+  let left = limit;
+  request.on("data", (chunk: Uint8Array) => {
+    left -= chunk.length;
+    if (left < 0) request.socket.destroy();
+  });
+}
+
 /**
- * The HTTP side of `server()`; `view` is what it tells about itself. `headerBytes`: request line and
- * headers together.
+ * The HTTP side of `server()`; `view` is what it tells about itself, `api` answers what needs a pmcd.
+ * `headerBytes`: request line and headers together.
  */
 export function createHttpService(
   server: () => Server,
   view: ServerView,
   headerBytes: number,
+  api?: WebApi,
 ): HttpService {
   const connections = new Map<Duplex, HttpConnection>();
+  const plain = new Set<PlainConnection>();
+  const exchange: Exchange = createExchange(server, view, api);
+  const bodies = new Bodies();
 
-  const replyTo = (request: IncomingMessage, connection: HttpConnection | undefined): WebReply => {
-    const { settings } = server();
-    const url = request.url ?? "/";
-    if (settings.certificateRequired && connection?.certified !== true) {
-      return errorPage(403, "client certificate required");
-    }
-    if (url.length > URL_MAX) return errorPage(414, "request URL too long");
-    const query = url.indexOf("?");
-    const raw = query < 0 ? url : url.slice(0, query);
-    let path: string;
-    try {
-      path = decodeURIComponent(raw);
-    } catch (error) {
-      if (!(error instanceof URIError)) throw error;
-      return errorPage(400, "no handler for URL");
-    }
-    return answer(view, {
-      method: request.method ?? "GET",
-      path,
-      header: (name) => {
-        const value = request.headers[name];
-        return Array.isArray(value) ? value.join(", ") : value;
-      },
-    });
-  };
-
-  /** Reads a body and drops it: no endpoint takes one yet. One that is too long ends the connection. */
-  const dropBody = (request: IncomingMessage): void => {
-    let left = server().settings.limits.bodyBytes;
-    request.on("data", (chunk: Uint8Array) => {
-      left -= chunk.length;
-      if (left < 0) request.socket.destroy();
-    });
-  };
-  const http = createServer(
-    { maxHeaderSize: headerBytes, keepAlive: true },
-    (request, response) => {
-      const { counters, settings, draining, complaints } = server();
-      const connection = connections.get(request.socket as Duplex);
-      counters.httpRequests += 1;
-      connection?.began();
-      response.once("close", () => connection?.replied());
-      dropBody(request);
-      const refused = refusal(request, settings.limits);
-      let reply: WebReply;
+  /** Takes a request that node:http has read the head of. */
+  const take = (request: IncomingMessage, response: ServerResponse): void => {
+    const connection = connections.get(request.socket as Duplex);
+    const { limits } = server().settings;
+    const send = (reply: Reply, close: boolean): void => {
+      if (response.destroyed) return;
+      const { draining, settings } = server();
       try {
-        reply = refused ?? replyTo(request, connection);
+        write(response, reply, close || draining, settings.http, fault);
       } catch (error) {
-        const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        complaints.error(`request ${request.method} ${request.url}: ${reason}`);
-        counters.faults += 1;
-        reply = errorPage(500, "internal error");
+        fault(error);
       }
-      if (reply.status >= 400) counters.httpErrors += 1;
-      write(response, reply, request.method === "HEAD", draining || refused !== undefined);
-    },
+    };
+    const fault = (error: unknown): void => {
+      server().onFault(error);
+      request.socket.destroy();
+    };
+    const refuse = ([status, message]: readonly [number, string]): void => {
+      server().counters.httpRequests += 1;
+      send(exchange.refuse(status, message), true);
+    };
+    /** Nobody answers before it is the request's turn and what it carries is there. */
+    let isTurn = false;
+    let ready: (() => void) | undefined;
+    const start = (action: () => void): void => {
+      ready = action;
+      if (isTurn) action();
+    };
+    response.once("close", () => connection?.replied());
+    connection?.began(() => {
+      isTurn = true;
+      ready?.();
+    });
+    const handle = (body?: Uint8Array): void => {
+      const reply = exchange.answer({
+        method: request.method ?? "GET",
+        url: request.url ?? "/",
+        ...(body === undefined ? {} : { body }),
+        certified: connection?.certified === true,
+        header: (name) => headerOf(request, name),
+      });
+      if (reply instanceof Promise) void reply.then((late) => send(late, false)).catch(fault);
+      else send(reply, false);
+    };
+
+    const refused = refusal(request, limits);
+    if (refused !== undefined || !takesBody(request)) {
+      dropBody(request, limits.bodyBytes);
+      start(() => (refused === undefined ? handle() : refuse(refused)));
+      return;
+    }
+    const abandon = bodies.collect(request, limitOf(request, limits), (result) => {
+      connection?.progress();
+      if (connection !== undefined) connection.abandonBody = undefined;
+      start(() => (result instanceof Uint8Array ? handle(result) : refuse(result)));
+    });
+    if (connection !== undefined && !request.complete) connection.abandonBody = abandon;
+  };
+
+  const http = createServer(
+    { maxHeaderSize: headerBytes, keepAlive: true, requireHostHeader: false },
+    take,
   );
+  // A client that has sent its last request may still read; this has no option.
+  Object.assign(http, { httpAllowHalfOpen: true });
+  http.on("checkContinue", (request, response) => {
+    // Who is refused is told at once instead of being asked for the body.
+    if (refusal(request, server().settings.limits) === undefined) response.writeContinue();
+    take(request, response);
+  });
   // Any other answer than ours would be a tunnel.
-  http.on("connect", (request, socket) => {
+  http.on("connect", (_request, socket) => {
     server().counters.httpRequests += 1;
-    server().counters.httpErrors += 1;
-    writeRaw(socket, replyTo(request, connections.get(socket)));
+    const certified = connections.get(socket)?.certified === true;
+    const reply =
+      server().settings.certificateRequired && !certified
+        ? exchange.refuse(403, "client certificate required")
+        : exchange.refuse(400, "no handler for URL");
+    writeRaw(socket, reply, server().settings.http);
   });
   http.on("clientError", (error: Error & { code?: string }, socket) => {
-    server().counters.httpErrors += 1;
-    const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
+    // What comes after a request that was to be the last one is nobody's.
+    if (error.code === "HPE_CLOSED_CONNECTION") return;
     if (!socket.writable) {
       socket.destroy();
       return;
     }
-    writeRaw(socket, errorPage(status, "failed to process request"));
+    const status = error.code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
+    const farewell = (): void => {
+      const reply = exchange.refuse(status, "failed to process request");
+      writeRaw(socket, reply, server().settings.http);
+    };
+    const connection = connections.get(socket);
+    if (connection === undefined) farewell();
+    else connection.fails(farewell);
   });
 
+  const adopt: HttpService["adopt"] = (stream, certified, hold) => {
+    const connection = new HttpConnection(server(), stream, certified, hold);
+    connections.set(stream, connection);
+    stream.on("error", (error) => {
+      server().log.debug(`HTTP connection: ${error.message}`);
+      stream.destroy();
+    });
+    stream.once("finish", () => connection.waits(LINGER_MS));
+    stream.once("close", () => {
+      connections.delete(stream);
+      server().deadlines.clear(connection);
+    });
+    http.emit("connection", stream);
+    stream.prependListener("data", connection.heard);
+  };
+  const service: PlainService = {
+    get server() {
+      return server();
+    },
+    exchange,
+    headerBytes,
+    handOver(wire, unread) {
+      if (wire instanceof StreamWire) {
+        const stream = wire.release(unread);
+        adopt(stream, wire.certified, wire.hold);
+        stream.resume();
+        return;
+      }
+      const bridge = new Bridge(server(), wire);
+      adopt(bridge, false, (isHeld) => bridge.hold(isHeld));
+      bridge.start(unread);
+    },
+    closed: (connection) => void plain.delete(connection),
+  };
   return {
-    adopt(stream, certified) {
-      const connection = new HttpConnection(server(), stream, certified);
-      connections.set(stream, connection);
-      stream.on("error", (error) => {
-        server().log.debug(`HTTP connection: ${error.message}`);
-        stream.destroy();
-      });
-      stream.once("finish", () => connection.waits(LINGER_MS));
-      stream.once("close", () => {
-        connections.delete(stream);
-        server().deadlines.clear(connection);
-      });
-      http.emit("connection", stream);
-      stream.prependListener("data", connection.heard);
+    adopt,
+    serve(wire, first) {
+      const certified = wire instanceof StreamWire && wire.certified;
+      const connection = new PlainConnection(service, wire, certified);
+      plain.add(connection);
+      wire.sink = connection;
+      connection.data(first);
     },
     drain() {
+      for (const connection of plain) if (connection.idle) connection.wire.destroy();
       for (const connection of connections.values()) {
         if (connection.active === 0) connection.stream.destroy();
       }
     },
     get idle() {
-      return connections.size === 0;
+      return connections.size === 0 && plain.size === 0;
     },
   };
 }

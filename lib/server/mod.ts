@@ -4,4 +4,4 @@ export * from "./settings.ts";
 export * from "./settings-table.ts";
 export * from "./settings-tls.ts";
 export * from "./settings-values.ts";
-export type { PortRow, Proxy, ProxyStatus, StartProxy } from "./types.ts";
+export type { PortRow, Proxy, ProxyParts, ProxyStatus, StartProxy } from "./types.ts";

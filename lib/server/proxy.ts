@@ -51,7 +51,7 @@ function withLimit(settings: ProxySettings, budget: number, log: Log): ProxySett
   return { ...settings, limits: { ...settings.limits, connections: possible } };
 }
 
-export const startProxy: StartProxy = async (settings, log) => {
+export const startProxy: StartProxy = async (settings, log, { api } = {}) => {
   const started = Date.now();
   const counters = createCounters();
   const complaints = createComplaints(log);
@@ -102,6 +102,7 @@ export const startProxy: StartProxy = async (settings, log) => {
       server: server.settings.keyServer.servers.map(({ host, port }) => `${host}:${port}`)[0] ?? "",
     },
     tls: { enabled: server.tls !== undefined },
+    ...(api === undefined ? {} : { web: api.status() }),
     counters: currentCounters(),
     memory: { residentBytes: process.memoryUsage.rss() },
   });
@@ -121,7 +122,7 @@ export const startProxy: StartProxy = async (settings, log) => {
     clients: new Set(),
     relays: new Set(),
     tls: settings.tls === undefined ? undefined : loadTls(settings.tls),
-    http: createHttpService(() => server, view, settings.limits.headerBytes),
+    http: createHttpService(() => server, view, settings.limits.headerBytes, api),
     pump: createPump(log, settings.limits.connectionBuffer),
     lastConnectFailure: undefined,
     draining: false,
@@ -191,6 +192,7 @@ export const startProxy: StartProxy = async (settings, log) => {
       proxy.close();
     },
     close() {
+      if (!closed) void api?.close().catch(onFault);
       closed = true;
       server.draining = true;
       listeners.stop();

@@ -9,7 +9,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { Pump } from "./pump.ts";
 import type { ProxySettings } from "./settings.ts";
 import type { Complaints } from "./complaints.ts";
-import type { OnFault, Wire } from "./wire.ts";
+import type { NativeWire, OnFault, StreamWire, Wire } from "./wire.ts";
 
 /** The last server that a client asked for and did not get. */
 export interface ConnectFailure {
@@ -27,10 +27,18 @@ export interface TlsContext {
   readonly notes: readonly string[];
 }
 
+/** Stops the bytes of a connection, and lets them go on. */
+export type Hold = (isHeld: boolean) => void;
+
 /** What the HTTP side of a server does. */
 export interface HttpService {
-  /** Serves HTTP on a stream; `certified`: the client has shown a good certificate. */
-  adopt(stream: Duplex, certified: boolean): void;
+  /** Serves HTTP on a wire, whose first bytes are `first`. */
+  serve(wire: NativeWire | StreamWire, first: Uint8Array): void;
+  /**
+   * Serves HTTP on a stream with all that HTTP has; `certified`: the client has shown a good
+   * certificate; `hold` acts on what comes in.
+   */
+  adopt(stream: Duplex, certified: boolean, hold: Hold): void;
   /** Closes connections without a request under way; the others close after their reply. */
   drain(): void;
   readonly idle: boolean;

@@ -180,7 +180,8 @@ export function acceptTls(
     }
     if (!presented && context.verifyClients) return handshake.failed("no client certificate");
     handshake.over = true;
-    const within = new StreamWire(socket, peer, presented, server.onFault);
+    const hold = (isHeld: boolean): void => bridge.hold(isHeld);
+    const within = new StreamWire(socket, peer, presented, hold, server.onFault);
     inside(within);
   });
   bridge.start(first);

@@ -2,6 +2,7 @@
 // command can be tested with a stand-in.
 
 import type { Log } from "../base/mod.ts";
+import type { WebApi } from "../web/mod.ts";
 import type { ProxySettings } from "./settings.ts";
 
 /** One line of the port table (spec proxy.md 5.1). */
@@ -33,8 +34,14 @@ export interface Proxy {
   close(): void;
 }
 
+/** What a server is given ready-made. */
+export interface ProxyParts {
+  /** Answers the requests that need a pmcd; closed with the server. */
+  readonly api?: WebApi;
+}
+
 /**
  * Opens the sockets and serves. Throws a PcpError listing the failures when no request port can be
  * opened, or when one of the named ports cannot.
  */
-export type StartProxy = (settings: ProxySettings, log: Log) => Promise<Proxy>;
+export type StartProxy = (settings: ProxySettings, log: Log, parts?: ProxyParts) => Promise<Proxy>;

@@ -27,6 +27,8 @@ export interface Wire {
   readonly peer: string;
   /** False: the rest is kept, and the caller waits for `drain` before it writes again. */
   write(bytes: Uint8Array): boolean;
+  /** The same for bytes that change after the call. */
+  writeShared(bytes: Uint8Array): boolean;
   /** Something is kept that has not gone out. */
   readonly full: boolean;
   pause(): void;
@@ -86,8 +88,15 @@ export class NativeWire implements Wire {
   }
 
   write(bytes: Uint8Array): boolean {
+    return this.put(bytes, false);
+  }
+  writeShared(bytes: Uint8Array): boolean {
+    return this.put(bytes, true);
+  }
+
+  private put(bytes: Uint8Array, isShared: boolean): boolean {
     if (this.kept !== undefined) {
-      this.kept.push(bytes);
+      this.kept.push(isShared ? new Uint8Array(bytes) : bytes);
       return false;
     }
     const socket = this.socket;
@@ -95,7 +104,10 @@ export class NativeWire implements Wire {
     const taken = socket.write(bytes);
     if (taken === bytes.length) return true;
     // A negative count is a dead socket, whose close follows.
-    if (taken >= 0 && this.closing !== "closed") this.kept = [bytes.subarray(taken)];
+    if (taken >= 0 && this.closing !== "closed") {
+      const rest = bytes.subarray(taken);
+      this.kept = [isShared ? new Uint8Array(rest) : rest];
+    }
     return false;
   }
 
@@ -314,6 +326,8 @@ export class StreamWire implements Wire {
     readonly peer: string,
     /** The client has shown a certificate that one of our authorities signed. */
     readonly certified: boolean,
+    /** Stops what comes in below TLS, and lets it go on. */
+    readonly hold: (isHeld: boolean) => void,
     private readonly onFault: OnFault,
   ) {
     stream.on("data", this.onData);
@@ -388,6 +402,9 @@ export class StreamWire implements Wire {
 
   write(bytes: Uint8Array): boolean {
     return this.stream.write(bytes);
+  }
+  writeShared(bytes: Uint8Array): boolean {
+    return this.stream.write(new Uint8Array(bytes));
   }
   pause(): void {
     this.stream.pause();

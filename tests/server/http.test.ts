@@ -6,6 +6,7 @@ import { answer } from "../../lib/web/mod.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { childWith, rawClient, serverWith, stopAll } from "./support.ts";
 import type { TestServer } from "./support.ts";
+import { type Reply, replies } from "./replies.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -17,36 +18,6 @@ const get = (path: string, method = "GET", headers = ""): string =>
   `${method} ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`;
 const HEALTHY = get("/-/healthy");
 const LAST = get("/-/healthy", "GET", "Connection: close\r\n");
-
-interface Reply {
-  readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly body: string;
-}
-
-/** Whole replies in a text, with `Content-Length` or without a body. */
-function replies(text: string, heads: readonly number[] = []): readonly Reply[] {
-  const found: Reply[] = [];
-  let rest = text;
-  while (rest !== "") {
-    const end = rest.indexOf("\r\n\r\n");
-    expect(end).toBeGreaterThan(0);
-    const [first = "", ...lines] = rest.slice(0, end).split("\r\n");
-    const status = Number(/^HTTP\/1\.1 (\d{3}) [A-Z]/.exec(first)?.[1]);
-    const headers = new Map(
-      lines.map((line): [string, string] => {
-        const colon = line.indexOf(": ");
-        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 2)];
-      }),
-    );
-    const none = status === 100 || heads.includes(found.length);
-    const length = none ? 0 : Number(headers.get("content-length"));
-    const body = rest.slice(end + 4, end + 4 + length);
-    found.push({ status, headers, body });
-    rest = rest.slice(end + 4 + length);
-  }
-  return found;
-}
 
 /** Sends pieces and reads to the end, which the server or a last request brings about. */
 async function ask(pieces: readonly string[], heads: readonly number[] = []) {

@@ -239,7 +239,7 @@ describe("an exception in our own code", () => {
     };
     const service = createHttpService(() => stub as Server, view, 8192);
     const [near, far] = duplexPair();
-    service.adopt(far, false);
+    service.adopt(far, false, () => {});
     let text = "";
     near.on("data", (bytes: Buffer) => (text += bytes.toString("latin1")));
     near.write("GET /-/status HTTP/1.1\r\nHost: x\r\n\r\n");

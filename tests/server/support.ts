@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLog, socketName } from "../../lib/base/mod.ts";
 import { DEFAULT_SETTINGS, type ProxySettings, startProxy } from "../../lib/server/mod.ts";
-import type { Proxy } from "../../lib/server/mod.ts";
+import type { Proxy, ProxyParts } from "../../lib/server/mod.ts";
 import { baseEnvironment } from "../helpers/process.ts";
 
 /** Members of settings that differ from the defaults, section by section. */
@@ -42,10 +42,14 @@ export interface TestServer {
 const running: Proxy[] = [];
 
 /** Starts one; `stopAll` ends it. `lines` get the log, even of one that does not start. */
-export async function serverWith(changes: Changes = {}, lines: string[] = []): Promise<TestServer> {
+export async function serverWith(
+  changes: Changes = {},
+  lines: string[] = [],
+  parts: ProxyParts = {},
+): Promise<TestServer> {
   const sink = { write: (line: string) => lines.push(line) > 0 };
   const log = createLog({ program: "pmproxy", sink, level: "debug" });
-  const proxy = await startProxy(settingsWith(changes), log);
+  const proxy = await startProxy(settingsWith(changes), log, parts);
   running.push(proxy);
   const tcp = proxy.rows.find(({ ok, family }) => ok && family !== "unix");
   const counters = () => proxy.status()["counters"] as ReturnType<TestServer["counters"]>;

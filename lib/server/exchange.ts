@@ -1,0 +1,239 @@
+// One HTTP request and its reply, whichever way its bytes came: who may ask, what the URL says, the
+// web room's answer, compression, the lines of the head. Knows neither sockets nor node:http; what a
+// handler throws becomes a 500 here.
+
+import { STATUS_CODES } from "node:http";
+import { Readable, pipeline } from "node:stream";
+import {
+  createDeflate,
+  createGzip,
+  deflate,
+  deflateSync,
+  gzip,
+  gzipSync,
+  type ZlibOptions,
+} from "node:zlib";
+import { promisify } from "node:util";
+import { errorPage, respond, type ServerView, type WebApi } from "../web/mod.ts";
+import type { Answer, WebBody, WebReply } from "../web/mod.ts";
+import type { Server } from "./server.ts";
+import type { HttpSettings } from "./settings.ts";
+
+/** Path and query of a URL that is looked at, bytes; up to URL_MAX there is no handler (spec webapi.md 2.5). */
+const URL_SERVED = 8000;
+/** Longer URLs are answered 414. */
+export const URL_MAX = 8191;
+
+/** A request as it came. */
+export interface RawRequest {
+  readonly method: string;
+  /** Path and query, a character a byte. */
+  readonly url: string;
+  readonly body?: Uint8Array;
+  /** The client has shown a good certificate. */
+  readonly certified: boolean;
+  header(name: string): string | undefined;
+}
+
+/** A reply that is ready for the wire. */
+export interface Reply extends WebReply<WebBody> {
+  /** The compression of `body`. */
+  readonly encoding?: Coding;
+}
+
+type Coding = "gzip" | "deflate";
+
+/** What the answers to requests are made of. */
+export interface Exchange {
+  /** Answers a request and counts it. Never throws, never rejects. */
+  answer(request: RawRequest): Reply | Promise<Reply>;
+  /** The page for one that nobody has looked at, or can look at; counted as an error. */
+  refuse(status: number, message: string): Reply;
+}
+
+/** `api`: the requests that need a pmcd, where there are any. */
+export function createExchange(
+  server: () => Server,
+  view: ServerView,
+  api: WebApi | undefined,
+): Exchange {
+  const counted = (reply: Reply): Reply => {
+    if (reply.status >= 400) server().counters.httpErrors += 1;
+    return reply;
+  };
+  const failed = (request: RawRequest, error: unknown): Reply => {
+    const { complaints, counters } = server();
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    complaints.error(`request ${request.method} ${request.url}: ${reason}`);
+    counters.faults += 1;
+    return counted(errorPage(500, "internal error"));
+  };
+  const ask = (request: RawRequest): Answer => {
+    const { url, certified } = request;
+    if (server().settings.certificateRequired && !certified) {
+      return errorPage(403, "client certificate required");
+    }
+    if (url.length > URL_MAX) return errorPage(414, "request URL too long");
+    if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
+    const mark = url.indexOf("?");
+    const path = decoded(mark < 0 ? url : url.slice(0, mark));
+    if (path === undefined) return errorPage(400, "no handler for URL");
+    return respond(view, api, {
+      method: request.method,
+      path,
+      ...(mark < 0 ? {} : { query: url.slice(mark + 1) }),
+      ...(request.body === undefined ? {} : { body: request.body }),
+      header: request.header,
+    });
+  };
+  return {
+    answer(request) {
+      server().counters.httpRequests += 1;
+      try {
+        const answer = ask(request);
+        if (!(answer instanceof Promise)) return compressed(counted(answer), request);
+        return answer
+          .then((reply) => compressed(counted(reply), request))
+          .catch((error: unknown) => failed(request, error));
+      } catch (error) {
+        return failed(request, error);
+      }
+    },
+    refuse: (status, message) => counted(errorPage(status, message)),
+  };
+}
+
+/** A path without its escapes; undefined: one of them is none, or not UTF-8. */
+function decoded(raw: string): string | undefined {
+  if (!raw.includes("%")) return raw;
+  try {
+    return decodeURIComponent(raw);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return undefined;
+  }
+}
+
+/** Bodies of fewer bytes are not compressed: head and body fit one packet anyway. */
+const COMPRESSED_MIN = 1024;
+/** Up to so many bytes are compressed at once; more in a thread. */
+const AT_ONCE_MAX = 16_384;
+/** Most of what can be gained, at a third of the time of the usual 6. */
+const OPTIONS: ZlibOptions = { level: 3 };
+const CODERS = {
+  gzip: {
+    now: gzipSync,
+    later: promisify<Uint8Array, ZlibOptions, Buffer>(gzip),
+    stream: createGzip,
+  },
+  deflate: {
+    now: deflateSync,
+    later: promisify<Uint8Array, ZlibOptions, Buffer>(deflate),
+    stream: createDeflate,
+  },
+} as const;
+
+/** The first compression of an Accept-Encoding that we have and that the client does not forbid. */
+export function codingOf(accepted: string): Coding | undefined {
+  for (const element of accepted.split(",")) {
+    const [name = "", ...parameters] = element.split(";").map((part) => part.trim().toLowerCase());
+    const never = parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+    if (!never && (name === "gzip" || name === "deflate")) return name;
+  }
+  return undefined;
+}
+
+const isText = (type: string): boolean => /^(text\/|application\/|image\/svg)/.test(type);
+const hasHeader = (reply: Reply, name: string): boolean =>
+  reply.headers !== undefined &&
+  Object.keys(reply.headers).some((each) => each.toLowerCase() === name);
+
+/** The reply, compressed when the client asks for it and there is something to gain. */
+function compressed(reply: Reply, request: RawRequest): Reply | Promise<Reply> {
+  const { body } = reply;
+  const isStream = typeof body !== "string" && !(body instanceof Uint8Array);
+  if (!isStream && body.length < COMPRESSED_MIN) return reply;
+  if (request.method === "HEAD" || !isText(reply.type)) return reply;
+  const coding = codingOf(request.header("accept-encoding") ?? "");
+  if (coding === undefined || hasHeader(reply, "content-encoding")) return reply;
+  const coder = CODERS[coding];
+  if (isStream) {
+    const squeezed = coder.stream(OPTIONS);
+    // What goes wrong destroys the result as well, where its reader hears of it.
+    pipeline(Readable.from(body), squeezed, () => {});
+    return { ...reply, body: squeezed, encoding: coding };
+  }
+  const bytes = typeof body === "string" ? Buffer.from(body) : body;
+  if (bytes.length <= AT_ONCE_MAX) {
+    return { ...reply, body: coder.now(bytes, OPTIONS), encoding: coding };
+  }
+  return coder
+    .later(bytes, OPTIONS)
+    .then((squeezed) => ({ ...reply, body: squeezed, encoding: coding }));
+}
+
+/** Value of Date now; made once a second. */
+function dateNow(): string {
+  const second = Math.floor(Date.now() / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(second * 1000).toUTCString();
+  }
+  return dateText;
+}
+let dateSecond = -1;
+let dateText = "";
+
+const ALLOWED = "Accept, Accept-Language, Content-Language, Content-Type";
+
+/** How a reply is framed. */
+export interface Framing {
+  /** Bytes of the body; undefined: chunks, as many as there will be. */
+  readonly length: number | undefined;
+  /** The server closes the connection although the client did not ask for it. */
+  readonly close: boolean;
+}
+
+/** Status without a body, and without a length that would announce one. */
+const isEmpty = (status: number): boolean => status === 204 || status === 304;
+
+/** Phrase of a status line. */
+export const phraseOf = (status: number): string => STATUS_CODES[status] ?? "Unknown";
+
+/**
+ * The head's lines as name, value, name, value, in the order that pmproxy writes them (spec webapi.md
+ * 2.1, 2.8). Throws for a header of a handler that would not be one line of a head.
+ */
+export function headOf(reply: Reply, framing: Framing, settings: HttpSettings): string[] {
+  const lines = ["Connection", framing.close ? "close" : "Keep-Alive"];
+  if (reply.bare !== true) {
+    const { allowHeaders, maxAgeSeconds } = settings;
+    lines.push("Access-Control-Allow-Origin", "*", "Access-Control-Allow-Headers");
+    lines.push(allowHeaders === "" ? ALLOWED : `${ALLOWED}, ${allowHeaders}`);
+    lines.push("Access-Control-Max-Age", String(maxAgeSeconds));
+  }
+  if (framing.length === undefined) lines.push("Transfer-encoding", "chunked");
+  else if (!isEmpty(reply.status)) lines.push("Content-Length", String(framing.length));
+  if (reply.type !== "") lines.push("Content-Type", reply.type);
+  if (reply.encoding !== undefined) lines.push("Content-Encoding", reply.encoding);
+  if (reply.headers !== undefined) {
+    for (const [name, value] of Object.entries(reply.headers)) place(lines, name, value);
+  }
+  lines.push("Date", dateNow());
+  return lines;
+}
+
+/** Puts a header in the place of the usual one of that name, or behind them all. */
+function place(lines: string[], name: string, value: string): void {
+  if (!/^[-\w]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+    throw new Error(`header ${JSON.stringify(name)} cannot be sent: ${JSON.stringify(value)}`);
+  }
+  const lower = name.toLowerCase();
+  for (let at = 0; at < lines.length; at += 2) {
+    if (lines[at]?.toLowerCase() !== lower) continue;
+    lines[at] = name;
+    lines[at + 1] = value;
+    return;
+  }
+  lines.push(name, value);
+}
