@@ -2,7 +2,7 @@
 // order asked for, with the instances of the profile (spec archive.md 9.2). Values are copied as they
 // are stored; sets that stand together in record and request are copied together, as in a checked
 // record their blocks do, too. Refuses nothing; the record was checked.
-import { pad4, viewOf } from "../base/mod.ts";
+import { pad4 } from "../base/mod.ts";
 import {
   type Indom,
   type InstanceId,
@@ -25,18 +25,32 @@ const EMPTY_SET = 8;
 const SHORT = 128;
 const ABSENT = -1;
 const NO_BLOCKS = -1;
+/** Sets of a record whose places are remembered. */
+const MAX_ORDER = 10_000;
 
-/** What is being written: sets at `at`, blocks at `block`, whose indexes count from `base`. */
-interface Output {
-  readonly to: DataView;
-  at: number;
-  block: number;
-  base: number | undefined;
+/** Which of some metrics the sets of a record are; records mostly have the same sets as those before. */
+export class Places {
+  private readonly places = new Map<Pmid, number>();
+  /** The metrics of the record before by the number of their sets, and their places. */
+  private readonly pmids: Pmid[] = [];
+  private readonly order: number[] = [];
+
+  /** `pmids` by place; of equal ones the last counts. */
+  constructor(pmids: readonly Pmid[]) {
+    pmids.forEach((pmid, place) => this.places.set(pmid, place));
+  }
+
+  /** The place of a metric, that of the set with this number; -1 for one that is not there. */
+  of(number: number, pmid: Pmid): number {
+    if (this.pmids[number] === pmid) return this.order[number] as number;
+    const place = this.places.get(pmid) ?? ABSENT;
+    if (number < MAX_ORDER) {
+      this.pmids[number] = pmid;
+      this.order[number] = place;
+    }
+    return place;
+  }
 }
-
-/** Bytes of the block of the value at `at`. */
-const blockSize = (view: DataView, wordBase: number, at: number): number =>
-  pad4(view.getUint32(wordBase + 4 * view.getInt32(at + 4)) & MAX_VLEN);
 
 /** Whether two requests are for the same metrics in the same order. */
 export function samePmids(a: readonly Pmid[], b: readonly Pmid[]): boolean {
@@ -67,186 +81,154 @@ function copyWords(
  */
 export class Selection {
   readonly pmids: readonly Pmid[];
-  /** The first place of each metric, and for each place the next one of the same metric. */
-  private readonly places = new Map<Pmid, number>();
+  /** The last place of each metric, and for each place the one before of the same metric. */
+  private readonly places: Places;
   private readonly following: Int32Array;
   private readonly distinct: boolean;
-  /** Where the set is in the record, or ABSENT; where it ends; its blocks, or NO_BLOCKS. */
+  /** Where the set is in the record, or ABSENT; its values; where its blocks are, or NO_BLOCKS. */
   private readonly start: Int32Array;
-  private readonly end: Int32Array;
+  private readonly count: Int32Array;
   private readonly blocks: Int32Array;
   private readonly blocksEnd: Int32Array;
   /** Numbers of the values that are kept; undefined: all. */
   private readonly kept: (readonly number[] | undefined)[];
+  /** Bytes of the result: sets, blocks. */
+  private setBytes = 0;
+  private blockBytes = 0;
 
   constructor(pmids: readonly Pmid[]) {
     this.pmids = [...pmids];
     const count = pmids.length;
     this.following = new Int32Array(count).fill(ABSENT);
     this.start = new Int32Array(count);
-    this.end = new Int32Array(count);
+    this.count = new Int32Array(count);
     this.blocks = new Int32Array(count);
     this.blocksEnd = new Int32Array(count);
     this.kept = pmids.map(() => undefined);
-    for (let place = count - 1; place >= 0; place--) {
-      const pmid = pmids[place] as Pmid;
-      this.following[place] = this.places.get(pmid) ?? ABSENT;
-      this.places.set(pmid, place);
-    }
-    this.distinct = this.places.size === count;
+    this.places = new Places(pmids);
+    const last = new Map<Pmid, number>();
+    pmids.forEach((pmid, place) => {
+      this.following[place] = last.get(pmid) ?? ABSENT;
+      last.set(pmid, place);
+    });
+    this.distinct = last.size === count;
   }
 
   /** The wanted sets of a record; undefined when it has none. No filter: all instances. */
   select(result: ResultView, filter: MetricFilter | undefined): ResultView | undefined {
-    const { start, pmids, places } = this;
+    const { start, pmids, places, following } = this;
     start.fill(ABSENT);
+    this.setBytes = EMPTY_SET * pmids.length;
+    this.blockBytes = 0;
     let any = false;
-    // Most records have the metrics in the order in which they are asked for.
-    let guess = this.distinct ? 0 : ABSENT;
-    for (const set = result.sets(); set.next();) {
-      let place = pmids[guess] === set.pmid ? guess : (places.get(set.pmid) ?? ABSENT);
+    let inOrder = this.distinct && filter === undefined && result.numpmid === pmids.length;
+    const set = result.sets();
+    for (let number = 0; set.next(); number++) {
+      let place = places.of(number, set.pmid);
+      inOrder &&= place === number;
       if (place === ABSENT) continue;
       any = true;
-      if (this.distinct) guess = place + 1;
-      for (; place !== ABSENT; place = this.following[place] as number) {
+      for (; place !== ABSENT; place = following[place] as number) {
         if (start[place] === ABSENT) this.take(place, set, filter);
       }
     }
-    return any ? this.copy(result) : undefined;
+    if (!any) return undefined;
+    return inOrder ? this.copyAll(result) : this.copy(result);
   }
 
   private take(place: number, set: ValueSetCursor, filter: MetricFilter | undefined): void {
     const { numval, offset, view } = set;
     this.start[place] = offset;
-    this.end[place] = offset + (numval > 0 ? SET_HEAD + 8 * numval : EMPTY_SET);
+    this.count[place] = numval;
     this.blocks[place] = NO_BLOCKS;
-    this.blocksEnd[place] = NO_BLOCKS;
-    this.kept[place] = undefined;
     if (numval <= 0) return;
-    const wants = filter?.(set.pmid);
-    if (wants !== undefined) {
-      const kept: number[] = [];
-      for (let i = 0; i < numval; i++) if (wants(set.instance(i))) kept.push(i);
-      this.kept[place] = kept;
-    }
-    if (set.valfmt === PM_VAL.INSITU) return;
-    const last = set.block(numval - 1);
-    this.blocks[place] = set.block(0);
-    this.blocksEnd[place] = last + pad4(view.getUint32(last) & MAX_VLEN);
+    const insitu = set.valfmt === PM_VAL.INSITU;
+    if (filter !== undefined && this.filtered(place, set, filter(set.pmid))) return;
+    this.kept[place] = undefined;
+    this.setBytes += SET_HEAD - EMPTY_SET + 8 * numval;
+    if (insitu) return;
+    const block = set.block(0);
+    const last = numval === 1 ? block : set.block(numval - 1);
+    const end = last + pad4(view.getUint32(last) & MAX_VLEN);
+    this.blocks[place] = block;
+    this.blocksEnd[place] = end;
+    this.blockBytes += end - block;
   }
 
-  /** Bytes of the sets and of the blocks of the result. */
-  private measure({ view, wordBase }: ResultView): { sets: number; blocks: number } {
-    let sets = 0;
-    let blocks = 0;
-    for (let place = 0; place < this.pmids.length; place++) {
-      const start = this.start[place] as number;
-      const kept = this.kept[place];
-      if (start === ABSENT || kept?.length === 0) sets += EMPTY_SET;
-      else if (kept === undefined) {
-        sets += (this.end[place] as number) - start;
-        blocks += (this.blocksEnd[place] as number) - (this.blocks[place] as number);
-      } else {
-        sets += SET_HEAD + 8 * kept.length;
-        if (this.blocks[place] === NO_BLOCKS) continue;
-        for (const i of kept) blocks += blockSize(view, wordBase, start + SET_HEAD + 8 * i);
-      }
-    }
-    return { sets, blocks };
-  }
-
-  private copy(result: ResultView): ResultView {
-    const { pmids, start, kept } = this;
-    const size = this.measure(result);
-    const to = viewOf(new Uint8Array(size.sets + size.blocks));
-    const out: Output = { to, at: 0, block: size.sets, base: undefined };
-    for (let place = 0; place < pmids.length;) {
-      if (start[place] === ABSENT || kept[place]?.length === 0) {
-        to.setUint32(out.at, pmids[place] as number);
-        out.at += EMPTY_SET;
-        place++;
-      } else if (kept[place] === undefined) place = this.copyRun(result, place, out);
-      else {
-        this.copyKept(result, place, out);
-        place++;
-      }
-    }
-    const bytes = new Uint8Array(to.buffer);
-    return new ResultView(bytes, result.timestamp, pmids.length, 0, out.base ?? 0, to);
-  }
-
-  /** Copies sets that stand together from `place` on; returns the place after them. */
-  private copyRun({ view, bytes }: ResultView, place: number, out: Output): number {
-    const { start, end, kept } = this;
-    const from = start[place] as number;
-    let to = end[place] as number;
-    let block = NO_BLOCKS;
-    let blocksEnd = NO_BLOCKS;
-    let next = place;
-    do {
-      to = end[next] as number;
-      if (this.blocks[next] !== NO_BLOCKS) {
-        if (block === NO_BLOCKS) {
-          block = this.blocks[next] as number;
-          // The first blocks keep their indexes: those of a result may count from anywhere.
-          out.base ??= out.block - 4 * view.getInt32((start[next] as number) + SET_HEAD + 4);
-        }
-        blocksEnd = this.blocksEnd[next] as number;
-      }
-      next++;
-    } while (start[next] === to && kept[next] === undefined);
-    copyWords(view, bytes, from, to - from, out.to, out.at);
-    if (block !== NO_BLOCKS) {
-      copyWords(view, bytes, block, blocksEnd - block, out.to, out.block);
-      this.moveIndexes(place, next, from, block, out);
-      out.block += blocksEnd - block;
-    }
-    out.at += to - from;
-    return next;
-  }
-
-  /** Makes the block indexes of a run that was copied right. */
-  private moveIndexes(
+  /** Takes the values that are wanted; false when that is all of them. */
+  private filtered(
     place: number,
-    next: number,
-    from: number,
-    block: number,
-    { to, at, block: copied, base = 0 }: Output,
-  ): void {
-    for (let i = place; i < next; i++) {
-      if (this.blocks[i] === NO_BLOCKS) continue;
-      const head = at + (this.start[i] as number) - from;
-      const first = (copied - base + (this.blocks[i] as number) - block) / 4;
-      const by = first - to.getInt32(head + SET_HEAD + 4);
-      if (by === 0) return;
-      const numval = to.getInt32(head + 4);
-      for (let word = head + SET_HEAD + 4; word < head + SET_HEAD + 8 * numval; word += 8)
-        to.setInt32(word, to.getInt32(word) + by);
+    set: ValueSetCursor,
+    wants: ((instance: InstanceId) => boolean) | undefined,
+  ): boolean {
+    if (wants === undefined) return false;
+    const kept: number[] = [];
+    const insitu = set.valfmt === PM_VAL.INSITU;
+    for (let i = 0; i < set.numval; i++) {
+      if (!wants(set.instance(i))) continue;
+      kept.push(i);
+      if (!insitu) this.blockBytes += pad4(set.view.getUint32(set.block(i)) & MAX_VLEN);
     }
+    this.kept[place] = kept;
+    this.count[place] = kept.length;
+    if (kept.length > 0) this.setBytes += SET_HEAD - EMPTY_SET + 8 * kept.length;
+    if (!insitu) this.blocks[place] = set.block(0);
+    return true;
   }
 
-  /** Copies the values of a set that the filter has left. */
-  private copyKept({ view, bytes, wordBase }: ResultView, place: number, out: Output): void {
-    const { to } = out;
-    const start = this.start[place] as number;
-    const kept = this.kept[place] ?? [];
-    to.setInt32(out.at, view.getInt32(start));
-    to.setInt32(out.at + 4, kept.length);
-    to.setInt32(out.at + 8, view.getInt32(start + 8));
-    out.at += SET_HEAD;
-    for (const i of kept) {
-      const from = start + SET_HEAD + 8 * i;
-      to.setInt32(out.at, view.getInt32(from));
-      if (this.blocks[place] === NO_BLOCKS) to.setInt32(out.at + 4, view.getInt32(from + 4));
-      else {
-        out.base ??= 0;
-        const size = blockSize(view, wordBase, from);
-        copyWords(view, bytes, wordBase + 4 * view.getInt32(from + 4), size, to, out.block);
-        to.setInt32(out.at + 4, (out.block - out.base) / 4);
-        out.block += size;
+  /** All sets and blocks of a record that has just those asked for, in their order. */
+  private copyAll({ bytes, timestamp, numpmid, setsAt, wordBase }: ResultView): ResultView {
+    const end = setsAt + this.setBytes + this.blockBytes;
+    return new ResultView(bytes.slice(setsAt, end), timestamp, numpmid, 0, wordBase - setsAt);
+  }
+
+  private copy({ view, bytes, wordBase, timestamp }: ResultView): ResultView {
+    const { pmids, start, count, kept, blocks } = this;
+    const out = new Uint8Array(new ArrayBuffer(this.setBytes + this.blockBytes));
+    const to = new DataView(out.buffer);
+    let at = 0;
+    let block = this.setBytes;
+    for (let place = 0; place < pmids.length; place++) {
+      const from = start[place] as number;
+      const numval = from === ABSENT ? 0 : (count[place] as number);
+      to.setUint32(at, pmids[place] as number);
+      to.setInt32(at + 4, numval);
+      at += EMPTY_SET;
+      if (numval <= 0) continue;
+      to.setInt32(at, view.getInt32(from + EMPTY_SET));
+      at += SET_HEAD - EMPTY_SET;
+      const first = blocks[place] as number;
+      const list = kept[place];
+      if (list !== undefined) {
+        for (const i of list) {
+          const value = from + SET_HEAD + 8 * i;
+          to.setInt32(at, view.getInt32(value));
+          const word = view.getInt32(value + 4);
+          if (first === NO_BLOCKS) to.setInt32(at + 4, word);
+          else {
+            const stored = wordBase + 4 * word;
+            const size = pad4(view.getUint32(stored) & MAX_VLEN);
+            to.setInt32(at + 4, block / 4);
+            copyWords(view, bytes, stored, size, to, block);
+            block += size;
+          }
+          at += 8;
+        }
+        continue;
       }
-      out.at += 8;
+      // The blocks of a set stand together: all indexes change by the same.
+      const by = first === NO_BLOCKS ? 0 : (block + wordBase - first) / 4;
+      const end = from + SET_HEAD + 8 * numval;
+      for (let value = from + SET_HEAD; value < end; value += 8, at += 8) {
+        to.setInt32(at, view.getInt32(value));
+        to.setInt32(at + 4, view.getInt32(value + 4) + by);
+      }
+      if (first === NO_BLOCKS) continue;
+      const size = (this.blocksEnd[place] as number) - first;
+      copyWords(view, bytes, first, size, to, block);
+      block += size;
     }
+    return new ResultView(out, timestamp, pmids.length, 0, 0, to);
   }
 }
 

@@ -107,7 +107,9 @@ export class Bounds {
   begin(u: number): void {
     this.start = u;
     if (u >= this.seenTo) {
-      this.seen.fill(Number.NEGATIVE_INFINITY);
+      for (let place = 0; place < this.seen.length; place++) {
+        this.seen[place] = Number.NEGATIVE_INFINITY;
+      }
       this.seenFrom = Number.POSITIVE_INFINITY;
       this.seenTo = Number.NEGATIVE_INFINITY;
     }

@@ -114,6 +114,11 @@ export class Metric implements Places {
   /** Values that the fetch before gave, and its time. */
   returned = 0;
   last: Timestamp = { sec: 0, nsec: 0 };
+  /** A place for which there was a value around that time, and the times of what it was made of. */
+  private joint = -1;
+  private jointPrior = 0;
+  private jointNext = 0;
+  private readonly usual: number;
   private readonly domain: Domain;
   private readonly madeHigh: Uint32Array;
   private readonly madeLow: Uint32Array;
@@ -126,6 +131,7 @@ export class Metric implements Places {
     this.count = this.domain.instances.length;
     this.form = formOf(desc.type);
     this.indom = desc.indom;
+    this.usual = pmValfmt(desc.type);
     this.counter = desc.sem === PM_SEM.COUNTER;
     this.prior = new Bounds(this);
     this.next = new Bounds(this);
@@ -142,8 +148,7 @@ export class Metric implements Places {
 
   /** How values go into a result. */
   get valfmt(): number {
-    if (this.form === "word" && this.insitu === true) return PM_VAL.INSITU;
-    return pmValfmt(this.desc.type);
+    return this.form === "word" && this.insitu === true ? PM_VAL.INSITU : this.usual;
   }
 
   private alive(place: number, t: number): boolean {
@@ -234,9 +239,24 @@ export class Metric implements Places {
     for (let place = 0; place < this.count; place++) {
       if (choice[place] === CHOICE.NONE) continue;
       const tp = -(prior.at[place] as number);
-      if (other <= t ? tp <= other : tp !== t && (next.at[place] as number) >= other) return true;
+      const tn = tp === t ? t : (next.at[place] as number);
+      if (other <= t ? tp <= other : tn >= other) return true;
+      if (place !== this.joint) continue;
+      // There is none up to the values around the other time, nor from those around this one.
+      if (other <= t ? tp <= this.jointNext : tn >= this.jointPrior) return true;
     }
     return false;
+  }
+
+  /** The fetch at `time` has succeeded. */
+  remember(time: Timestamp): void {
+    const { prior, next } = this;
+    this.last = time;
+    this.returned = Math.max(0, this.numval);
+    this.joint = this.returned > 0 ? this.choice.indexOf(CHOICE.MADE) : -1;
+    if (this.joint < 0) return;
+    this.jointPrior = -(prior.at[this.joint] as number);
+    this.jointNext = next.at[this.joint] as number;
   }
 
   /** The fetch gives no values. */

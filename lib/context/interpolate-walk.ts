@@ -85,9 +85,10 @@ export class Walk {
   }
 
   /** Puts the walk so that the next step comes to the first record at distance `u` or more. */
-  async moveTo(time: Timestamp, u: number): Promise<void> {
-    if (!this.placed || !(await this.walkTo(u))) await this.seek(time, u);
+  moveTo(time: Timestamp, u: number): Promise<void> | undefined {
+    if (!this.placed || !this.walkTo(u)) return this.seek(time, u);
     this.from = u;
+    return undefined;
   }
 
   private async seek(time: Timestamp, u: number): Promise<void> {
@@ -97,21 +98,21 @@ export class Walk {
     this.pending = false;
     this.placed = true;
     try {
-      while (!(await this.reach(u)));
+      while (!this.reach(u)) await this.pacer.tick();
     } catch (error) {
       if (!(error instanceof PcpError) || error.code !== PM_ERR.LOGREC) throw error;
       // Damage before the time; the index may lead to a place behind it.
       this.cursor.seek(at, against);
       this.placed = true;
-      if (!(await this.turn(u, Number.POSITIVE_INFINITY)) || this.u < u) throw error;
+      while (!this.turn(u)) await this.pacer.tick();
+      if (this.u < u) throw error;
     }
+    this.from = u;
   }
 
   /** Steps along the way until a record is far enough, or the end; false after many steps. */
-  private async reach(u: number): Promise<boolean> {
+  private reach(u: number): boolean {
     for (let steps = 0; steps < STEPS; steps++) {
-      const pause = this.pacer.tick();
-      if (pause !== undefined) await pause;
       if (!this.move(this.way)) return true;
       if (this.u < u) continue;
       this.pending = true;
@@ -120,11 +121,9 @@ export class Walk {
     return false;
   }
 
-  /** Steps back until a record is too near, and turns round; false after so many steps. */
-  private async turn(u: number, limit: number): Promise<boolean> {
-    for (let steps = 0; steps < limit; steps++) {
-      const pause = this.pacer.tick();
-      if (pause !== undefined) await pause;
+  /** Steps back until a record is too near, and turns round; false after many steps. */
+  private turn(u: number): boolean {
+    for (let steps = 0; steps < STEPS; steps++) {
       let more: boolean;
       let damage: PcpError | undefined;
       try {
@@ -146,10 +145,10 @@ export class Walk {
   }
 
   /** The same as moveTo by steps; false when it is too far. */
-  private async walkTo(u: number): Promise<boolean> {
+  private walkTo(u: number): boolean {
     if (this.pending && u >= this.from && u <= this.u) return true;
     this.pending = false;
-    return this.u < u ? await this.reach(u) : await this.turn(u, STEPS);
+    return this.u < u ? this.reach(u) : this.turn(u);
   }
 
   /** Steps to the next record; false at the end. */

@@ -3,7 +3,7 @@
 // before; a step through an archive reads each record about once. Refused: PM_ERR_EOL outside of the
 // archive, PM_ERR_LOGREC for damage that a search meets.
 import { INFINITE_TIME } from "../archive/mod.ts";
-import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
+import { PM_ERR, PcpError } from "../base/mod.ts";
 import {
   NANOSECONDS,
   PM_ID_NULL,
@@ -13,9 +13,8 @@ import {
   type Timestamp,
 } from "../pcp/mod.ts";
 import { findDesc } from "./archive-metadata.ts";
-import type { Filter } from "./archive-result.ts";
 import type { SharedArchive } from "./archive-shared.ts";
-import { samePmids } from "./archive-result.ts";
+import { type Filter, Places, samePmids } from "./archive-result.ts";
 import type { Origin } from "./archive-steps.ts";
 import type { Bounds } from "./interpolate-bounds.ts";
 import { Metric } from "./interpolate-metric.ts";
@@ -30,8 +29,8 @@ const GAP = 0.001;
 /** One side of the metrics of a request. */
 interface Side {
   readonly bounds: readonly Bounds[];
-  /** Place of a metric in `bounds`. */
-  readonly places: ReadonlyMap<Pmid, number>;
+  /** Places in `bounds`. */
+  readonly places: Places;
 }
 
 /** What a request comes to: clients ask for the same metrics again and again. */
@@ -49,25 +48,20 @@ const NOT_CROSSED = { last: undefined, to: Number.NaN, marked: false };
 
 const sideOf = (bounds: readonly Bounds[]): Side => ({
   bounds,
-  places: new Map(bounds.map(({ pmid }, place) => [pmid, place])),
+  places: new Places(bounds.map(({ pmid }) => pmid)),
 });
 
 /** Gives a record at `u` to the bounds that need it; returns how many need more of these `open`. */
-function takeFrom(result: ResultView, { bounds, places }: Side, u: number, open: number): number {
-  // Most records have the metrics in the order in which they are asked for.
-  let guess = 0;
-  for (const set = result.sets(); set.next();) {
-    let found = bounds[guess];
-    if (found?.pmid !== set.pmid) {
-      const place = places.get(set.pmid);
-      if (place === undefined) continue;
-      guess = place;
-      found = bounds[place];
-    }
-    guess++;
-    if (found === undefined || found.needs === 0) continue;
+function takeFrom(result: ResultView, side: Side, u: number, open: number): number {
+  const { bounds, places } = side;
+  const set = result.sets();
+  for (let number = 0; set.next(); number++) {
+    const place = places.of(number, set.pmid);
+    if (place < 0) continue;
+    const found = bounds[place] as Bounds;
+    if (found.needs === 0) continue;
     found.take(set, u);
-    if (found.needs === 0) open--;
+    if (found.needs === 0 && --open === 0) return 0;
   }
   return open;
 }
@@ -210,35 +204,43 @@ class Interpolator implements Interpolation {
     this.renew();
     const { metrics, prior, next, list } = this.planOf(pmids);
     for (const metric of metrics) metric.wantPrior(t, filter?.(metric.indom));
-    await this.search(this.low, prior, origin, -t);
+    const before = this.search(this.low, prior, origin, -t);
+    if (before !== undefined) await before;
     for (const metric of metrics) metric.wantNext(t);
-    await this.search(this.high, next, origin, t);
+    const after = this.search(this.high, next, origin, t);
+    if (after !== undefined) await after;
+    let last: Timestamp = origin;
+    let from = t;
     for (const metric of metrics) {
       metric.evaluate(t, this.shared.wrap);
-      if (metric.counter && metric.numval > 0 && metric.returned > 0) {
-        if (this.mayCross(metric, t) && (await this.crossed(metric, t))) metric.clear();
+      if (!metric.counter || metric.numval <= 0 || metric.returned === 0) continue;
+      if (metric.last !== last) {
+        last = metric.last;
+        from = secondsSince(this.shared.start, last);
       }
+      if (from === t || metric.bridges(t, from)) continue;
+      if (await this.crossed(last, from, t)) metric.clear();
     }
     // Only when nothing has failed: a fetch that failed is made again.
-    for (const metric of metrics) {
-      metric.returned = Math.max(0, metric.numval);
-      metric.last = origin;
-    }
+    for (const metric of metrics) metric.remember(origin);
     this.at.origin = advance(origin, this.delta);
     return writeResult(origin, pmids, list);
   }
 
   /** Finds what one side needs from distance `u` on. */
-  private async search(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
+  private search(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> | undefined {
     let open = 0;
     for (const bounds of side.bounds) {
       if (bounds.needs === 0) continue;
       bounds.begin(u);
       if (bounds.needs > 0) open++;
     }
-    if (open === 0) return;
+    return open === 0 ? undefined : this.searchFor(walk, side, origin, u);
+  }
+
+  private async searchFor(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
     try {
-      await this.searchFor(walk, side, origin, u);
+      await this.searchOn(walk, side, origin, u);
     } catch (error) {
       for (const bounds of side.bounds) if (bounds.needs > 0) bounds.abandon();
       walk.forget();
@@ -246,8 +248,9 @@ class Interpolator implements Interpolation {
     }
   }
 
-  private async searchFor(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
-    await walk.moveTo(origin, u);
+  private async searchOn(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
+    const way = walk.moveTo(origin, u);
+    if (way !== undefined) await way;
     for (let first = true; ; first = false) {
       const pause = this.pacer.tick();
       if (pause !== undefined) await pause;
@@ -294,17 +297,9 @@ class Interpolator implements Interpolation {
     return mark <= t ? mark : undefined;
   }
 
-  /** False when it is known that no mark is between the last fetch of a metric and `t`. */
-  private mayCross({ last }: Metric, t: number): boolean {
-    // Most metrics of a fetch were fetched together before.
-    return this.crossing.last !== last || this.crossing.to !== t || this.crossing.marked;
-  }
-
   /** Whether there is a mark between the last fetch of a metric and `t`. */
-  private async crossed(metric: Metric, t: number): Promise<boolean> {
-    const { last } = metric;
-    const from = secondsSince(this.shared.start, last);
-    if (from === t || metric.bridges(t, from)) return false;
+  private async crossed(last: Timestamp, from: number, t: number): Promise<boolean> {
+    // Most metrics of a fetch were fetched together before.
     if (this.crossing.last !== last || this.crossing.to !== t) {
       this.crossing = { last, to: t, marked: await this.markBetween(last, from, t) };
     }
@@ -315,7 +310,8 @@ class Interpolator implements Interpolation {
     const later = t > from;
     const walk = this.watches[later ? 0 : 1];
     const way = later ? 1 : -1;
-    await walk.moveTo(last, way * from);
+    const far = walk.moveTo(last, way * from);
+    if (far !== undefined) await far;
     while (walk.step() && walk.u <= way * t) {
       if (walk.atMark) return true;
       const pause = this.pacer.tick();
@@ -340,22 +336,23 @@ function writeResult(
     setBytes += numval > 0 ? SET_HEAD + 8 * numval : EMPTY_SET;
     if (typeof each === "object" && numval > 0) blockBytes += each.blockBytes;
   }
-  const out = new Uint8Array(setBytes + blockBytes);
-  const view = viewOf(out);
+  const view = new DataView(new ArrayBuffer(setBytes + blockBytes));
+  const out = new Uint8Array(view.buffer);
   let at = 0;
   let block = setBytes;
-  list.forEach((each, place) => {
+  for (let place = 0; place < list.length; place++) {
+    const each = list[place] as Metric | number;
     const numval = typeof each === "number" ? each : each.numval;
     view.setUint32(at, pmids[place] as number);
     view.setInt32(at + 4, numval);
     if (typeof each === "number" || numval <= 0) {
       at += EMPTY_SET;
-      return;
+      continue;
     }
     view.setInt32(at + 8, each.valfmt);
     block = each.write(out, view, at + SET_HEAD, block);
     at += SET_HEAD + 8 * numval;
-  });
+  }
   return new ResultView(out, time, pmids.length, 0, 0, view);
 }
 
