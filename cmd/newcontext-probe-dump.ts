@@ -54,8 +54,9 @@ async function dumpSet(request: ProbeRequest, set: ArchiveSet): Promise<void> {
     for (const piece of dumpArchives(set, options)) {
       text += piece;
       if (text.length < CHUNK) continue;
-      if (!say(plainLines(text))) return;
+      const whole = plainLines(text);
       text = "";
+      if (!say(whole)) return;
     }
   } finally {
     // What precedes damage is shown before the damage is told.

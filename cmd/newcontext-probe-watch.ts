@@ -2,7 +2,6 @@
 // away. On a terminal what is seen is drawn in place; elsewhere the first look is printed, then a
 // line for each change. A host that is lost is connected to again, an archive is followed.
 
-import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { now } from "../lib/pcp/mod.ts";
 import {
@@ -11,6 +10,7 @@ import {
   changedFacts,
   type Facts,
   type Failure,
+  fileState,
   liveFacts,
   plainText,
   type Style,
@@ -112,7 +112,7 @@ function signatureOf(report: ArchiveReport): string {
   const places = new Set([...paths, ...paths.map((path) => dirname(path))]);
   return [...places]
     .map((path) => {
-      const stat = statSync(path, { throwIfNoEntry: false });
+      const stat = fileState(path);
       return `${path} ${stat?.size} ${stat?.mtimeMs}`;
     })
     .join("\n");

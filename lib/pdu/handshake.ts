@@ -188,7 +188,12 @@ const unexpected = (wanted: string): PcpError =>
 
 /** Waits for pmcd's first PDU. */
 async function awaitChallenge(link: Link, limit: number): Promise<ChallengePdu> {
-  const pdu = decodePdu(await link.exchange(undefined, anyPdu, limit));
+  const bytes = await link.exchange(undefined, anyPdu, limit).catch((error: unknown) => {
+    if (!(error instanceof PcpError) || error.code !== PM_ERR.TOOBIG) throw error;
+    // Of another protocol: its first bytes are no length.
+    throw new PcpError(PM_ERR.IPC, error.message);
+  });
+  const pdu = decodePdu(bytes);
   if (pdu.kind !== "challenge") throw unexpected("a challenge");
   if (pdu.code < 0) throw new PcpError(pdu.code);
   return pdu;

@@ -1,8 +1,8 @@
 // What is wrong with the entries of a temporal index: order, times, places outside the files. The
 // sentences are those of pmdumplog -t. Refuses nothing.
-import { statSync } from "node:fs";
 import { type ArchiveFiles, compareTimes, compressionOf, type IndexEntry } from "../archive/mod.ts";
 import type { Timestamp } from "../pcp/mod.ts";
+import { fileState } from "./file-state.ts";
 
 /** What entries are checked against: sizes of files, infinite for those that do not tell. */
 export interface IndexCheck {
@@ -19,7 +19,7 @@ export interface EntryFault {
 
 function sizeOf(path: string): number {
   if (compressionOf(path) !== undefined) return Number.POSITIVE_INFINITY;
-  return statSync(path, { throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY;
+  return fileState(path)?.size ?? Number.POSITIVE_INFINITY;
 }
 
 /** Seconds since 1970 with all nine digits of the fraction. */

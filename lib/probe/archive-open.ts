@@ -1,6 +1,5 @@
 // Opens one archive for a report, however damaged it is: as PCP does where that works, else with what
 // its files still tell. Everything that fails is noted as damage; nothing is refused.
-import { statSync } from "node:fs";
 import {
   type Archive,
   archiveError,
@@ -25,6 +24,7 @@ import { PM_ERR, PcpError } from "../base/mod.ts";
 import { type DamageList, noteDamage } from "./archive-damage.ts";
 import { countFrames, type MetaFrames } from "./archive-frames.ts";
 import type { ArchiveFileKind } from "./archive-types.ts";
+import { fileState } from "./file-state.ts";
 
 /** Volumes of the labels of the other two files. */
 const META_VOLUME = -1;
@@ -97,7 +97,7 @@ function lookAt(
   kind: ArchiveFileKind,
   volume: number,
 ): OpenedFile {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = fileState(path);
   return {
     path,
     kind,

@@ -1,7 +1,6 @@
 // Walks over all data records of one archive for a report: frames alone, unless values are checked.
 // Damage ends the walk through a volume, whose records behind it are counted from its end where the
 // file is not compressed, and the walk goes on in the next volume. Refuses nothing.
-import { statSync } from "node:fs";
 import {
   type Archive,
   compressionOf,
@@ -24,6 +23,7 @@ import {
   type SpacingState,
 } from "./archive-spacing.ts";
 import type { LoggerRecord } from "./archive-types.ts";
+import { fileState } from "./file-state.ts";
 
 /** Times of marks of an archive that are kept. */
 export const MAX_MARKS = 100;
@@ -152,7 +152,7 @@ function takeRecord(
   spaceRecord(walk.spacing, density, volume, walk.epilogue !== null);
 }
 
-const sizeOnDisk = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+const sizeOnDisk = (path: string): number => fileState(path)?.size ?? 0;
 
 function walkVolume(
   walk: ArchiveWalk,

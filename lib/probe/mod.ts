@@ -4,6 +4,7 @@ export type * from "./dump-types.ts";
 export { archiveReport } from "./archive-report.ts";
 export { dumpArchives } from "./dump.ts";
 export { archiveFacts, changedFacts, type Facts, liveFacts } from "./changes.ts";
+export { fileState } from "./file-state.ts";
 export { type FailurePlace, failureOf, hintOf } from "./hints.ts";
 export { jsonText, metricJson, sampleJson } from "./json.ts";
 export { contextLabels, lookLive, type Opening } from "./live.ts";

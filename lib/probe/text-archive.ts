@@ -219,7 +219,9 @@ export function archiveComplaints(report: ArchiveReport): readonly string[] {
   found.push(...report.warnings.map(plainText));
   for (const member of report.members) {
     const name = plainText(member.base ?? member.name);
-    if (member.error !== null && member.error.code !== report.error?.code) {
+    // A member that is left out has a warning with its name.
+    const warned = report.warnings.some((each) => each.includes(`"${member.name}"`));
+    if (member.error !== null && member.error.code !== report.error?.code && !warned) {
       found.push(`${name} cannot be opened: ${plainText(member.error.text)}`);
     }
     if (member.missingVolumes.length > 0) {

@@ -2,6 +2,8 @@
 // damage, gaps; fits 80 columns; agrees with its JSON; and --check is its verdict in one line.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Glob } from "bun";
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ArchiveReport } from "../../lib/probe/mod.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
@@ -89,6 +91,29 @@ test("what is no damage and yet wrong is told without --check", async () => {
       true,
     ]);
   }
+});
+
+test("links in a circle are told as PCP tells them, before anything is read", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pcpbox-loop-"));
+  try {
+    symlinkSync("b.meta", join(folder, "a.meta"));
+    symlinkSync("a.meta", join(folder, "b.meta"));
+    copyFileSync(`${at("rec/v3-types")}.0`, join(folder, "a.0"));
+    const archive = join(folder, "a");
+    const { stdout, stderr, status } = await probe(["-a", archive]);
+    expect([status, stdout.split("\n")[0]]).toEqual([1, `archive "${archive}": cannot be opened`]);
+    expect(stderr).toStartWith(
+      `newcontext-probe: Cannot open archive "${archive}": Too many levels of symbolic links\n` +
+        "  code: ELOOP (-40)\n",
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a member that is left out is complained of once", async () => {
+  const { stdout } = await probe(["-a", `${at("rec/v3-types")},,`]);
+  expect(stdout).toContain(": opens, with 1 complaint\n  ! initarchive: skipping corrupt/unread");
 });
 
 test("a few records tell neither an interval nor a gap", async () => {
