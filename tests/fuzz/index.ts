@@ -7,6 +7,7 @@ import { fuzzDerived } from "./derived.fuzz.ts";
 import { fuzzExtract } from "./extract.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
+import { fuzzHead } from "./head.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
@@ -19,6 +20,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   pdu: fuzzPdus,
   frame: fuzzFrames,
   gate: fuzzGate,
+  head: fuzzHead,
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
   archive: fuzzArchives,
