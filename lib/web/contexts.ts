@@ -96,6 +96,8 @@ interface Entry extends WebContext {
   deadline: number;
   /** Requests under way. */
   active: number;
+  /** While it connects again, for all requests at once. */
+  reconnecting: Promise<void> | undefined;
 }
 
 const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
@@ -139,6 +141,28 @@ async function openContext(
   }
 }
 
+/** Connects a context again; rejects with WebFault. */
+async function reconnect(entry: Entry): Promise<void> {
+  entry.reconnecting ??= entry.context.reconnect().finally(() => {
+    entry.reconnecting = undefined;
+  });
+  try {
+    await entry.reconnecting;
+  } catch (error) {
+    throw faultOf(asPcpError(error), "cannot reconnect context: ");
+  }
+}
+
+/** How long pmcd may take for a reply: clients such as Grafana wait 6 s. */
+const REQUEST_MS = 5_000;
+
+/** What the environment says, and a shorter time limit where it does not say one. */
+function settingsFrom(env: Environment, warn: (text: string) => void): ConnectionSettings {
+  const settings = connectionSettings(env, warn);
+  const isSet = (env["PMCD_REQUEST_TIMEOUT"] ?? "") !== "";
+  return isSet ? settings : { ...settings, requestTimeout: REQUEST_MS };
+}
+
 /** The number that a text names (spec webapi.md 4); throws WebFault for a text that is none. */
 function identifier(text: string): number {
   const { value, whole } = unsignedOf(text);
@@ -149,6 +173,8 @@ function identifier(text: string): number {
 export function createContextPool(options: ContextOptions): ContextPool {
   const { limits } = options;
   const entries = new Map<number, Entry>();
+  /** By key: the one that is shared, and the promise of one that is being opened. */
+  const sharedNow = new Map<string, Entry>();
   const shared = new Map<string, Promise<Entry>>();
   const perHost = new Map<string, number>();
   /** Contexts that are there or being opened. */
@@ -182,7 +208,6 @@ export function createContextPool(options: ContextOptions): ContextPool {
       shared.delete(entry.key);
     }
   };
-  const sharedNow = new Map<string, Entry>();
 
   const drop = (entry: Entry): void => {
     own(entry);
@@ -215,7 +240,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
     take(hostspec);
     let opened;
     try {
-      settings ??= connectionSettings(options.env, options.warn);
+      settings ??= settingsFrom(options.env, options.warn);
       opened = await openContext(hostspec, credentials, settings, options);
     } catch (error) {
       give(hostspec);
@@ -238,6 +263,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
       timeoutMs,
       deadline: performance.now() + timeoutMs,
       active: 0,
+      reconnecting: undefined,
     };
     entries.set(entry.id, entry);
     timer ??= setInterval(collect, COLLECT_MS);
@@ -297,13 +323,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
       entry.active += 1;
       if (id === undefined && timeoutMs > entry.timeoutMs) entry.timeoutMs = timeoutMs;
       try {
-        if (!entry.host.connected) {
-          try {
-            await entry.context.reconnect();
-          } catch (error) {
-            throw faultOf(asPcpError(error), "cannot reconnect context: ");
-          }
-        }
+        if (!entry.host.connected) await reconnect(entry);
         return await work(entry);
       } finally {
         entry.active -= 1;

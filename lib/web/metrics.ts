@@ -44,7 +44,14 @@ interface Block {
   readonly labels: readonly Label[];
   /** Labels of a metric without instances, or nothing. */
   readonly tail: Uint8Array;
+  /** Labels of instances under the names that they had. */
+  readonly instances: Map<number, { readonly name: string; readonly tail: Uint8Array }>;
 }
+
+/** Stands for an instance that has no name. */
+const NO_TAIL = new Uint8Array(0);
+/** Instances above twice those that there are, before all are forgotten. */
+const SPARE_TAILS = 64;
 
 /** The value of a label as text: JSON strings without their quotes, everything else as it is. */
 function labelText({ value }: Label): string {
@@ -88,29 +95,31 @@ async function blockOf({ metadata, compat }: Call, { metric, names }: Shown): Pr
       oneline === undefined || oneline === "" ? "" : `# HELP ${shown} ${helpLine(oneline)}\n`;
     return { comments: encoded(`${first}${help}# TYPE ${shown} ${kind}\n`), name: encoded(shown) };
   });
-  return { heads, labels, tail: encoded(labelSet(labels, [])) };
+  return { heads, labels, tail: encoded(labelSet(labels, [])), instances: new Map() };
 }
 
-/** The labels of one instance, made once for all values of its domain and metric. */
-const instanceTail = (
-  { metadata }: Call,
-  { metric: { pmid } }: Shown,
-  block: Block,
-  facts: InstanceFacts,
-  id: number,
-): Promise<Uint8Array | undefined> => {
-  const name = facts.names.get(id) ?? "";
-  return metadata.kept(`tail ${pmid} ${id} ${name}`, async () => {
-    const own = facts.labels.get(id) ?? [];
-    const labels = own.length === 0 ? block.labels : mergeLabels([block.labels, own]);
-    return encoded(
-      labelSet(labels, [
-        ["instname", name],
-        ["instid", String(id >>> 0)],
-      ]),
-    );
-  });
-};
+/**
+ * The labels of one instance, made once for all values of its metric; undefined for one without a
+ * name.
+ */
+function instanceTail(block: Block, facts: InstanceFacts, id: number): Uint8Array | undefined {
+  const name = facts.names.get(id);
+  if (name === undefined) return undefined;
+  const known = block.instances.get(id);
+  if (known?.name === name) return known.tail;
+  const own = facts.labels.get(id) ?? [];
+  const labels = own.length === 0 ? block.labels : mergeLabels([block.labels, own]);
+  const tail = encoded(
+    labelSet(labels, [
+      ["instname", name],
+      ["instid", String(id >>> 0)],
+    ]),
+  );
+  // Those that are gone are not told apart: all are made again now and then.
+  if (block.instances.size > 2 * facts.names.size + SPARE_TAILS) block.instances.clear();
+  block.instances.set(id, { name, tail });
+  return tail;
+}
 
 /** Names of instances that a set needs. */
 function* instancesIn(set: ValueSetCursor): Generator<number> {
@@ -138,16 +147,13 @@ async function writeMetric(
   else {
     const facts = await call.metadata.instances(indom, instancesIn(set));
     for (let i = 0; i < set.numval; i++) {
-      const id = set.instance(i);
-      const isNamed = facts.names.has(id);
-      const tail = isNamed ? await instanceTail(call, shown, block, facts, id) : undefined;
-      tails.push(tail ?? new Uint8Array(0));
+      tails.push(instanceTail(block, facts, set.instance(i)) ?? NO_TAIL);
     }
   }
   for (const head of block.heads) {
     out.raw(head.comments);
     for (const [i, tail] of tails.entries()) {
-      if (tail.length === 0 && indom !== PM_INDOM_NULL) continue;
+      if (tail === NO_TAIL) continue;
       out.raw(head.name);
       out.raw(tail);
       out.char(BLANK);

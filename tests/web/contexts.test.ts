@@ -1,0 +1,230 @@
+// Goal: the contexts behind the REST API stay few, live as long as they are used, outlive their pmcd,
+// belong to who made them, and refuse with a reason (spec webapi.md 2.9, 4); what is kept of their
+// metadata is dropped when pmcd says so.
+import { afterEach, describe, expect, test } from "bun:test";
+import { createWebApi, type WebApi, type WebApiOptions } from "../../lib/web/mod.ts";
+import { STATE_CHANGE } from "../../lib/pdu/mod.ts";
+import { type FakeBehaviour, type FakePmcd, startFakePmcd } from "../helpers/fakepmcd.ts";
+import { waitUntil } from "../helpers/ports.ts";
+import { ask, type Got } from "./replay.ts";
+
+const WAIT_MS = 4_000;
+
+const ended: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ended.splice(0)) await end();
+});
+
+async function pmcdWith(behaviour: FakeBehaviour = {}, port?: number): Promise<FakePmcd> {
+  const pmcd = await startFakePmcd({ behaviour, ...(port === undefined ? {} : { port }) });
+  ended.push(() => pmcd.stop());
+  return pmcd;
+}
+
+function apiOver({ port }: FakePmcd, options: WebApiOptions = {}): WebApi {
+  const env = { PMCD_PORT: String(port), PCP_DERIVED_CONFIG: "", PMCD_RECONNECT_TIMEOUT: "0.01" };
+  const api = createWebApi({ env, ...options });
+  ended.push(() => api.close());
+  return api;
+}
+
+async function must(api: WebApi, target: string, headers = {}): Promise<Got> {
+  const got = await ask(api, target, { headers });
+  if (got === undefined) throw new Error(`no answer to ${target}`);
+  return got;
+}
+
+const idOf = ({ body }: Got): number => Number(/"context":(\d+)/.exec(body)?.[1]);
+const FETCH = "/pmapi/fetch?names=fake.m0";
+const basic = (pair: string) => ({
+  authorization: `Basic ${Buffer.from(pair).toString("base64")}`,
+});
+
+describe("sharing", () => {
+  test("requests that name no context share one, also at the same time", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd);
+    const all = await Promise.all(Array.from({ length: 50 }, () => must(api, FETCH)));
+    expect(new Set(all.map(idOf)).size).toBe(1);
+    expect(all.every(({ status }) => status === 200)).toBe(true);
+    await must(api, "/metrics?names=fake");
+    expect(pmcd.connections.length).toBe(1);
+    expect(api.status()).toEqual({ contexts: 1, limit: 4096 });
+  });
+
+  test("/context, profiles and derived metrics make contexts of their own", async () => {
+    const pmcd = await pmcdWith({ instances: 3 });
+    const api = apiOver(pmcd);
+    const shared = idOf(await must(api, FETCH));
+    const targets = ["context", "profile?expr=del", "derive?name=a.b&expr=1"];
+    const ids = await Promise.all(
+      targets.map(async (target) => idOf(await must(api, `/pmapi/${target}`))),
+    );
+    expect(new Set([shared, ...ids]).size).toBe(4);
+    expect((await must(api, FETCH)).body).toContain('"instance":2');
+  });
+
+  test("a shared context that somebody changes is shared no more", async () => {
+    const api = apiOver(await pmcdWith({ instances: 3 }));
+    const first = idOf(await must(api, FETCH));
+    await must(api, `/pmapi/${first}/profile?expr=del`);
+    expect((await must(api, `/pmapi/${first}/fetch?names=fake.m0`)).status).toBe(200);
+    expect(idOf(await must(api, FETCH))).not.toBe(first);
+  });
+});
+
+describe("bounds", () => {
+  test("contexts in all, of one host, descriptors", async () => {
+    const pmcd = await pmcdWith();
+    const make = "/pmapi/context";
+    for (const [options, reason] of [
+      [{ limits: { contexts: 2 } }, "too many contexts: 2"],
+      [{ limits: { contextsPerHost: 2 } }, "too many contexts for one host: 2"],
+    ] as const) {
+      const api = apiOver(pmcd, options);
+      const got = await Promise.all([make, make, make].map((target) => must(api, target)));
+      expect(got.map(({ status }) => status).toSorted()).toEqual([200, 200, 503]);
+      expect(got.find(({ status }) => status === 503)?.body).toBe(
+        `{"message":"${reason}","success":false}\r\n`,
+      );
+      expect((await must(api, make)).status).toBe(503);
+    }
+    const full = apiOver(pmcd, { hasRoom: () => false });
+    expect((await must(full, make)).status).toBe(503);
+  });
+
+  test("requests on one context", async () => {
+    const pmcd = await pmcdWith({ fault: { kind: "delay", ms: 20 } });
+    const api = apiOver(pmcd, { limits: { requestsPerContext: 4 } });
+    await must(api, FETCH);
+    const got = await Promise.all(Array.from({ length: 10 }, () => must(api, FETCH)));
+    expect(got.filter(({ status }) => status === 200)).toHaveLength(4);
+    expect(got.filter(({ status }) => status === 503)).toHaveLength(6);
+    expect((await must(api, FETCH)).status).toBe(200);
+  });
+
+  test("a connection that fails gives its place back", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd, { limits: { contexts: 1 } });
+    for (let i = 0; i < 3; i++) {
+      const got = await must(api, "/pmapi/context?hostspec=127.0.0.1:1");
+      expect(got.body).toContain("cannot connect to PMCD: Connection refused");
+    }
+    expect((await must(api, "/pmapi/context")).status).toBe(200);
+  });
+
+  test("after close everything is 503, what was under way is answered", async () => {
+    const pmcd = await pmcdWith({ fault: { kind: "delay", ms: 50 } });
+    const api = apiOver(pmcd);
+    await must(api, FETCH);
+    const late = must(api, FETCH);
+    await api.close();
+    expect((await late).status).toBe(400);
+    expect((await must(api, FETCH)).status).toBe(503);
+  });
+});
+
+describe("life", () => {
+  test("polltimeout ends a context, requests keep it", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd);
+    const short = idOf(await must(api, "/pmapi/context?polltimeout=0.05"));
+    const long = idOf(await must(api, "/pmapi/context?polltimeout=60"));
+    await Bun.sleep(80);
+    const gone = await must(api, `/pmapi/${short}/fetch?names=fake.m0`);
+    expect([gone.status, gone.body]).toEqual([
+      400,
+      `{"context":${short},"message":"expired context identifier: ${short}","success":false}\r\n`,
+    ]);
+    expect(await waitUntil(() => api.status()["contexts"] === 1, WAIT_MS)).toBe(true);
+    expect((await must(api, `/pmapi/${short}/fetch?names=fake.m0`)).body).toContain(
+      `unknown context identifier: ${short}`,
+    );
+    expect((await must(api, `/pmapi/${long}/fetch?names=fake.m0`)).status).toBe(200);
+    expect(pmcd.connections.filter(({ open }) => open)).toHaveLength(1);
+  });
+
+  test("contexts outlive a pmcd that is started again, with their profile", async () => {
+    const pmcd = await pmcdWith({ instances: 3 });
+    const api = apiOver(pmcd);
+    const own = idOf(await must(api, "/pmapi/context?polltimeout=60"));
+    await must(api, `/pmapi/${own}/derive?name=a.b&expr=fake.m0%2b1`);
+    await must(api, FETCH);
+    await pmcd.stop();
+    const lost = await must(api, `/pmapi/${own}/fetch?names=fake.m0`);
+    expect(lost.status).toBe(400);
+    expect(lost.body).toMatch(
+      /IPC protocol failure|cannot reconnect context: Connection timed out/,
+    );
+    await pmcdWith({ instances: 3 }, pmcd.port);
+    const target = `/pmapi/${own}/fetch?names=a.b`;
+    const isBack = async () => (await must(api, target)).body.includes('"name":"a.b"');
+    expect(await waitUntil(isBack, WAIT_MS)).toBe(true);
+    const isSharedBack = async () => (await must(api, FETCH)).status === 200;
+    expect(await waitUntil(isSharedBack, WAIT_MS)).toBe(true);
+  });
+});
+
+describe("credentials", () => {
+  test("malformed ones are 401, others than Basic are not looked at", async () => {
+    const api = apiOver(await pmcdWith());
+    for (const header of ["Basic !!!", "Basic bm9jb2xvbg=="]) {
+      const got = await must(api, FETCH, { authorization: header });
+      expect([got.status, got.body]).toEqual([401, '{"message":"(none)","success":false}\r\n']);
+    }
+    expect((await must(api, FETCH, { authorization: "Bearer x" })).status).toBe(200);
+  });
+
+  test("a pair is handed to pmcd, never shown", async () => {
+    // One that knows no authentication, and says so at once.
+    const pmcd = await pmcdWith({ features: 0 });
+    const api = apiOver(pmcd);
+    const got = await must(api, FETCH, basic("user:secret"));
+    expect(got.status).toBe(400);
+    expect(got.body).toContain("cannot connect to PMCD: ");
+    expect(got.body).not.toContain("secret");
+    // Without them the context of the others is still there.
+    expect((await must(api, FETCH)).status).toBe(200);
+  });
+});
+
+describe("metadata", () => {
+  const asked = (pmcd: FakePmcd, kind: string): number =>
+    pmcd.connections
+      .flatMap(({ received }) => received)
+      .filter((pdu) => "kind" in pdu && pdu.kind === kind).length;
+
+  test("are asked for once, also by many at once", async () => {
+    const pmcd = await pmcdWith({ metrics: 20 });
+    const api = apiOver(pmcd);
+    const target = "/pmapi/metric?prefix=fake";
+    const all = await Promise.all(Array.from({ length: 8 }, () => must(api, target)));
+    expect(new Set(all.map(({ body }) => body)).size).toBe(1);
+    const texts = asked(pmcd, "text-req");
+    expect(texts).toBe(40);
+    await must(api, target);
+    expect(asked(pmcd, "text-req")).toBe(texts);
+    for (let i = 0; i < 5; i++) await must(api, FETCH);
+    const descs = asked(pmcd, "desc-ids");
+    await must(api, FETCH);
+    expect(asked(pmcd, "desc-ids")).toBe(descs);
+  });
+
+  test("are dropped when pmcd tells of changes", async () => {
+    const pmcd = await pmcdWith({ stateChange: STATE_CHANGE.ADD_AGENT });
+    const api = apiOver(pmcd);
+    await must(api, FETCH);
+    const before = asked(pmcd, "desc-ids");
+    await must(api, FETCH);
+    expect(asked(pmcd, "desc-ids")).toBe(before + 1);
+  });
+
+  test("a reply that makes no sense is an error of this request alone", async () => {
+    const pmcd = await pmcdWith({ fault: { kind: "die", after: 6, bytes: 8 } });
+    const api = apiOver(pmcd);
+    const statuses = [];
+    for (let i = 0; i < 12; i++) statuses.push((await must(api, FETCH)).status);
+    expect(statuses).toContain(200);
+    expect(statuses).toContain(400);
+  });
+});
