@@ -13,6 +13,8 @@ import { describePeer, testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder, run } from "../helpers/process.ts";
 import { type TlsFiles, tlsFiles } from "../helpers/tls.ts";
+import { echoApi } from "./echo.ts";
+import { replies } from "./replies.ts";
 import { GREETING, rawClient, rawOver, serverWith, standIn, stopAll, WELCOME } from "./support.ts";
 import type { RawClient, TestServer } from "./support.ts";
 
@@ -69,6 +71,33 @@ describePeer("openssl", "TLS", () => {
     expect(await inside.end()).toStartWith("HTTP/1.1 200 OK\r\n");
     const plain = await rawClient(server.port, HEALTHY);
     expect(await plain.end()).toStartWith("HTTP/1.1 200 OK\r\n");
+  });
+
+  test("HTTP inside: late, in pieces, compressed, with bodies, pipelined", async () => {
+    const api = echoApi();
+    const { port } = await serverWith({ tls: settingsOf(files) }, [], { api });
+    const get = (target: string, headers = ""): string =>
+      `GET ${target} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`;
+    const many = Array.from({ length: 600 }, (_, at) => get(`/${at % 9 ? "echo" : "late"}?${at}`));
+    const gzip = "Accept-Encoding: gzip\r\n";
+    const plain = many.join("") + get("/stream?3,100000") + get("/text?9000", gzip);
+    const body = "POST /pmapi/echo HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+    const found = replies(await secure(port, plain + body + plain + HEALTHY).end());
+    expect(found.length).toBe(2 * 602 + 2);
+    expect(found.every(({ status }) => status === 200)).toBe(true);
+    expect(JSON.parse(found[602]?.body ?? "")).toMatchObject({ body: "abc" });
+    for (const half of [found.slice(0, 602), found.slice(603)]) {
+      const queries = half
+        .slice(0, 600)
+        .map((reply) => JSON.parse(reply.body) as { query: string });
+      expect(queries.map(({ query }) => Number(query))).toEqual(many.map((_, at) => at));
+      expect(half[600]?.body.length).toBe(300_000);
+      expect(half[601]?.headers.get("content-encoding")).toBe("gzip");
+    }
+    const gone = secure(port, get("/stream?1000000,100000"));
+    await gone.got(100_000);
+    gone.socket.destroy();
+    expect(await waitUntil(() => api.seen.streamsEnded === 3, 5000)).toBe(true);
   });
 
   test("PCP inside, much both ways, the server ends it", async () => {
