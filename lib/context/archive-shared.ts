@@ -81,6 +81,8 @@ function markRule(set: ArchiveSet, text: string | undefined): (mark: Timestamp) 
     set.warn(`PCP_IGNORE_MARK_RECORDS is not used: ${error.message.trimEnd()}`);
     return () => true;
   }
+  // As with the C library an interval of nothing is like an empty text.
+  if (longest === 0) return () => false;
   const known = new Map<string, boolean>();
   return (mark) => {
     const key = `${mark.sec}.${mark.nsec}`;

@@ -81,7 +81,7 @@ export interface Context {
   /** The zone of pmNewContextZone. */
   zone(): Promise<Zone>;
 
-  /** pmAddDerived: a metric of this context alone. PM_ERR_GENERIC… with place and reason. */
+  /** pmAddDerived: a metric of this context alone. PM_ERR_BADDERIVE with place and reason. */
   addDerived(name: string, expression: string): Promise<void>;
 
   /** pmDupContext. */

@@ -150,10 +150,30 @@ function copied(archive: string, folder: string): string {
   return join(folder, base);
 }
 
-async function compare(tree: PcpTree, release: 6 | 7): Promise<void> {
-  const folder = privateFolder("real");
+/** What the real library answers; null where it crashes. The oracle is in `folder`. */
+async function realAnswers(
+  tree: PcpTree,
+  release: 6 | 7,
+  folder: string,
+  asked: readonly Question[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<(string[] | null)[]> {
   const program = join(folder, "oracle.py");
   copyFileSync(join(import.meta.dir, "archive-oracle.py"), program);
+  const library = release === 6 ? "libpcp.so.3" : "libpcp.so.4";
+  const real = Bun.spawn([...tree.command([tree.python, program, library])], {
+    stdin: new Blob([asked.map((ask) => `${JSON.stringify(ask)}\n`).join("")]),
+    stdout: "pipe",
+    stderr: "inherit",
+    env: { ...process.env, PCP_DERIVED_CONFIG: "", TZ: "UTC", ...env },
+  });
+  const replies = (await new Response(real.stdout).text()).trimEnd().split("\n");
+  expect(replies.length).toBe(asked.length);
+  return replies.map((reply) => JSON.parse(reply) as string[] | null);
+}
+
+async function compare(tree: PcpTree, release: 6 | 7): Promise<void> {
+  const folder = privateFolder("real");
   const next = numbers(20 + release);
   const asked: Question[] = [];
   const found: string[][] = [];
@@ -176,20 +196,10 @@ async function compare(tree: PcpTree, release: 6 | 7): Promise<void> {
     }
     await context.close();
   }
-  const input = asked.map((ask) => `${JSON.stringify(ask)}\n`).join("");
-  const library = release === 6 ? "libpcp.so.3" : "libpcp.so.4";
-  const real = Bun.spawn([...tree.command([tree.python, program, library])], {
-    stdin: new Blob([input]),
-    stdout: "pipe",
-    stderr: "inherit",
-    env: { ...process.env, PCP_DERIVED_CONFIG: "", TZ: "UTC" },
-  });
-  const replies = (await new Response(real.stdout).text()).trimEnd().split("\n");
-  expect(replies.length).toBe(asked.length);
+  const replies = await realAnswers(tree, release, folder, asked);
   let compared = 0;
   const differing: unknown[] = [];
-  replies.forEach((reply, i) => {
-    const expected = JSON.parse(reply) as string[] | null;
+  replies.forEach((expected, i) => {
     // It crashed, or lacks the program that decompresses the archive.
     if (expected === null || expected[0]?.startsWith("context") === true) return;
     compared++;
@@ -203,3 +213,45 @@ async function compare(tree: PcpTree, release: 6 | 7): Promise<void> {
 
 testWith(["pcp6", "pcp6-python"], "values as PCP 6 has them", () => compare(pcp6, 6), 120_000);
 testWith("pcp7", "values as PCP 7 has them", () => compare(pcp7, 7), 120_000);
+
+const MARKED = [
+  ["gen/interp-v3", "t.u32.counter"],
+  ["gen/interp-v3", "inst.counter"],
+  ["rec/v3-mark", "sample.seconds"],
+  ["rec/v2-mark", "sample.seconds"],
+] as const;
+
+/** Forwards: backwards the real library does not measure the same stretch. */
+async function compareMarks(tree: PcpTree, release: 6 | 7): Promise<void> {
+  const folder = privateFolder("marks");
+  const asked: Question[] = [];
+  for (const [name, metric] of MARKED) {
+    const path = join(RECORDED, name);
+    const context = await openArchiveContext(path, { env: {} });
+    const { sec, nsec } = context.label().start;
+    await context.close();
+    const common = { metric, mode: PM_MODE.INTERP, start: [sec, nsec], count: 40 } as const;
+    asked.push({ ...common, archive: copied(path, folder), delta: [0, 700_000_000] });
+  }
+  for (const interval of ["", "0", "1.999", "2", "3", "3.5sec", "10min", "nonsense"]) {
+    const env = { PCP_IGNORE_MARK_RECORDS: interval };
+    const found: string[][] = [];
+    for (const ask of asked) {
+      const context = await openArchiveContext(ask.archive, { env });
+      found.push(await answers(context, ask));
+      await context.close();
+    }
+    const expected = await realAnswers(tree, release, folder, asked, env);
+    expect({ interval, answers: found }).toEqual({ interval, answers: expected as string[][] });
+  }
+}
+
+testWith(["pcp6", "pcp6-python"], "marks that are ignored as PCP 6 ignores them", () =>
+  compareMarks(pcp6, 6),
+);
+testWith(
+  "pcp7",
+  "marks that are ignored as PCP 7 ignores them",
+  () => compareMarks(pcp7, 7),
+  60_000,
+);
