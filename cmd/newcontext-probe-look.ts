@@ -1,6 +1,7 @@
 // `pcpbox newcontext-probe` without metrics: one look at the source, as text, as JSON, or with
 // --check as a verdict of one line. Steps of a connection that failed are shown all the same.
 
+import { dirname } from "node:path";
 import { PcpError } from "../lib/base/mod.ts";
 import { newZone } from "../lib/pcp/mod.ts";
 import {
@@ -10,6 +11,7 @@ import {
   type ArchiveReport,
   type Failure,
   failureOf,
+  fileState,
   jsonText,
   type LiveReport,
   liveText,
@@ -52,12 +54,42 @@ export type Look =
 const isUtf8 = (env: NodeJS.ProcessEnv): boolean =>
   /utf-?8/i.test(env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || "");
 
+/** What tells that nothing was written: sizes and times of the files, and of their directories. */
+export function signatureOf(report: ArchiveReport): string {
+  const paths = report.members.flatMap((member) => member.files.map((file) => file.path));
+  const places = new Set([...paths, ...paths.map((path) => dirname(path))]);
+  return [...places]
+    .map((path) => {
+      const stat = fileState(path);
+      return `${path} ${stat?.size} ${stat?.mtimeMs}`;
+    })
+    .join("\n");
+}
+
+/** Files that were written less than so many milliseconds ago may be written now. */
+const FRESH_MS = 2000;
+/** Milliseconds to see whether they are. */
+const WRITTEN_MS = 1000;
+
+/** Whether files of the archive are being written. Waits only where they were written just now. */
+async function isWritten(report: ArchiveReport): Promise<boolean> {
+  const files = report.members.flatMap((member) => member.files);
+  const before = signatureOf(report);
+  const fresh = files.some(({ modified }) => Math.abs(Date.now() - modified) < FRESH_MS);
+  if (fresh) await Bun.sleep(WRITTEN_MS);
+  return fresh && signatureOf(report) !== before;
+}
+
 /** Looks at an archive; one that cannot be opened is a report too. */
-function lookAtArchive(request: ProbeRequest, name: string): Look {
-  const report = archiveReport(name, {
-    growing: request.watch !== undefined,
-    check: request.task === "check",
-  });
+async function lookAtArchive(request: ProbeRequest, name: string): Promise<Look> {
+  const check = request.task === "check";
+  const growing = request.watch !== undefined;
+  let report = archiveReport(name, { growing, check });
+  const wrong = report.error !== null || archiveComplaints(report).length > 0;
+  // What is wrong with files that are written may be what is not written yet.
+  if (wrong && !growing && (await isWritten(report))) {
+    report = archiveReport(name, { growing: true, check });
+  }
   const [host = ""] = report.hosts;
   const [zone = "UTC"] = report.timezones;
   const own = ownZone(request);

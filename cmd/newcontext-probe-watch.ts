@@ -2,15 +2,12 @@
 // away. On a terminal what is seen is drawn in place; elsewhere the first look is printed, then a
 // line for each change. A host that is lost is connected to again, an archive is followed.
 
-import { dirname } from "node:path";
 import { now } from "../lib/pcp/mod.ts";
 import {
   archiveFacts,
-  type ArchiveReport,
   changedFacts,
   type Facts,
   type Failure,
-  fileState,
   liveFacts,
   plainText,
   type Style,
@@ -24,6 +21,7 @@ import {
   lookAgain,
   lookJson,
   lookText,
+  signatureOf,
 } from "./newcontext-probe-look.ts";
 import { openSource, type OpenSource } from "./newcontext-probe-open.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
@@ -104,18 +102,6 @@ function placeScreen(request: ProbeRequest, style: Style): Screen<Look> {
     const why = failure === null ? "" : `\n${failureText(failure)}\n`;
     return drawInPlace(head + body + why);
   };
-}
-
-/** What tells that nothing was written: sizes and times of the files, and of their directories. */
-function signatureOf(report: ArchiveReport): string {
-  const paths = report.members.flatMap((member) => member.files.map((file) => file.path));
-  const places = new Set([...paths, ...paths.map((path) => dirname(path))]);
-  return [...places]
-    .map((path) => {
-      const stat = fileState(path);
-      return `${path} ${stat?.size} ${stat?.mtimeMs}`;
-    })
-    .join("\n");
 }
 
 /** Looks at an archive again, unless nothing was written since. */

@@ -99,7 +99,9 @@ function fileReport(
     const times = records === 0 ? {} : { first: at(0), last: at(records - 1) };
     const { version } = label ?? {};
     const end = version && labelBytes(version) + records * indexEntryBytes(version);
-    const incompleteBytes = plain && end !== undefined ? Math.max(0, file.bytes - end) : 0;
+    // Whole entries behind it were written after it was read.
+    const left = version === undefined ? 0 : (file.bytes - (end ?? 0)) % indexEntryBytes(version);
+    const incompleteBytes = plain ? Math.max(0, left) : 0;
     const decodedBytes = plain ? file.bytes : (end ?? 0);
     return { ...file, label, ...none, ...times, records, incompleteBytes, decodedBytes };
   }

@@ -2,7 +2,15 @@
 // damage, gaps; fits 80 columns; agrees with its JSON; and --check is its verdict in one line.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Glob } from "bun";
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ArchiveReport } from "../../lib/probe/mod.ts";
@@ -90,6 +98,27 @@ test("what is no damage and yet wrong is told without --check", async () => {
       1,
       true,
     ]);
+  }
+});
+
+test("what is not written yet is no damage", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pcpbox-written-"));
+  const from = at("rec/v3-types");
+  const archive = join(folder, "a");
+  for (const end of [".meta", ".index"]) copyFileSync(from + end, archive + end);
+  const data = readFileSync(`${from}.0`);
+  let written = 2000;
+  writeFileSync(`${archive}.0`, data.subarray(0, written));
+  const write = setInterval(() => {
+    appendFileSync(`${archive}.0`, data.subarray(written, written + 40));
+    written += 40;
+  }, 50);
+  try {
+    const { stdout, status } = await probe(["-a", archive, "--check"]);
+    expect([stdout, status]).toEqual([`archive "${archive}": ok\n`, 0]);
+  } finally {
+    clearInterval(write);
+    rmSync(folder, { recursive: true });
   }
 });
 
