@@ -26,6 +26,9 @@ const BODY_MAX = 1 << 20;
 /** Bodies of all connections together, bytes. */
 const BODIES_MAX = 64 << 20;
 
+/** First room for a body, bytes. */
+const BODY_ROOM = 4096;
+
 /** Paths whose handlers look at a body (spec webapi.md 2.7); other bodies are read and dropped. */
 const TAKES_BODY = /^\/(pmapi|series|search|metrics|openmetrics|opentelemetry)\b/;
 
@@ -186,31 +189,38 @@ class Bodies {
     limit: number,
     done: (body: Uint8Array | readonly [status: number, message: string]) => void,
   ): () => void {
-    const pieces: Uint8Array[] = [];
+    // One buffer that grows, not a list: a client may send its body in pieces of a byte.
+    let kept = new Uint8Array(0);
     let size = 0;
     let over = false;
     const finish = (result: Uint8Array | readonly [status: number, message: string]): void => {
       if (over) return;
       over = true;
-      this.held -= size;
-      pieces.length = 0;
+      this.held -= kept.length;
+      kept = new Uint8Array(0);
       done(result);
     };
     request.on("data", (piece: Uint8Array) => {
       if (over) return;
       if (size + piece.length > limit) return finish([413, "request body too large"]);
-      if (this.held + piece.length > BODIES_MAX) {
-        return finish([503, "too many request bodies at a time"]);
+      if (size + piece.length > kept.length) {
+        const room = Math.min(limit, Math.max(BODY_ROOM, 2 * kept.length, size + piece.length));
+        if (this.held + room - kept.length > BODIES_MAX) {
+          return finish([503, "too many request bodies at a time"]);
+        }
+        this.held += room - kept.length;
+        const larger = new Uint8Array(room);
+        larger.set(kept);
+        kept = larger;
       }
-      pieces.push(piece);
+      kept.set(piece, size);
       size += piece.length;
-      this.held += piece.length;
     });
-    request.once("end", () => finish(Buffer.concat(pieces)));
+    request.once("end", () => finish(kept.subarray(0, size)));
     request.once("close", () => {
       if (over) return;
       over = true;
-      this.held -= size;
+      this.held -= kept.length;
     });
     return () => finish([400, "failed to process request"]);
   }
