@@ -38,7 +38,7 @@ export type Opened =
 export const warn = (message: string): void =>
   complain(`${PROGRAM}: ${plainLines(message.trimEnd())}\n`);
 
-/** A derived metric that cannot be made of this source: told to those who ask for it. */
+/** A derived metric that cannot be made of this source: told to those who ask for it by its name. */
 const SEMANTIC = /^Semantic error: derived metric ([\w.]+):/;
 
 /** Where derived metrics are defined: the paths that are in force, then the files given. */
@@ -67,7 +67,7 @@ const warner =
       name === undefined ||
       debug.includes("derive") ||
       debug.includes("all") ||
-      metrics.some((each) => name === each || name.startsWith(`${each}.`));
+      metrics.some((each) => each === name || each.startsWith(`${name}[`));
     if (wanted) warn(message);
   };
 

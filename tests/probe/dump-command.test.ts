@@ -74,6 +74,9 @@ test("metrics of a file of derived metrics", async () => {
   const { stdout, stderr, status } = await probe([...args, "my.two"]);
   expect([stderr, status]).toEqual(["", 0]);
   expect(stdout).toMatch(/^20:53:02\.443 +2$/m);
+  // What does not suit this source is told to those alone who ask for it by its name.
+  const branch = await probe([...args, "my"]);
+  expect([branch.stderr, branch.status]).toEqual(["", 0]);
   const none = await probe([...args, "my.none"]);
   expect(none.status).toBe(1);
   expect(none.stderr).toStartWith(
