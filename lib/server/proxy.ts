@@ -3,7 +3,7 @@
 
 import { hostname } from "node:os";
 import { type Log, openFileLimit } from "../base/mod.ts";
-import type { ServerView } from "../web/mod.ts";
+import { createWebApi, type ServerView } from "../web/mod.ts";
 import { accept } from "./accept.ts";
 import { createComplaints } from "./complaints.ts";
 import { type Counters, countersText, createCounters } from "./counters.ts";
@@ -51,7 +51,7 @@ function withLimit(settings: ProxySettings, budget: number, log: Log): ProxySett
   return { ...settings, limits: { ...settings.limits, connections: possible } };
 }
 
-export const startProxy: StartProxy = async (settings, log, { api } = {}) => {
+export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   const started = Date.now();
   const counters = createCounters();
   const complaints = createComplaints(log);
@@ -62,6 +62,12 @@ export const startProxy: StartProxy = async (settings, log, { api } = {}) => {
   };
   const deadlines = createDeadlines(onFault);
   const budget = descriptorBudget(log);
+  const api =
+    parts.api ??
+    createWebApi({
+      warn: (text) => complaints.warning(text),
+      hasRoom: () => server.hasDescriptors(1),
+    });
 
   /** The pump counts its bytes itself. */
   const currentCounters = (): Counters => ({
@@ -102,7 +108,7 @@ export const startProxy: StartProxy = async (settings, log, { api } = {}) => {
       server: server.settings.keyServer.servers.map(({ host, port }) => `${host}:${port}`)[0] ?? "",
     },
     tls: { enabled: server.tls !== undefined },
-    ...(api === undefined ? {} : { web: api.status() }),
+    web: api.status(),
     counters: currentCounters(),
     memory: { residentBytes: process.memoryUsage.rss() },
   });
@@ -129,7 +135,8 @@ export const startProxy: StartProxy = async (settings, log, { api } = {}) => {
     connecting: 0,
     hasDescriptors(wanted) {
       const { active, relays, dials } = counters;
-      return active + relays + DIAL_DESCRIPTORS * dials + wanted <= budget;
+      const contexts = Number(api.status()["contexts"] ?? 0);
+      return active + relays + DIAL_DESCRIPTORS * dials + contexts + wanted <= budget;
     },
     gone(wire) {
       if (!server.clients.delete(wire)) return;
@@ -192,7 +199,7 @@ export const startProxy: StartProxy = async (settings, log, { api } = {}) => {
       proxy.close();
     },
     close() {
-      if (!closed) void api?.close().catch(onFault);
+      if (!closed) void api.close().catch(onFault);
       closed = true;
       server.draining = true;
       listeners.stop();

@@ -34,7 +34,7 @@ export interface Proxy {
   close(): void;
 }
 
-/** What a server is given ready-made. */
+/** What a server is given ready-made, in place of its own. */
 export interface ProxyParts {
   /** Answers the requests that need a pmcd; closed with the server. */
   readonly api?: WebApi;

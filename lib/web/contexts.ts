@@ -30,7 +30,7 @@ export interface ContextLimits {
 export const DEFAULT_CONTEXT_LIMITS: ContextLimits = {
   contexts: 4096,
   contextsPerHost: 512,
-  requestsPerContext: 256,
+  requestsPerContext: 128,
   pollTimeoutMs: 24 * 3600 * 1000,
 };
 
@@ -79,6 +79,7 @@ export interface ContextPool {
    */
   use<T>(request: ContextRequest, work: (context: WebContext) => Promise<T>): Promise<T>;
   own(context: WebContext): void;
+  /** Contexts that are there or being opened: a descriptor each. */
   readonly open: number;
   close(): Promise<void>;
 }
@@ -332,7 +333,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
     },
     own,
     get open() {
-      return entries.size;
+      return taken;
     },
     async close() {
       closed = true;

@@ -61,6 +61,7 @@ export interface ServerView {
    * - `pcp`: `enabled`; `sessions` relayed now, RESP ones included, and of these `inThread`;
    *   `lastFailure` (once there was one): `target` host:port, `reason`, `at` (RFC 3339)
    * - `http`, `tls`: `enabled`; `resp`: `enabled`, `server` host:port
+   * - `web`: `contexts` of the REST API that are open, and their `limit`
    * - `counters`: the numbers of /-/metrics by their short names; `counters.connections` by protocol
    * - `memory.residentBytes`
    */
