@@ -3,6 +3,7 @@
 // the first input that breaks its promise.
 import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
+import { fuzzDecompress } from "./decompress.fuzz.ts";
 import { fuzzDerived } from "./derived.fuzz.ts";
 import { fuzzExtract } from "./extract.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
@@ -24,6 +25,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
   archive: fuzzArchives,
+  decompress: fuzzDecompress,
   extract: fuzzExtract,
   probe: fuzzProbe,
   time: fuzzTimes,
