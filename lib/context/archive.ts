@@ -22,7 +22,7 @@ import * as metadata from "./archive-metadata.ts";
 import type { Filter } from "./archive-result.ts";
 import { type ContextEnv, type SharedArchive, shareArchive } from "./archive-shared.ts";
 import { createSteps } from "./archive-steps.ts";
-import { checkMode, closedError, noDerived } from "./base.ts";
+import { checkMode, checkTime, closedError, noDerived } from "./base.ts";
 import { createInterpolation } from "./interpolate.ts";
 import { normalTime } from "./interpolate-walk.ts";
 import { createPacer } from "./pace.ts";
@@ -175,6 +175,8 @@ class ArchiveReader implements ArchiveContext {
   setMode(mode: Mode, when?: Timestamp, delta: Timestamp = NO_DELTA): void {
     this.checkOpen();
     checkMode("archive", mode);
+    checkTime(when);
+    checkTime(delta);
     this.queue.note(() => {
       this.mode = mode;
       this.delta = delta;

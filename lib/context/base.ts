@@ -13,6 +13,7 @@ import {
   pmIDStr,
   type ResultInit,
   type ResultView,
+  type Timestamp,
   type Zone,
 } from "../pcp/mod.ts";
 import { type ContextType, type Mode, PM_MODE } from "./types.ts";
@@ -34,6 +35,13 @@ export function checkMode(type: ContextType, mode: Mode): void {
   const known =
     Object.values(PM_MODE).includes(mode) && (mode === PM_MODE.LIVE) !== (type === "archive");
   if (!known) throw new PcpError(PM_ERR.MODE);
+}
+
+/** Throws PcpError PM_ERR_ARG for a time that is none: parts that are not whole, or far too large. */
+export function checkTime(time: Timestamp | undefined): void {
+  if (time === undefined) return;
+  if (!Number.isSafeInteger(time.sec) || !Number.isSafeInteger(time.nsec))
+    throw new PcpError(PM_ERR.ARG, `${time.sec} s ${time.nsec} ns is no time`);
 }
 
 /** Refuses, as pmStore does, to store nothing: PM_ERR_TOOSMALL, or PM_ERR_VALUE for one metric. */

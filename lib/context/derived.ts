@@ -23,7 +23,7 @@ import {
   type ResultView,
 } from "../pcp/mod.ts";
 import type { NameLookup } from "../pdu/mod.ts";
-import { checkMode, closedError } from "./base.ts";
+import { checkMode, checkTime, closedError } from "./base.ts";
 import {
   type Binder,
   createBinder,
@@ -328,6 +328,8 @@ export function withDerived<C extends Context>(
       queue.idle && !pmids.some(mayBeDerived) ? inner.fetch(pmids) : queue.run(() => fetch(pmids)),
     setMode: (...args: Parameters<Context["setMode"]>) => {
       checkMode(inner.type, args[0]);
+      checkTime(args[1]);
+      checkTime(args[2]);
       queue.note(() => inner.setMode(...args));
     },
     addProfile: (...args: Parameters<Context["addProfile"]>) => {

@@ -10,6 +10,8 @@ import {
   parseHostSpec,
   PM_ID_NULL,
   PM_LABEL,
+  type Pmid,
+  pmIDStr,
   type ResultView,
   unparseHostSpec,
 } from "../pcp/mod.ts";
@@ -68,6 +70,19 @@ function correctErrors(result: ResultView): void {
   for (const set = result.sets(); set.next();) {
     if (set.numval === PM_ERR.NOAGENT && isNoAgents(set.pmid))
       set.view.setInt32(set.offset + 4, PM_ERR.PMID);
+  }
+}
+
+/** Refuses a result whose metrics are not those that were asked for: PM_ERR_IPC. */
+function checkAnswer(pmids: readonly Pmid[], result: ResultView): void {
+  const wrong = (reason: string): PcpError =>
+    new PcpError(PM_ERR.IPC, `result of another request: ${reason}`);
+  if (result.numpmid !== pmids.length)
+    throw wrong(`${result.numpmid} metrics in place of ${pmids.length}`);
+  const set = result.sets();
+  for (const pmid of pmids) {
+    set.next();
+    if (set.pmid !== pmid) throw wrong(`${pmIDStr(set.pmid)} in place of ${pmIDStr(pmid)}`);
   }
 }
 
@@ -280,6 +295,7 @@ function fetchingCalls({ queue, profiled }: Calls, spec: HostSpec) {
         const { changes: now, result } = await pmcd.fetch(pmids);
         const all = now | changes;
         changes = 0;
+        checkAnswer(pmids, result);
         if (pmids.some(isNoAgents)) correctErrors(result);
         return { changes: all, result };
       });

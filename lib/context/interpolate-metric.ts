@@ -23,10 +23,10 @@ import { interpolate, type Words } from "./interpolate-value.ts";
 const BIG_INDOM = 16;
 
 /** Where the value of a place comes from. */
-export const CHOICE = { NONE: 0, PRIOR: 1, NEXT: 2, MADE: 3 } as const;
+const CHOICE = { NONE: 0, PRIOR: 1, NEXT: 2, MADE: 3 } as const;
 
 /** The instances of a list in the order of PCP's results: that of its hash table. */
-export function resultOrder(ids: readonly InstanceId[]): Int32Array {
+function resultOrder(ids: readonly InstanceId[]): Int32Array {
   const buckets: InstanceId[][] = ids.map(() => []);
   for (const id of ids) buckets[(id >>> 0) % ids.length]?.push(id);
   return Int32Array.from(buckets.flatMap((bucket) => bucket.reverse()));

@@ -77,17 +77,10 @@ export interface Interpolation {
 
 /** As PCP adds: nsec may stay at 1,000,000,000 (spec archive.md 10.1). */
 export function advance(time: Timestamp, delta: Timestamp): Timestamp {
-  let sec = time.sec + delta.sec;
-  let nsec = time.nsec + delta.nsec;
-  while (nsec > NANOSECONDS) {
-    nsec -= NANOSECONDS;
-    sec++;
-  }
-  while (nsec < 0) {
-    nsec += NANOSECONDS;
-    sec--;
-  }
-  return { sec, nsec };
+  const sec = time.sec + delta.sec;
+  const nsec = time.nsec + delta.nsec;
+  const carry = nsec > 0 ? Math.ceil(nsec / NANOSECONDS) - 1 : Math.floor(nsec / NANOSECONDS);
+  return { sec: sec + carry, nsec: nsec - carry * NANOSECONDS };
 }
 
 /** Seconds and nanoseconds with the same sign, as C's programs make a step of a real number. */

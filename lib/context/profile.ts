@@ -9,7 +9,7 @@ import type { Profile } from "../pdu/mod.ts";
 export const MAX_PROFILE_ENTRIES = 1_000_000;
 
 /** What is said about the instances that no list names; the numbers of spec pdu.md 3.3. */
-export const PROFILE_STATE = { INCLUDE: 0, EXCLUDE: 1 } as const;
+const PROFILE_STATE = { INCLUDE: 0, EXCLUDE: 1 } as const;
 type ProfileState = (typeof PROFILE_STATE)[keyof typeof PROFILE_STATE];
 
 /** One domain: `state` holds for all instances but those in `exceptions`. */

@@ -32,8 +32,8 @@ export interface CallQueue {
 
 /** What waits: a call, or a change, which has nobody to tell of a failure. */
 interface Entry {
-  /** A promise while it is being served. */
-  start(): Promise<void> | undefined;
+  /** Begins; a call is then being served until it has ended. Never throws. */
+  start(): void;
   fail(reason: PcpError): void;
 }
 
@@ -44,28 +44,31 @@ export function createCallQueue(limit: number = CALLS_LIMIT): CallQueue {
   let head = 0;
   let served: Entry | undefined;
   let ended: Promise<void> | undefined;
+  let going = false;
   let closed: PcpError | undefined;
   /** What a change came to after its caller had gone on. */
   let late: { readonly error: unknown } | undefined;
 
-  /** Serves entries until none waits. An entry settles its own promise and never throws here. */
-  const serve = async (first: Promise<void>): Promise<void> => {
-    await first;
-    while (head < waiting.length) {
-      served = waiting[head++];
+  const checkLate = (): void => {
+    if (late === undefined) return;
+    const { error } = late;
+    late = undefined;
+    throw error;
+  };
+  /** Begins what waits, until a call is being served. */
+  const goOn = (): void => {
+    // A call that fails before its first pause has ended in here: the loop below goes on.
+    if (going) return;
+    going = true;
+    while (served === undefined && head < waiting.length) {
+      const entry = waiting[head++];
       if (head * 2 > waiting.length) {
         waiting = waiting.slice(head);
         head = 0;
       }
-      const busy = served?.start();
-      if (busy !== undefined) await busy;
+      entry?.start();
     }
-    served = undefined;
-  };
-  const takeLate = (): unknown => {
-    const error = late?.error;
-    late = undefined;
-    return error;
+    going = false;
   };
   const wait = (entry: Entry): void => {
     if (waiting.length - head >= limit)
@@ -77,23 +80,26 @@ export function createCallQueue(limit: number = CALLS_LIMIT): CallQueue {
     run: <T>(work: () => T | Promise<T>) =>
       new Promise<T>((resolve, reject) => {
         if (closed !== undefined) throw closed;
+        const serve = async (): Promise<void> => {
+          try {
+            checkLate();
+            resolve(await work());
+          } catch (error) {
+            reject(error);
+          }
+          // Before the caller hears of the end, so that its next call or change is made at once.
+          served = undefined;
+          goOn();
+        };
         const call: Entry = {
-          async start() {
-            try {
-              if (late !== undefined) throw takeLate();
-              resolve(await work());
-            } catch (error) {
-              reject(error);
-            }
+          start() {
+            served = call;
+            ended = serve();
           },
           fail: reject,
         };
-        if (served !== undefined) {
-          wait(call);
-          return;
-        }
-        served = call;
-        ended = serve(call.start() as Promise<void>);
+        if (served === undefined) call.start();
+        else wait(call);
       }),
     note(change) {
       if (closed !== undefined) throw closed;
@@ -101,7 +107,7 @@ export function createCallQueue(limit: number = CALLS_LIMIT): CallQueue {
         change();
         return;
       }
-      const start = (): undefined => {
+      const start = (): void => {
         try {
           change();
         } catch (error) {

@@ -53,8 +53,21 @@ function mapped(column: Column, compute: (value: Numeric) => Atom): Column {
 
 /** Place of an instance, looked for at `hint` first: domains mostly come in the same order. */
 function placeOf(column: Column, instance: number, hint: number): number {
-  return column.instances[hint] === instance ? hint : column.instances.indexOf(instance);
+  const { instances } = column;
+  if (instances[hint] === instance) return hint;
+  if (instances.length <= FEW) return instances.indexOf(instance);
+  let places = placesOf.get(column);
+  if (places === undefined) {
+    places = new Map();
+    for (let i = instances.length - 1; i >= 0; i--) places.set(instances[i] as number, i);
+    placesOf.set(column, places);
+  }
+  return places.get(instance) ?? -1;
 }
+
+/** Instances that are looked through one after the other; of more, places are remembered. */
+const FEW = 32;
+const placesOf = new WeakMap<Column, Map<number, number>>();
 
 function scaled(value: Numeric, factor: Factor): Numeric {
   if (factor.multiply === 1 && factor.divide === 1) return value;

@@ -19,7 +19,7 @@ export interface Definition {
 }
 
 /** Most definitions in one set. */
-export const MAX_DEFINITIONS = 100_000;
+const MAX_DEFINITIONS = 100_000;
 
 /** Whose definitions they are: of all contexts, or of one. PMIDs and messages differ. */
 export type DerivedScope = "global" | "context";
@@ -51,8 +51,16 @@ const EVENT_METRICS = [
   ["event.missed", "Missed event records", "How many event records were lost before this one."],
 ] as const;
 
-/** A set without definitions; a global one has the two metrics that decoding events needs. */
-export function createDerivedSet(scope: DerivedScope = "global"): DerivedSet {
+/**
+ * A set without definitions; a global one has the two metrics that decoding events needs. `limit`:
+ * most definitions, those two not counted (PCP_DERIVED_GLOBAL_LIMIT, PCP_DERIVED_CONTEXT_LIMIT of
+ * pmSetDerivedControl(3)).
+ */
+export function createDerivedSet(
+  scope: DerivedScope = "global",
+  limit: number = MAX_DEFINITIONS,
+): DerivedSet {
+  const most = Math.min(limit, MAX_DEFINITIONS) + (scope === "global" ? EVENT_METRICS.length : 0);
   const definitions: Definition[] = [];
   const byName = new Map<string, Definition>();
   const set: DerivedSet = {
@@ -64,7 +72,7 @@ export function createDerivedSet(scope: DerivedScope = "global"): DerivedSet {
       if (byName.has(name)) {
         return { offset: 0, reason: `Duplicate ${owner} derived metric name` };
       }
-      if (definitions.length >= MAX_DEFINITIONS) {
+      if (definitions.length >= most) {
         return { offset: 0, reason: `Too many ${owner} derived metrics` };
       }
       const expr = parseExpression(text);

@@ -36,7 +36,8 @@ test("calls and changes come one after the other, the first at once", async () =
   expect(await second).toBe(5);
   expect(await fault).toBe(GONE);
   expect(order.slice(2)).toEqual(["first ends", "change", "second"]);
-  while (!queue.idle) await Promise.resolve();
+  // Who hears of the end of a call finds the queue idle.
+  expect(queue.idle).toBe(true);
 });
 
 test("a change that fails in its turn is told by the call after it, one made at once to its caller", async () => {
@@ -102,6 +103,13 @@ test("thousands of calls wait in order", async () => {
     Array.from({ length: 5000 }, (_, i) => queue.run(async () => void seen.push(i))),
   );
   expect(seen).toEqual(Array.from({ length: 5000 }, (_, i) => i));
+  const fails = Array.from({ length: 5000 }, () =>
+    queue.run(() => {
+      throw GONE;
+    }),
+  );
+  const ends = await Promise.allSettled(fails);
+  expect(ends.every(({ status }) => status === "rejected")).toBe(true);
 });
 
 test("many short calls let others have their turn", async () => {
