@@ -15,7 +15,7 @@ import {
 } from "node:zlib";
 import { promisify } from "node:util";
 import { errorPage, respond, type ServerView, type WebApi } from "../web/mod.ts";
-import type { Answer, WebBody, WebReply } from "../web/mod.ts";
+import type { Answer, WebBody, WebReply, WebRequest } from "../web/mod.ts";
 import type { Server } from "./server.ts";
 import type { HttpSettings } from "./settings.ts";
 
@@ -78,13 +78,15 @@ export function createExchange(
     const mark = url.indexOf("?");
     const path = decoded(mark < 0 ? url : url.slice(0, mark));
     if (path === undefined) return errorPage(400, "no handler for URL");
-    return respond(view, api, {
-      method: request.method,
+    const { method, header, body } = request;
+    const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
+      method,
       path,
-      ...(mark < 0 ? {} : { query: url.slice(mark + 1) }),
-      ...(request.body === undefined ? {} : { body: request.body }),
-      header: request.header,
-    });
+      header,
+    };
+    if (mark >= 0) asked.query = url.slice(mark + 1);
+    if (body !== undefined) asked.body = body;
+    return respond(view, api, asked);
   };
   return {
     answer(request) {
@@ -236,4 +238,43 @@ function place(lines: string[], name: string, value: string): void {
     return;
   }
   lines.push(name, value);
+}
+
+/** A head that was made, and what it depends on. */
+interface MadeHead {
+  readonly status: number;
+  readonly type: string;
+  readonly encoding: Coding | undefined;
+  readonly framing: Framing;
+  readonly settings: HttpSettings;
+  readonly date: string;
+  readonly text: string;
+}
+/** The last one: replies of one kind often follow each other within a second. */
+let made: MadeHead | undefined;
+
+/** The whole head of a reply as text, a character a byte. */
+export function headText(reply: Reply, framing: Framing, settings: HttpSettings): string {
+  const isUsual = reply.headers === undefined && reply.bare !== true;
+  const date = dateNow();
+  if (
+    isUsual &&
+    made !== undefined &&
+    made.framing.length === framing.length &&
+    made.framing.close === framing.close &&
+    made.status === reply.status &&
+    made.type === reply.type &&
+    made.encoding === reply.encoding &&
+    made.settings === settings &&
+    made.date === date
+  ) {
+    return made.text;
+  }
+  const lines = headOf(reply, framing, settings);
+  let text = `HTTP/1.1 ${reply.status} ${phraseOf(reply.status)}\r\n`;
+  for (let at = 0; at < lines.length; at += 2) text += `${lines[at]}: ${lines[at + 1]}\r\n`;
+  text += "\r\n";
+  const { status, type, encoding } = reply;
+  if (isUsual) made = { status, type, encoding, framing, settings, date, text };
+  return text;
 }

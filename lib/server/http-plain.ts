@@ -4,7 +4,7 @@
 // the bytes that it has not been told about.
 
 import type { Timed } from "./deadlines.ts";
-import { type Exchange, headOf, phraseOf, type Reply, URL_MAX } from "./exchange.ts";
+import { type Exchange, headText, type Reply, URL_MAX } from "./exchange.ts";
 import { headerIn, type HeadLimits, latin1, newHead, scanHead, type Head } from "./head.ts";
 import type { Server } from "./server.ts";
 import type { NativeWire, StreamWire, WireSink } from "./wire.ts";
@@ -193,10 +193,7 @@ export class PlainConnection implements WireSink, Timed {
     const whole = typeof body === "string" || body instanceof Uint8Array;
     const size =
       typeof body === "string" ? Buffer.byteLength(body) : whole ? body.length : undefined;
-    const lines = headOf(reply, { length: size, close: draining && !asked }, settings.http);
-    let head = `HTTP/1.1 ${reply.status} ${phraseOf(reply.status)}\r\n`;
-    for (let at = 0; at < lines.length; at += 2) head += `${lines[at]}: ${lines[at + 1]}\r\n`;
-    head += "\r\n";
+    const head = headText(reply, { length: size, close: draining && !asked }, settings.http);
     const last = asked || draining;
     if (batched + head.length > batch.length) this.flush();
     if (head.length > batch.length) this.write(Buffer.from(head, "latin1"));
@@ -280,7 +277,7 @@ export class PlainConnection implements WireSink, Timed {
   /** Sends what is in the batch, which is nobody's between two calls from outside. */
   private flush(): void {
     if (batched === 0) return;
-    const bytes = batch.subarray(0, batched);
+    const bytes = new Uint8Array(batch.buffer, batch.byteOffset, batched);
     batched = 0;
     if (!this.wire.writeShared(bytes)) this.isFull = true;
   }

@@ -8,7 +8,14 @@ import { pipeline, Readable, type Duplex } from "node:stream";
 import type { ServerView, WebApi } from "../web/mod.ts";
 import { Bridge } from "./bridge.ts";
 import type { Timed } from "./deadlines.ts";
-import { createExchange, type Exchange, headOf, phraseOf, type Reply } from "./exchange.ts";
+import {
+  createExchange,
+  type Exchange,
+  headOf,
+  headText,
+  phraseOf,
+  type Reply,
+} from "./exchange.ts";
 import { PlainConnection, type PlainService } from "./http-plain.ts";
 import { type Hold, type HttpService, type Server } from "./server.ts";
 import type { HttpSettings, LimitSettings } from "./settings.ts";
@@ -139,10 +146,8 @@ function write(
 /** A whole reply on a connection that node:http has given up, or does not answer itself. */
 function writeRaw(stream: Duplex, reply: Reply, settings: HttpSettings): void {
   const body = typeof reply.body === "string" ? reply.body : "";
-  const lines = headOf(reply, { length: body.length, close: true }, settings);
-  let head = `HTTP/1.1 ${reply.status} ${phraseOf(reply.status)}\r\n`;
-  for (let at = 0; at < lines.length; at += 2) head += `${lines[at]}: ${lines[at + 1]}\r\n`;
-  stream.end(`${head}\r\n${body}`);
+  const head = headText(reply, { length: body.length, close: true }, settings);
+  stream.end(Buffer.from(head + body, "latin1"));
   // The rest of what the client sends is read and dropped, so that its end is seen.
   stream.removeAllListeners("data");
   stream.resume();
