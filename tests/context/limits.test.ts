@@ -100,11 +100,12 @@ test("a new volume of an archive that grows is read on", async () => {
   const { pmids } = await whole.lookupNames(["sample.seconds"]);
   const times = async (from: typeof whole): Promise<Timestamp[]> => {
     const found: Timestamp[] = [];
-    for (;;) {
-      const reply = await from.fetch(pmids).catch(() => undefined);
-      if (reply === undefined) return found;
-      found.push(reply.result.timestamp);
+    try {
+      for (;;) found.push((await from.fetch(pmids)).result.timestamp);
+    } catch (error) {
+      expect(error).toMatchObject({ code: PM_ERR.EOL });
     }
+    return found;
   };
   const all = await times(whole);
   const first = await times(context);
