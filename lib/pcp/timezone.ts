@@ -103,10 +103,21 @@ function isIana(name: string): boolean {
   }
 }
 
+/** Names that need none of the built-in tables, which take longer to load than many a command runs. */
+const PLAIN_UTC = /^(?:(?:Etc\/)?(?:UTC|UCT|GMT|Zulu|Universal)|UTC\+0|GMT\+0)$/;
+
 /** What the C library makes of the value of TZ: a zone's name, a POSIX string, else UTC. */
 function systemZone(name: string): Zone {
   const plain = name.startsWith(":") ? name.slice(1) : name;
-  return { name, periodAt: isIana(plain) ? ianaPeriods(plain) : posixPeriods(plain) };
+  if (PLAIN_UTC.test(plain)) return { name, periodAt: UTC.periodAt };
+  let periods: Zone["periodAt"] | undefined;
+  return {
+    name,
+    periodAt(sec) {
+      periods ??= isIana(plain) ? ianaPeriods(plain) : posixPeriods(plain);
+      return periods(sec);
+    },
+  };
 }
 
 /**
@@ -127,9 +138,16 @@ export const UTC: Zone = { name: "UTC", periodAt: posixPeriods("UTC0") };
 /** The zone of the process: TZ of its environment, else the system's. */
 export function localZone(env: Readonly<Record<string, string | undefined>>): Zone {
   const name = env["TZ"];
-  if (name === undefined)
-    return systemZone(new Intl.DateTimeFormat("en").resolvedOptions().timeZone);
-  return name === "" ? UTC : systemZone(name);
+  if (name !== undefined) return name === "" ? UTC : systemZone(name);
+  let found: Zone | undefined;
+  const zone = (): Zone =>
+    (found ??= systemZone(new Intl.DateTimeFormat("en").resolvedOptions().timeZone));
+  return {
+    get name() {
+      return zone().name;
+    },
+    periodAt: (sec) => zone().periodAt(sec),
+  };
 }
 
 /** An instant in a zone's local time, as pmLocaltime(3). */

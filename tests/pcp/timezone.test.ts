@@ -174,6 +174,14 @@ test("the zone of the process", () => {
   expect(localZone({}).name).not.toBe("");
 });
 
+test("every name of universal time is it", () => {
+  for (const name of ["UTC", "UCT", "GMT", "Zulu", "Universal"]) {
+    for (const zone of [newZone(name), newZone(`Etc/${name}`), newZone(`:Etc/${name}`)]) {
+      expect(zone.periodAt(1_700_000_000)).toMatchObject({ offset: 0, daylight: false });
+    }
+  }
+});
+
 test("daylight saving without rules is that of the United States", () => {
   const offset = (text: string): number =>
     newZone("AAA5BBB").periodAt(Date.parse(text) / 1000).offset;
