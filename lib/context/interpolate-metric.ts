@@ -253,7 +253,9 @@ export class Metric implements Places {
     const { prior, next } = this;
     this.last = time;
     this.returned = Math.max(0, this.numval);
-    this.joint = this.returned > 0 ? this.choice.indexOf(CHOICE.MADE) : -1;
+    this.joint = -1;
+    if (this.returned === 0 || !this.counter) return;
+    this.joint = this.choice[0] === CHOICE.MADE ? 0 : this.choice.indexOf(CHOICE.MADE);
     if (this.joint < 0) return;
     this.jointPrior = -(prior.at[this.joint] as number);
     this.jointNext = next.at[this.joint] as number;

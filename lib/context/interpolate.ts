@@ -211,8 +211,11 @@ class Interpolator implements Interpolation {
         last = metric.last;
         from = secondsSince(this.shared.start, last);
       }
-      if (from === t || metric.bridges(t, from)) continue;
-      if (await this.crossed(last, from, t)) metric.clear();
+      // Most metrics of a fetch were fetched together before: what is known for one holds for all.
+      const known = this.crossing.last === last && this.crossing.to === t;
+      if (from === t || (known && !this.crossing.marked)) continue;
+      if (metric.bridges(t, from)) this.crossing = { last, to: t, marked: false };
+      else if (await this.crossed(last, from, t)) metric.clear();
     }
     // Only when nothing has failed: a fetch that failed is made again.
     for (const metric of metrics) metric.remember(origin);
@@ -292,7 +295,6 @@ class Interpolator implements Interpolation {
 
   /** Whether there is a mark between the last fetch of a metric and `t`. */
   private async crossed(last: Timestamp, from: number, t: number): Promise<boolean> {
-    // Most metrics of a fetch were fetched together before.
     if (this.crossing.last !== last || this.crossing.to !== t) {
       this.crossing = { last, to: t, marked: await this.markBetween(last, from, t) };
     }
