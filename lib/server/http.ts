@@ -131,6 +131,11 @@ function write(
     return;
   }
   const lines = headOf(reply, { length: undefined, close }, settings);
+  // HTTP/1.0 has no chunks: the end of the connection is the end of the body.
+  if (req.httpVersionMinor === 0) {
+    lines.splice(lines.indexOf("Transfer-encoding"), 2);
+    response.shouldKeepAlive = false;
+  }
   response.writeHead(reply.status, phraseOf(reply.status), lines);
   if (isHead) {
     response.end();

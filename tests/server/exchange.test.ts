@@ -219,6 +219,14 @@ for (const [way, first] of [
   });
 }
 
+test("a stream for HTTP/1.0 ends with its connection", async () => {
+  const request = "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+  const client = await rawClient(server.port, request);
+  const [head = "", body] = (await client.end()).split("\r\n\r\n");
+  expect(head).not.toMatch(/transfer-encoding|content-length/i);
+  expect(body).toBe("a".repeat(2000) + "b".repeat(2000) + "c".repeat(2000));
+});
+
 test("the order and the spelling of a head's lines", async () => {
   const client = await rawClient(server.port, get("/bytes", "Connection: close\r\n"));
   const text = await client.end();
