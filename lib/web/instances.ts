@@ -116,16 +116,16 @@ function nameTest(match: string, names: readonly string[]): (name: string) => bo
 }
 
 /** The value of `match`. Throws WebFault for others than exact, glob and regex. */
-export function matchOf(parameters: Parameters): string {
-  const match = parameters.get("match") ?? "exact";
+function matchOf(parameters: Parameters, usual: "exact" | "glob"): string {
+  const match = parameters.get("match") ?? usual;
   if (!["exact", "glob", "regex"].includes(match))
     throw new WebFault(400, `${match} - invalid 'match' parameter value`);
   return match;
 }
 
-/** A test of names for a list under `match` (spec webapi.md 13 has it for metrics, too). */
+/** A test of names of metrics for a list under `match`, by default glob (spec webapi.md 13). */
 export const matcherOf = (parameters: Parameters, list: string): ((name: string) => boolean) =>
-  nameTest(matchOf(parameters), listOf(list));
+  nameTest(matchOf(parameters, "glob"), listOf(list));
 
 /** C's atoi. */
 const numberOf = (text: string): InstanceId =>
@@ -133,7 +133,7 @@ const numberOf = (text: string): InstanceId =>
 
 /** What a request says about instances; undefined when it chooses none. */
 function choiceOf(parameters: Parameters): Choice | undefined {
-  const match = matchOf(parameters);
+  const match = matchOf(parameters, "exact");
   const names = parameters.get("iname");
   if (names !== undefined) {
     const test = nameTest(match, listOf(names));

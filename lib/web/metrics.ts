@@ -1,41 +1,29 @@
-// /metrics: values as Prometheus reads them, PCP's own comment before each metric (spec webapi.md 13).
-// One block for each name, whatever a request mentions how often; names that cannot be told apart any
-// more come once. Lines of metrics and instances are put together from kept parts.
-import { asPcpError } from "../base/mod.ts";
+// /metrics and /openmetrics: values as text. /metrics is what pmproxy writes for Prometheus, with PCP's own
+// comment before each metric (spec webapi.md 13); /openmetrics keeps the letter of OpenMetrics 1.0: units
+// in names, `_total` for counters, an end. Each metric and name once, in the order of the name space.
+// Lines are put together from kept parts.
 import {
-  type Indom,
   type Label,
   mergeLabels,
+  numberAt,
   PM_INDOM_NULL,
   PM_SEM,
-  PM_TYPE,
   pmIDStr,
   pmInDomStr,
   pmSemStr,
   pmUnitsStr,
-  type ResultView,
+  type Timestamp,
   type ValueSetCursor,
 } from "../pcp/mod.ts";
 import type { Call, Handler } from "./call.ts";
-import { faultOf, faultReply } from "./fault.ts";
-import { fetchFrom } from "./fetch.ts";
-import { matcherOf } from "./instances.ts";
+import { faultReply } from "./fault.ts";
 import type { InstanceFacts, Metric } from "./metadata.ts";
 import { typeWord } from "./metric.ts";
 import { encoded, Out, type Words, writeNumber } from "./out.ts";
-import { firstOf, listOf } from "./parameters.ts";
 import { helpLine, labelString } from "./quote.ts";
-
-/** Metrics in one request to pmcd. */
-const BATCH = 256;
+import { type Claims, instancesIn, type Shown, walkValues } from "./walk.ts";
 
 const WORDS: Words = { nan: "NaN", positive: "+Inf", negative: "-Inf" };
-
-/** A metric and the names that are told of it. */
-interface Shown {
-  readonly metric: Metric;
-  readonly names: readonly string[];
-}
 
 /** What stands before the values of a metric, under each name. */
 interface Block {
@@ -48,13 +36,29 @@ interface Block {
   readonly instances: Map<number, { readonly name: string; readonly tail: Uint8Array }>;
 }
 
-/** Stands for an instance that has no name. */
+/** One way to write. */
+interface Format {
+  /** Part of the keys of what is kept. */
+  readonly key: string;
+  readonly type: string;
+  readonly claims: Claims;
+  readonly comments: (name: string, metric: Metric, oneline: string) => string;
+  /** The name of a sample, from what `comments` is about. */
+  readonly sampleName: (name: string, metric: Metric) => string;
+  readonly time: (timestamp: Timestamp) => string;
+  /** Whether a counter may have this value. */
+  readonly takes: (value: number) => boolean;
+  /** Last line. */
+  readonly end: string;
+}
+
+/** Stands for a value that is not shown. */
 const NO_TAIL = new Uint8Array(0);
 /** Instances above twice those that there are, before all are forgotten. */
 const SPARE_TAILS = 64;
 
 /** The value of a label as text: JSON strings without their quotes, everything else as it is. */
-function labelText({ value }: Label): string {
+export function labelText({ value }: Label): string {
   if (!value.startsWith('"')) return value;
   try {
     return String(JSON.parse(value));
@@ -65,7 +69,7 @@ function labelText({ value }: Label): string {
   }
 }
 
-const labelName = (name: string): string => name.replaceAll(".", "_");
+const labelName = (name: string): string => name.replaceAll(".", "_").replace(/^\d/, "_$&");
 
 /** `{a="b",…}`, more pairs after those of `labels`; empty without any. */
 function labelSet(labels: readonly Label[], more: readonly (readonly [string, string])[]): string {
@@ -76,25 +80,91 @@ function labelSet(labels: readonly Label[], more: readonly (readonly [string, st
   return `{${[...pairs].map(([name, value]) => `${name}=${labelString(value)}`).join(",")}}`;
 }
 
-/** The name of a metric in the lines of a reply. */
-const shownName = (name: string, compat: boolean): string =>
-  name.replaceAll(".", compat ? ":" : "_");
+const isCounter = ({ desc }: Metric): boolean => desc.sem === PM_SEM.COUNTER;
+const kindOf = (metric: Metric): string => (isCounter(metric) ? "counter" : "gauge");
+const underscored = (name: string): string => name.replaceAll(".", "_");
 
-async function blockOf({ metadata, compat }: Call, { metric, names }: Shown): Promise<Block> {
-  const { pmid, desc } = metric;
+/** pmproxy's own; `compat`: the old form. */
+const pcpFormat = (compat: boolean): Format => {
+  const shownName = compat ? (name: string) => name.replaceAll(".", ":") : underscored;
+  return {
+    key: compat ? "pcp_" : "pcp",
+    type: "text/plain",
+    claims: (name) => [shownName(name)],
+    comments(name, metric, oneline) {
+      const { pmid, desc } = metric;
+      const sem = pmSemStr(desc.sem);
+      const units = pmUnitsStr(desc.units) || "none";
+      const facts = `${pmIDStr(pmid)} ${typeWord(desc.type)} ${pmInDomStr(desc.indom)}`;
+      const first = compat
+        ? `# PCP ${name} ${sem} ${units}\n`
+        : `# PCP5 ${name} ${facts} ${sem} ${units}\n`;
+      const shown = shownName(name);
+      const help = oneline === "" ? "" : `# HELP ${shown} ${helpLine(oneline)}\n`;
+      return `${first}${help}# TYPE ${shown} ${kindOf(metric)}\n`;
+    },
+    sampleName: shownName,
+    time: ({ sec, nsec }) => ` ${sec * 1000 + Math.trunc(nsec / 1_000_000)}`,
+    takes: () => true,
+    end: "",
+  };
+};
+
+const PCP = pcpFormat(false);
+const PCP_COMPAT = pcpFormat(true);
+
+/** Units as the end of a name: `kbyte_per_sec`; a plain count and no units have none. */
+function unitWord(units: number): string {
+  const text = pmUnitsStr(units).toLowerCase();
+  if (text === "count") return "";
+  return text
+    .replaceAll("/", "per")
+    .replace(/[^a-z0-9]+/g, "_")
+    .replace(/^_|_$/g, "");
+}
+
+/** The family of a metric: its name with its unit. */
+function familyOf(name: string, { desc }: Metric): string {
+  const base = underscored(name);
+  const unit = unitWord(desc.units);
+  return unit === "" || base.endsWith(`_${unit}`) ? base : `${base}_${unit}`;
+}
+
+/** Content-Type of /openmetrics. */
+export const OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const OPENMETRICS: Format = {
+  key: "openmetrics",
+  type: OPENMETRICS_TYPE,
+  claims(name, metric) {
+    const family = familyOf(name, metric);
+    return isCounter(metric) ? [family, `${family}_total`, `${family}_created`] : [family];
+  },
+  comments(name, metric, oneline) {
+    const family = familyOf(name, metric);
+    const unit = unitWord(metric.desc.units);
+    const units = unit === "" ? "" : `# UNIT ${family} ${unit}\n`;
+    const text = helpLine(oneline).replaceAll('"', '\\"');
+    const help = oneline === "" ? "" : `# HELP ${family} ${text}\n`;
+    return `# TYPE ${family} ${kindOf(metric)}\n${units}${help}`;
+  },
+  sampleName: (name, metric) => `${familyOf(name, metric)}${isCounter(metric) ? "_total" : ""}`,
+  time: ({ sec, nsec }) => ` ${sec}.${String(Math.trunc(nsec / 1_000_000)).padStart(3, "0")}`,
+  takes: (value) => value >= 0,
+  end: "# EOF\n",
+};
+
+async function blockOf(
+  { metadata }: Call,
+  { metric, names }: Shown,
+  format: Format,
+): Promise<Block> {
   const labels = await metadata.metricLabels(metric);
-  const { oneline } = await metadata.texts("metric", pmid);
-  const sem = pmSemStr(desc.sem);
-  const units = pmUnitsStr(desc.units) || "none";
-  const facts = `${pmIDStr(pmid)} ${typeWord(desc.type)} ${pmInDomStr(desc.indom)} ${sem} ${units}`;
-  const kind = desc.sem === PM_SEM.COUNTER ? "counter" : "gauge";
-  const heads = names.map((name) => {
-    const shown = shownName(name, compat);
-    const first = compat ? `# PCP ${name} ${sem} ${units}\n` : `# PCP5 ${name} ${facts}\n`;
-    const help =
-      oneline === undefined || oneline === "" ? "" : `# HELP ${shown} ${helpLine(oneline)}\n`;
-    return { comments: encoded(`${first}${help}# TYPE ${shown} ${kind}\n`), name: encoded(shown) };
-  });
+  const { oneline = "" } = await metadata.texts("metric", metric.pmid);
+  const heads = names.map((name) => ({
+    comments: encoded(format.comments(name, metric, oneline)),
+    name: encoded(format.sampleName(name, metric)),
+  }));
   return { heads, labels, tail: encoded(labelSet(labels, [])), instances: new Map() };
 }
 
@@ -121,35 +191,47 @@ function instanceTail(block: Block, facts: InstanceFacts, id: number): Uint8Arra
   return tail;
 }
 
-/** Names of instances that a set needs. */
-function* instancesIn(set: ValueSetCursor): Generator<number> {
-  for (let i = 0; i < set.numval; i++) yield set.instance(i);
+/** The labels of each value of a set, NO_TAIL for one that is not shown. */
+async function tailsOf(
+  call: Call,
+  set: ValueSetCursor,
+  { desc }: Metric,
+  block: Block,
+  takes: ((value: number) => boolean) | undefined,
+): Promise<readonly Uint8Array[]> {
+  const tails: Uint8Array[] = [];
+  const facts =
+    desc.indom === PM_INDOM_NULL
+      ? undefined
+      : await call.metadata.instances(desc.indom, instancesIn(set));
+  const count = facts === undefined ? 1 : set.numval;
+  for (let i = 0; i < count; i++) {
+    const isGood = takes === undefined || takes(numberAt(set, i, desc.type));
+    const tail = facts === undefined ? block.tail : instanceTail(block, facts, set.instance(i));
+    tails.push(isGood && tail !== undefined ? tail : NO_TAIL);
+  }
+  return tails;
 }
 
 const BLANK = 0x20;
 const NEWLINE = 0x0a;
 
-/** Writes the values of a metric; nothing when it has none that are numbers. */
+/** Writes the values of a metric under each of its names. */
 async function writeMetric(
   out: Out,
   call: Call,
   set: ValueSetCursor,
   shown: Shown,
-  time: Uint8Array | undefined,
+  format: Format,
+  time: string,
 ): Promise<void> {
-  const { desc, pmid } = shown.metric;
-  const indom: Indom = desc.indom;
-  const key = `metrics ${call.compat ? "_" : ""}${pmid} ${shown.names.join(" ")}`;
-  const block = await call.metadata.kept(key, () => blockOf(call, shown));
-  if (block === undefined || set.numval <= 0) return;
-  const tails: Uint8Array[] = [];
-  if (indom === PM_INDOM_NULL) tails.push(block.tail);
-  else {
-    const facts = await call.metadata.instances(indom, instancesIn(set));
-    for (let i = 0; i < set.numval; i++) {
-      tails.push(instanceTail(block, facts, set.instance(i)) ?? NO_TAIL);
-    }
-  }
+  const { metric } = shown;
+  const key = `${format.key} ${metric.pmid} ${shown.names.join(" ")}`;
+  const block = await call.metadata.kept(key, () => blockOf(call, shown, format));
+  if (block === undefined) return;
+  const takes = isCounter(metric) ? format.takes : undefined;
+  const tails = await tailsOf(call, set, metric, block, takes);
+  if (tails.every((tail) => tail === NO_TAIL)) return;
   for (const head of block.heads) {
     out.raw(head.comments);
     for (const [i, tail] of tails.entries()) {
@@ -157,85 +239,35 @@ async function writeMetric(
       out.raw(head.name);
       out.raw(tail);
       out.char(BLANK);
-      if (!writeNumber(out, set, i, desc.type, WORDS)) out.ascii(WORDS.nan);
-      if (time !== undefined) out.raw(time);
+      if (!writeNumber(out, set, i, metric.desc.type, WORDS)) out.ascii(WORDS.nan);
+      out.ascii(time);
       out.char(NEWLINE);
     }
   }
 }
 
-const isNumeric = ({ desc: { type } }: Metric): boolean =>
-  type >= PM_TYPE.I32 && type <= PM_TYPE.DOUBLE;
-
-async function writeBatch(
-  out: Out,
-  call: Call,
-  batch: readonly Shown[],
-  withTimes: boolean,
-): Promise<void> {
-  const result: ResultView = await fetchFrom(
-    call,
-    batch.map(({ metric }) => metric.pmid),
-  );
-  const { sec, nsec } = result.timestamp;
-  const time = withTimes ? encoded(` ${sec * 1000 + Math.trunc(nsec / 1_000_000)}`) : undefined;
-  const sets = result.sets();
-  for (const shown of batch) {
-    if (!sets.next()) return;
-    if (sets.pmid === shown.metric.pmid) await writeMetric(out, call, sets, shown, time);
-  }
-}
-
-/** Picks what is new of the metrics below a name: each PMID, each name in the reply, once. */
-async function shownBelow(
-  call: Call,
-  leaves: readonly string[],
-  seen: { readonly pmids: Set<number>; readonly names: Set<string> },
-): Promise<Shown[]> {
-  const { metadata, compat } = call;
-  const metrics = await metadata.metrics(await metadata.lookup(leaves));
-  const shown: Shown[] = [];
-  for (const metric of metrics) {
-    if (metric === undefined || !isNumeric(metric) || seen.pmids.has(metric.pmid)) continue;
-    seen.pmids.add(metric.pmid);
-    const names = metric.names.filter((name) => !seen.names.has(shownName(name, compat)));
-    for (const name of names) seen.names.add(shownName(name, compat));
-    if (names.length > 0) shown.push({ metric, names });
-  }
-  return shown;
-}
-
-/**
- * /metrics and /pmapi/metrics. The last name decides whether the reply is an error; the values of those
- * before it are told all the same, as pmproxy does.
- */
-export const tellValues: Handler = async (call) => {
-  const { parameters, metadata } = call;
-  const list = listOf(firstOf(parameters, "names", "name", "prefix", "target") ?? "");
-  const filter = parameters.get("filter");
-  const isHidden = filter === undefined ? undefined : matcherOf(parameters, filter);
-  const withTimes = parameters.get("times") === "true";
-  const seen = { pmids: new Set<number>(), names: new Set<string>() };
-  const out = new Out(64 * 1024);
-  await metadata.refresh();
-  let status = 200;
-  for (const name of list.length === 0 ? [""] : list) {
-    status = 200;
-    let leaves: readonly string[];
-    try {
-      leaves = await metadata.traverse(name);
-    } catch (error) {
-      const fault = faultOf(asPcpError(error), `'${name}' - `);
-      if (name !== list.at(-1)) continue;
-      if (out.length === 0) return faultReply(fault, String(call.id));
-      out.text(faultReply(fault, String(call.id)).body);
-      status = fault.status;
-      continue;
+const handlerOf =
+  (formatOf: (call: Call) => Format): Handler =>
+  async (call) => {
+    const format = formatOf(call);
+    const withTimes = call.parameters.get("times") === "true";
+    const out = new Out(64 * 1024);
+    const fault = await walkValues(call, format.claims, (set, shown, timestamp) =>
+      writeMetric(out, call, set, shown, format, withTimes ? format.time(timestamp) : ""),
+    );
+    if (fault !== undefined) {
+      const reply = faultReply(fault, String(call.id));
+      // The values of good names before it are told all the same, as pmproxy does.
+      if (out.length === 0 || format.end !== "") return reply;
+      out.text(reply.body);
+      return { ...reply, body: out.finish() };
     }
-    const wanted = isHidden === undefined ? leaves : leaves.filter((leaf) => !isHidden(leaf));
-    const shown = await shownBelow(call, wanted, seen);
-    for (let at = 0; at < shown.length; at += BATCH)
-      await writeBatch(out, call, shown.slice(at, at + BATCH), withTimes);
-  }
-  return { status, type: status === 200 ? "text/plain" : "application/json", body: out.finish() };
-};
+    out.ascii(format.end);
+    return { status: 200, type: format.type, body: out.finish() };
+  };
+
+/** /metrics and /pmapi/metrics. */
+export const tellValues = handlerOf(({ compat }) => (compat ? PCP_COMPAT : PCP));
+
+/** /openmetrics. */
+export const tellOpenMetrics = handlerOf(() => OPENMETRICS);

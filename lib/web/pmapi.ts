@@ -18,7 +18,8 @@ import { faultOf, faultReply, jsonReply, WebFault } from "./fault.ts";
 import { fetchValues } from "./fetch.ts";
 import { changeProfile, tellInstances } from "./instances.ts";
 import { tellChildren, tellContext, tellMetrics } from "./metric.ts";
-import { tellValues } from "./metrics.ts";
+import { OPENMETRICS_TYPE, tellOpenMetrics, tellValues } from "./metrics.ts";
+import { tellTelemetry, wantsJson } from "./opentelemetry.ts";
 import { type Parameters, parseParameters } from "./parameters.ts";
 import {
   type Answer,
@@ -62,12 +63,24 @@ const JSON_TYPE = "application/json";
 const READ = ["GET", "HEAD", "TRACE", "OPTIONS"];
 const READ_AND_POST = ["GET", "HEAD", "POST", "TRACE", "OPTIONS"];
 
+/** Names of paths without /pmapi; the format of /metrics is chosen by the Accept header. */
 const METRICS: Endpoint = {
   name: "metrics",
-  handler: tellValues,
+  handler: (call) =>
+    !call.compat && wantsJson(call.accept) ? tellTelemetry(call) : tellValues(call),
   type: "text/plain",
   methods: READ,
 };
+const FORMATS: readonly Endpoint[] = [
+  METRICS,
+  {
+    name: "openmetrics",
+    handler: tellOpenMetrics,
+    type: OPENMETRICS_TYPE,
+    methods: READ,
+  },
+  { name: "opentelemetry", handler: tellTelemetry, type: JSON_TYPE, methods: READ },
+];
 
 const plain = (name: string, handler: Handler): Endpoint => ({
   name,
@@ -115,7 +128,8 @@ interface Target {
 const PMAPI = /^\/pmapi\/(?:(\d+)\/)?(_?)([a-z].*)$/s;
 
 function targetOf(path: string): Target | undefined {
-  if (path.startsWith("/metrics")) return { endpoint: METRICS, id: undefined, compat: false };
+  const format = FORMATS.find(({ name }) => path.startsWith(name, 1));
+  if (format !== undefined) return { endpoint: format, id: undefined, compat: false };
   const found = PMAPI.exec(path);
   if (found === null) return undefined;
   const [, id, underscore, rest = ""] = found;

@@ -70,6 +70,8 @@ const ANSWERS: Readonly<Record<string, string>> = {
   "store/fetch-iname": '{"instance":300,"value":66},{"instance":500,"value":500}',
   // As PCP 7: an operand that is unknown is an error at once.
   "derive/derive-unknown-operand": "Semantic Error: pmAddDerivedMetric(",
+  // As PCP 7: JSON for who accepts it.
+  "metrics/openmetrics-accept-json": '"metrics":[{"name":"sample.long.one"',
 };
 
 /** Cases that say nothing here: other agents, agents without their texts, no proxy to go through, PCP 7 filters, no SASL. */
