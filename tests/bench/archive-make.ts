@@ -14,6 +14,7 @@ import {
   labelBytes,
   META_VOLUME,
   setTime,
+  type ArchiveVersion,
 } from "../../lib/archive/mod.ts";
 import {
   asIndom,
@@ -28,11 +29,8 @@ import {
 /** Time of the first record of each archive. */
 export const START = 1_700_000_000;
 const INDOM = asIndom((60 << 22) | 1);
-const start = { sec: START, nsec: 0 };
 const LABEL = { version: 3, pid: 1, host: "bench", timezone: "UTC", zoneinfo: "" } as const;
 const PIECE_BYTES = 4e6;
-
-const label = (volume: number): ArchiveLabel => ({ ...LABEL, start, volume, features: 0 });
 
 /** Metrics of one type; each has `instances` values, and with one value no instance domain. */
 const descriptors = (count: number, instances: number, type: number): Desc[] =>
@@ -61,49 +59,75 @@ export interface Shape {
   readonly type: number;
   /** About so many bytes of volume. */
   readonly bytes: number;
+  /** 3 when left out. */
+  readonly version?: ArchiveVersion;
+  /** Time of the first record in milliseconds after START, and from one to the next; else 0 and 1. */
+  readonly from?: number;
+  readonly every?: number;
 }
 
-/** A volume of so many records, alike but for their times, a millisecond apart. */
-function* pieces(record: Uint8Array, count: number): Generator<Uint8Array> {
-  yield encodeLabel(label(0));
+/** When the records of a volume are, and its version. */
+interface Times {
+  readonly version: ArchiveVersion;
+  readonly from: number;
+  readonly every: number;
+}
+
+const timeOf = ({ from, every }: Times, record: number): Timestamp => {
+  const time = from + record * every;
+  return { sec: START + Math.floor(time / 1000), nsec: (time % 1000) * 1_000_000 };
+};
+
+const labelOf = (times: Times, volume: number): ArchiveLabel => ({
+  ...LABEL,
+  version: times.version,
+  start: timeOf(times, 0),
+  volume,
+  features: 0,
+});
+
+/** A volume of so many records, alike but for their times. */
+function* pieces(times: Times, record: Uint8Array, count: number): Generator<Uint8Array> {
+  yield encodeLabel(labelOf(times, 0));
   const together = Math.max(1, Math.floor(PIECE_BYTES / record.length));
   const piece = Buffer.concat(Array.from({ length: together }, () => record));
   const view = new DataView(piece.buffer, piece.byteOffset, piece.length);
   for (let done = 0; done < count; done += together) {
     const here = Math.min(together, count - done);
-    for (let i = 0; i < here; i++) setTime(view, i * record.length + 4, 3, timeOf(done + i));
+    for (let i = 0; i < here; i++) {
+      setTime(view, i * record.length + 4, times.version, timeOf(times, done + i));
+    }
     yield piece.subarray(0, here * record.length);
   }
 }
 
-const timeOf = (record: number): Timestamp => ({
-  sec: START + Math.floor(record / 1000),
-  nsec: (record % 1000) * 1_000_000,
-});
-
 /** An index of such a volume at the logger's cadence. */
-function* indexEntries(length: number, count: number): Generator<Uint8Array> {
-  yield encodeLabel(label(INDEX_VOLUME));
+function* indexEntries(times: Times, length: number, count: number): Generator<Uint8Array> {
+  const { version } = times;
+  const first = labelBytes(version);
+  yield encodeLabel(labelOf(times, INDEX_VOLUME));
   const every = Math.max(1, Math.ceil(100_000 / length));
   for (let record = 0; record < count; record += every) {
-    const dataOffset = labelBytes(3) + record * length;
-    const entry = { timestamp: timeOf(record), volume: 0, metaOffset: labelBytes(3), dataOffset };
-    yield encodeIndexEntry(3, entry);
+    const dataOffset = first + record * length;
+    const timestamp = timeOf(times, record);
+    yield encodeIndexEntry(version, { timestamp, volume: 0, metaOffset: first, dataOffset });
   }
 }
 
 /** Writes an archive whose volume repeats one record; gives the record's length. */
 export function makeRepeated(base: string, shape: Shape): number {
-  const { metrics, instances, type } = shape;
+  const { metrics, instances, type, version = 3, from = 0, every = 1 } = shape;
+  const times = { version, from, every };
+  const timestamp = timeOf(times, 0);
   const ids = Array.from({ length: instances }, (_, i) => i);
   const descs = descriptors(metrics, instances, type);
   write(`${base}.meta`, [
-    encodeLabel(label(META_VOLUME)),
-    ...descs.map((desc) => encodeMeta(3, { kind: "desc", desc, names: [nameOf(desc)] })),
-    encodeMeta(3, {
+    encodeLabel(labelOf(times, META_VOLUME)),
+    ...descs.map((desc) => encodeMeta(version, { kind: "desc", desc, names: [nameOf(desc)] })),
+    encodeMeta(version, {
       kind: "indom",
       delta: false,
-      timestamp: start,
+      timestamp,
       indom: INDOM,
       instances: ids.map((id) => instanceEntry(id, `instance number ${id}`)),
     }),
@@ -115,10 +139,10 @@ export function makeRepeated(base: string, shape: Shape): number {
     instances: instances > 1 ? ids : [-1],
     values: ids.map((id) => (long ? BigInt(id) : id)),
   }));
-  const record = encodeResult(3, { timestamp: start, sets });
+  const record = encodeResult(version, { timestamp, sets });
   const count = Math.ceil(shape.bytes / record.length);
-  write(`${base}.0`, pieces(record, count));
-  write(`${base}.index`, indexEntries(record.length, count));
+  write(`${base}.0`, pieces(times, record, count));
+  write(`${base}.index`, indexEntries(times, record.length, count));
   return record.length;
 }
 

@@ -1,5 +1,6 @@
 // `make bench`: the compiled pcpbox beside the real pmproxy, the same load on both in turn, so that
-// what the machine is doing meanwhile meets both; then archives beside the C library (archive.ts).
+// what the machine is doing meanwhile meets both; then archives beside the C library (archive.ts)
+// and extraction beside the real pmlogextract (extract.ts).
 // Prints a line per figure with the ratio; asserts nothing. The load and the stand-in pmcd are C
 // (load.c), because what measures must not be the limit.
 //
@@ -11,6 +12,7 @@ import { parseArgs } from "node:util";
 import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
 import { archiveLine, benchArchives } from "./archive.ts";
+import { benchExtract, extractHead, extractLine } from "./extract.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -135,15 +137,15 @@ const CASES: readonly Case[] = [
     run: ({ port, pmcdPort }) => figures(["connect", `${port}`, `${pmcdPort}`, "16", seconds]),
     report: [RATE],
   },
-  {
-    name: "HTTP, 16 clients, cheap reply",
+  ...[1, 16, 64].map((clients) => ({
+    name: `HTTP, ${clients} clients, cheap reply`,
     warm: true,
-    run: async (running) => {
+    run: async (running: Running) => {
       const path = running.subject === "pmproxy" ? "/series/ping" : "/-/healthy";
-      return figures(["http", `${running.port}`, path, "16", seconds]);
+      return figures(["http", `${running.port}`, path, `${clients}`, seconds]);
     },
-    report: [RATE, P99],
-  },
+    report: [RATE, P50, P99],
+  })),
   {
     name: "memory",
     warm: false,
@@ -228,6 +230,18 @@ async function main(): Promise<void> {
       show: (row) => {
         rows.push(row);
         console.log(archiveLine(row));
+      },
+    });
+  }
+  if ("extract".includes(args.only)) {
+    console.log(`\nextract: pcpbox beside pmlogextract\n${extractHead}`);
+    await benchExtract({
+      rounds: Math.min(rounds, 3),
+      only: "",
+      program: join(root, "dist/pcpbox"),
+      show: (row) => {
+        rows.push(row);
+        console.log(extractLine(row));
       },
     });
   }
