@@ -51,6 +51,12 @@ const sideOf = (bounds: readonly Bounds[]): Side => ({
   places: new Places(bounds.map(({ pmid }) => pmid)),
 });
 
+/** The search of a side ends at a mark or the end. */
+function finish({ bounds }: Side, barrier: number): true {
+  for (const each of bounds) if (each.needs > 0) each.finish(barrier);
+  return true;
+}
+
 /** Gives a record at `u` to the bounds that need it; returns how many need more of these `open`. */
 function takeFrom(result: ResultView, side: Side, u: number, open: number): number {
   const { bounds, places } = side;
@@ -236,7 +242,14 @@ class Interpolator implements Interpolation {
 
   private async searchFor(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
     try {
-      await this.searchOn(walk, side, origin, u);
+      const way = walk.moveTo(origin, u);
+      if (way !== undefined) await way;
+      for (let first = true; ; first = false) {
+        const pause = this.pacer.tick();
+        if (pause !== undefined) await pause;
+        const barrier = this.step(walk, u, first);
+        if (barrier === undefined ? this.takeRecord(walk, side) : finish(side, barrier)) return;
+      }
     } catch (error) {
       for (const bounds of side.bounds) if (bounds.needs > 0) bounds.abandon();
       walk.forget();
@@ -244,27 +257,16 @@ class Interpolator implements Interpolation {
     }
   }
 
-  private async searchOn(walk: Walk, side: Side, origin: Timestamp, u: number): Promise<void> {
-    const way = walk.moveTo(origin, u);
-    if (way !== undefined) await way;
-    for (let first = true; ; first = false) {
-      const pause = this.pacer.tick();
-      if (pause !== undefined) await pause;
-      const barrier = this.step(walk, u, first);
-      if (barrier !== undefined) {
-        for (const bounds of side.bounds) if (bounds.needs > 0) bounds.finish(barrier);
-        return;
-      }
-      let open = 0;
-      for (const bounds of side.bounds) {
-        if (bounds.needs === 0) continue;
-        bounds.reach(walk.u);
-        if (bounds.needs > 0) open++;
-      }
-      const result = open > 0 ? walk.result() : undefined;
-      if (result !== undefined) open = takeFrom(result, side, walk.u, open);
-      if (open === 0) return;
+  /** Gives the record of a walk to what needs it; whether that was all. */
+  private takeRecord(walk: Walk, side: Side): boolean {
+    let open = 0;
+    for (const bounds of side.bounds) {
+      if (bounds.needs === 0) continue;
+      bounds.reach(walk.u);
+      if (bounds.needs > 0) open++;
     }
+    const result = open > 0 ? walk.result() : undefined;
+    return (result === undefined ? open : takeFrom(result, side, walk.u, open)) === 0;
   }
 
   /** Steps to the next record with values; the distance of a mark or the end when that comes first. */

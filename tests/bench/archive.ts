@@ -158,6 +158,13 @@ async function cases(folder: string, seconds: number, only: string): Promise<Cas
   });
   const base = join(folder, "seconds");
   makeSeconds(base, SECONDS_RECORDS);
+  if ("fetches".includes(only)) {
+    const singles = join(folder, "singles");
+    makeSeconds(singles, SECONDS_RECORDS, 100, 1);
+    found.push(...fetches("value", singles, `${seconds}`, 100));
+    found.push(...fetches("8 values each", base, `${seconds}`, 50));
+    if (only !== "") return found;
+  }
   found.push({
     name: "places by time, and the record there",
     unit: "/s",
@@ -165,10 +172,6 @@ async function cases(folder: string, seconds: number, only: string): Promise<Cas
     argv: ["seek", base, `${seconds}`, `${START}`, `${START + SECONDS_RECORDS}`],
     of: ({ rate = 0 }) => rate,
   });
-  const singles = join(folder, "singles");
-  makeSeconds(singles, SECONDS_RECORDS, 100, 1);
-  found.push(...fetches("value", singles, `${seconds}`, 100));
-  found.push(...fetches("8 values each", base, `${seconds}`, 50));
   if ("volume".includes(only)) found.push(...(await compressed(folder, base)));
   const wide = join(folder, "wide");
   const shape = { metrics: 5000, inRecord: 20, instances: 20_000, type: PM_TYPE.U64, bytes: 1e6 };
