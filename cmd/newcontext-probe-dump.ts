@@ -4,7 +4,15 @@
 import { type ArchiveSet, openArchives } from "../lib/archive/mod.ts";
 import { asPcpError, PcpError } from "../lib/base/mod.ts";
 import { openArchiveContext } from "../lib/context/mod.ts";
-import { dumpArchives, type DumpOptions, failureOf, plainLines } from "../lib/probe/mod.ts";
+import {
+  dumpArchives,
+  dumpObjects,
+  type DumpOptions,
+  failureOf,
+  jsonText,
+  plainLines,
+} from "../lib/probe/mod.ts";
+import { jsonHead } from "./newcontext-probe-json.ts";
 import { warn } from "./newcontext-probe-open.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
 import {
@@ -35,6 +43,16 @@ function partsOf({ parts, fullTimes }: ProbeRequest): DumpOptions {
   };
 }
 
+/** A line that says what it is, then one for each part and each record. */
+function* jsonLines(
+  request: ProbeRequest,
+  set: ArchiveSet,
+  options: DumpOptions,
+): Generator<string> {
+  yield `${jsonText({ part: "dump", ...jsonHead(request, null) })}\n`;
+  for (const each of dumpObjects(set, options)) yield `${jsonText(each)}\n`;
+}
+
 async function dumpSet(request: ProbeRequest, set: ArchiveSet): Promise<void> {
   const context = await openArchiveContext(set.members[0]?.name ?? "", { set });
   const { zone, note } = await reportingZone(request, context);
@@ -49,9 +67,11 @@ async function dumpSet(request: ProbeRequest, set: ArchiveSet): Promise<void> {
     zone,
     ...(request.metrics.length > 0 ? { metrics: request.metrics } : {}),
   };
-  let text = note;
+  let text = request.json ? "" : note;
   try {
-    for (const piece of dumpArchives(set, options)) {
+    for (const piece of request.json
+      ? jsonLines(request, set, options)
+      : dumpArchives(set, options)) {
       text += piece;
       if (text.length < CHUNK) continue;
       const whole = plainLines(text);
@@ -64,6 +84,14 @@ async function dumpSet(request: ProbeRequest, set: ArchiveSet): Promise<void> {
   }
 }
 
+/** Tells a failure: as the last object, or on standard error. */
+function fail(request: ProbeRequest, error: PcpError, complain: typeof complainFailure): number {
+  const failure = failureOf(error, { about: "archive" });
+  if (request.json) say(`${jsonText({ part: "failure", ...jsonHead(request, failure) })}\n`);
+  else complain(request, failure);
+  return 1;
+}
+
 /** Dumps an archive; resolves to the exit status. */
 export async function dumpSource(request: ProbeRequest): Promise<number> {
   const { source } = request;
@@ -72,15 +100,13 @@ export async function dumpSource(request: ProbeRequest): Promise<number> {
   try {
     set = openArchives(source.name, { warn });
   } catch (error) {
-    complainFailure(request, failureOf(asPcpError(error), { about: "archive" }));
-    return 1;
+    return fail(request, asPcpError(error), complainFailure);
   }
   try {
     await dumpSet(request, set);
     return 0;
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
-    complainBroken(request, failureOf(error, { about: "archive" }));
-    return 1;
+    return fail(request, error, complainBroken);
   }
 }

@@ -125,7 +125,6 @@ function misfits(request: ProbeRequest): readonly string[] {
     errors.push("time window options are supported for archives only");
   }
   if (task === "dump" && source.type !== "archive") errors.push("--dump needs an archive (-a)");
-  if (task === "dump" && request.json) errors.push("--dump and --json exclude each other");
   if (request.watch !== undefined && (task === "dump" || task === "check")) {
     errors.push(`--watch and --${task} exclude each other`);
   }

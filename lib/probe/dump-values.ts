@@ -43,6 +43,8 @@ export interface Naming {
   at(time: Timestamp): void;
   /** `1 or "bin-1"`. */
   instance(indom: Indom, inst: InstanceId): string;
+  /** `bin-1`; null for one that is not in the domain. */
+  instanceName(indom: Indom, inst: InstanceId): string | null;
 }
 
 /** The instances of a domain at the time that was asked for last, with the texts made for them. */
@@ -99,6 +101,8 @@ export function naming(catalog: Catalog, zone: Zone, metrics: Names = catalog.na
       times++;
     },
     instance: (indom, inst) => textsOf(indom).get(inst) ?? `${inst} or ???`,
+    instanceName: (indom, inst) =>
+      textsOf(indom).get(inst)?.slice(`${inst} or "`.length, -1) ?? null,
   };
 }
 

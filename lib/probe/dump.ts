@@ -31,7 +31,6 @@ import {
   type FractionDigits,
   labelSetsText,
   MAX_VLEN,
-  type Names,
   PM_LABEL,
   PM_VAL,
   pmDescStr,
@@ -45,7 +44,7 @@ import {
   type ValueSet,
 } from "../pcp/mod.ts";
 import { entryFaults, indexCheck } from "./archive-index.ts";
-import type { DumpOptions } from "./dump-types.ts";
+import type { DumpOptions, DumpParts } from "./dump-types.ts";
 import { type Naming, naming, valueSetText } from "./dump-values.ts";
 
 /** What the parts of one dump share. */
@@ -229,10 +228,12 @@ function setBytes(set: ValueSet): number {
 /** PMIDs that are wanted, with their places in the order of a record's values. */
 type Wanted = ReadonlyMap<Pmid, number>;
 
-/** The metrics at and below names, in their order; throws PM_ERR_NAME. */
-function wantedOf(names: Names, wanted: readonly string[]): Wanted {
+/** The metrics at and below the names of `options`, in their order; throws PM_ERR_NAME. */
+export function wantedOf(catalog: Catalog, options: DumpOptions): Wanted | undefined {
+  const { metrics = [], names = catalog.names } = options;
+  if (metrics.length === 0) return undefined;
   const found = new Map<Pmid, number>();
-  for (const name of wanted) {
+  for (const name of metrics) {
     for (const { pmid } of names.traverse(name)) if (!found.has(pmid)) found.set(pmid, found.size);
   }
   return found;
@@ -281,17 +282,9 @@ function* recordText(
   yield* texts;
 }
 
-function* values(dump: Dump): Generator<string> {
-  const { set, options, catalog, zone } = dump;
-  const { metrics, reverse = false, start, finish } = options;
-  const wanted =
-    metrics === undefined || metrics.length === 0
-      ? undefined
-      : wantedOf(options.names ?? catalog.names, metrics);
-  if (reverse) {
-    const last = ctimeText(finish ?? setEnd(set), zone);
-    yield `\nLog finished at ${last} - dump in reverse order\n`;
-  }
+/** The records of a window, in the direction of a dump; each is good until the next one. */
+export function* recordsOf(set: ArchiveSet, options: DumpOptions): Generator<DataRecord> {
+  const { reverse = false, start, finish } = options;
   const cursor = new SetCursor(set);
   try {
     const from = reverse ? finish : start;
@@ -301,22 +294,26 @@ function* values(dump: Dump): Generator<string> {
       const { record } = cursor;
       if (reverse && start !== undefined && compareTimes(record, start) < 0) return;
       if (!reverse && finish !== undefined && compareTimes(record, finish) > 0) return;
-      yield* recordText(dump, record, wanted);
+      yield record;
     }
   } finally {
     cursor.close();
   }
 }
 
-/**
- * The dump of a set, in pieces of whole lines with their newlines: at most one value set or one
- * state of an instance domain each. Without any part the values are dumped, as pmdumplog does.
- * Throws PcpError: PM_ERR_NAME for an unknown metric before any value; PM_ERR_LOGREC at damage,
- * PM_ERR_LOGOVERLAP where members overlap, after what precedes it.
- */
-export function* dumpArchives(set: ArchiveSet, options: DumpOptions = {}): Generator<string> {
+function* values(dump: Dump): Generator<string> {
+  const { set, options, catalog, zone } = dump;
+  const wanted = wantedOf(catalog, options);
+  if (options.reverse === true) {
+    const last = ctimeText(options.finish ?? setEnd(set), zone);
+    yield `\nLog finished at ${last} - dump in reverse order\n`;
+  }
+  for (const record of recordsOf(set, options)) yield* recordText(dump, record, wanted);
+}
+
+/** Which parts a dump has. Without any the values are dumped, as pmdumplog does. */
+export function partsOf(options: DumpOptions): Record<keyof DumpParts, boolean> {
   const { all = false } = options;
-  const { members, label, catalog } = set;
   const parts = {
     label: options.label !== undefined || all,
     descriptors: options.descriptors ?? all,
@@ -326,6 +323,18 @@ export function* dumpArchives(set: ArchiveSet, options: DumpOptions = {}): Gener
     instances: options.instances ?? all,
     index: options.index ?? all,
   };
+  return { ...parts, values: options.values ?? (all || !Object.values(parts).includes(true)) };
+}
+
+/**
+ * The dump of a set, in pieces of whole lines with their newlines: at most one value set or one
+ * state of an instance domain each.
+ * Throws PcpError: PM_ERR_NAME for an unknown metric before any value; PM_ERR_LOGREC at damage,
+ * PM_ERR_LOGOVERLAP where members overlap, after what precedes it.
+ */
+export function* dumpArchives(set: ArchiveSet, options: DumpOptions = {}): Generator<string> {
+  const { members, label, catalog } = set;
+  const parts = partsOf(options);
   const dump: Dump = {
     ...naming(catalog, options.zone ?? UTC, options.names),
     set,
@@ -340,5 +349,5 @@ export function* dumpArchives(set: ArchiveSet, options: DumpOptions = {}): Gener
   if (parts.storedInstances) for (const archive of members) yield* storedInstances(dump, archive);
   if (parts.instances) yield* instances(dump);
   if (parts.index) for (const archive of members) yield* temporalIndex(dump, archive);
-  if (options.values ?? (all || !Object.values(parts).includes(true))) yield* values(dump);
+  if (parts.values) yield* values(dump);
 }

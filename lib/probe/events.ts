@@ -1,8 +1,19 @@
 // Event records of a value, unpacked: each with its time, flags and parameters, and the parameters'
 // values as PCP's tools print them. Names of parameters are looked up by the caller. A block that is
 // broken is refused with PM_ERR_IPC.
-import { pmEventFlagsStr, eventsOf, type Pmid, pmIDStr, PM_TYPE, type PmType } from "../pcp/mod.ts";
-import { type Atom, convertNumber, formatG, pmAtomStr, stringOf } from "../pcp/mod.ts";
+import {
+  type Atom,
+  convertNumber,
+  eventsOf,
+  formatG,
+  pmAtomStr,
+  pmEventFlagsStr,
+  PM_TYPE,
+  type Pmid,
+  pmIDStr,
+  type PmType,
+  stringOf,
+} from "../pcp/mod.ts";
 import { PcpError, pmErrStr, viewOf } from "../base/mod.ts";
 import type { EventParameter, EventRecord } from "./report.ts";
 

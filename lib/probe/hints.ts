@@ -79,7 +79,7 @@ const ROWS: readonly Row[] = [
   },
   {
     about: "host",
-    codes: ["PM_ERR_IPC", "PM_ERR_EOF", "ECONNRESET", "EPIPE", "PM_ERR_TOOBIG"],
+    codes: ["PM_ERR_IPC", "PM_ERR_EOF", "ECONNRESET", "EPIPE"],
     steps: ["challenge"],
     hint: "what listens there does not speak as pmcd: is it the port of another program, or of pmproxy (then write HOST@PROXY)?",
   },
@@ -142,7 +142,7 @@ const ROWS: readonly Row[] = [
   {
     about: "host",
     codes: ["PM_ERR_GENERIC"],
-    hint: "see PCPIntro(1) for host specifications: db1, db1:44321, pcps://db1, db1@proxy, unix:, local:",
+    hint: "see PCPIntro(1) for host specifications: db1, db1:44321, [::1], pcps://db1, db1@proxy, unix:, local:",
   },
   {
     about: "host",
@@ -187,7 +187,7 @@ const ROWS: readonly Row[] = [
   {
     about: "archive",
     codes: ["PM_ERR_LOGREC", "PM_ERR_RECTYPE"],
-    hint: "the archive is damaged there; what stands before can be read. pmlogextract can save it",
+    hint: "the archive is damaged there: is there a copy? Of a damaged data volume, what stands before can be read, and saved with extract",
   },
   {
     about: "archive",

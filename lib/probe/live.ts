@@ -201,7 +201,7 @@ function agentsOf(
 }
 
 /** The JSON of a label as a value; text that is no JSON stays text. */
-function labelReport({ name, value }: Label): LabelReport {
+export function labelReport({ name, value }: Label): LabelReport {
   try {
     return { name: plainText(name), value: JSON.parse(value) as unknown };
   } catch (error) {

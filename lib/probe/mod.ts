@@ -3,6 +3,7 @@ export type * from "./archive-types.ts";
 export type * from "./dump-types.ts";
 export { archiveReport } from "./archive-report.ts";
 export { dumpArchives } from "./dump.ts";
+export { dumpObjects } from "./dump-json.ts";
 export { archiveFacts, changedFacts, type Facts, liveFacts } from "./changes.ts";
 export { fileState } from "./file-state.ts";
 export { type FailurePlace, failureOf, hintOf } from "./hints.ts";

@@ -84,3 +84,65 @@ test("metrics of a file of derived metrics", async () => {
       "Unknown operand metric\nnewcontext-probe: my.none: Unknown metric name [PM_ERR_NAME, -12357]\n",
   );
 });
+
+interface JsonMetric {
+  readonly pmid: string;
+  readonly values: readonly { readonly instance: number | null; readonly value: unknown }[];
+}
+
+test("JSON has the facts of the text, a line for each", async () => {
+  for (const name of ["rec/v3-types", "rec/v2-mark", "gen/interp-v3", "rec/v3-dyn"]) {
+    const args = ["-a", join(ARCHIVES, name), "--dump"];
+    const text = (await probe(args)).stdout;
+    const { stdout, stderr, status } = await probe([...args, "--json"]);
+    expect([stderr, status]).toEqual(["", 0]);
+    const objects = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+    expect(objects[0]).toMatchObject({ part: "dump", tool: "newcontext-probe", ok: true });
+    const of = (part: string) => objects.filter((each) => each["part"] === part);
+    const lines = (pattern: RegExp): number => text.match(pattern)?.length ?? 0;
+    expect(of("label").length).toBe(1);
+    expect(of("descriptor").length).toBe(lines(/^PMID: .*\n {4}Data Type/gm));
+    expect(of("instances").length).toBe(lines(/^\S+ \d+ instances$/gm));
+    expect(of("text").filter(({ oneline }) => oneline === true).length).toBe(
+      lines(/^(?:PMID|InDom): \S+ \[/gm),
+    );
+    expect(of("mark").length).toBe(lines(/<mark>$/gm));
+    expect(of("record").length).toBe(lines(/^\S+ \d+ metrics?$/gm));
+    const whole = new Set(["32", "U32", "64", "U64"]);
+    const types = new Map(of("descriptor").map(({ pmid, type }) => [pmid, type as string]));
+    const integers = (of("record") as unknown as readonly { metrics: readonly JsonMetric[] }[])
+      .flatMap(({ metrics }) => metrics)
+      .filter(({ pmid }) => whole.has(types.get(pmid) ?? ""))
+      .flatMap(({ values }) => values.map(({ value }) => String(value)));
+    // Lines of a metric follow its first one.
+    let pmid = "";
+    const printed = text.split("\n").flatMap((line) => {
+      pmid = /^ {4}(\d+\.\d+\.\d+) \(/.exec(line)?.[1] ?? pmid;
+      const value = /^ {4}.* value (-?\d+)$/.exec(line)?.[1];
+      return value !== undefined && whole.has(types.get(pmid) ?? "") ? [value] : [];
+    });
+    expect(integers.length).toBeGreaterThan(0);
+    expect(integers).toEqual(printed);
+  }
+});
+
+test("JSON of damage ends with the failure", async () => {
+  const { stdout, stderr, status } = await probe([
+    "-a",
+    join(ARCHIVES, "bad/v3-d-badtrail"),
+    "--part",
+    "values",
+    "--json",
+  ]);
+  expect([stderr, status]).toEqual(["", 1]);
+  const objects = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+  const parts = objects.map(({ part }) => part).join(" ");
+  expect(parts).toBe("dump record record record failure");
+  expect(objects.at(-1)).toMatchObject({ ok: false, error: { symbol: "PM_ERR_LOGREC" } });
+});
