@@ -75,8 +75,7 @@ export function createExchange(
     }
     if (url.length > URL_MAX) return errorPage(414, "request URL too long");
     if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
-    const mark = url.indexOf("?");
-    const path = decoded(mark < 0 ? url : url.slice(0, mark));
+    const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
     const { method, header, body } = request;
     const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
@@ -84,6 +83,7 @@ export function createExchange(
       path,
       header,
     };
+    const mark = url.indexOf("?");
     if (mark >= 0) asked.query = url.slice(mark + 1);
     if (body !== undefined) asked.body = body;
     return respond(view, api, asked);
@@ -105,8 +105,10 @@ export function createExchange(
   };
 }
 
-/** A path without its escapes; undefined: one of them is none, or not UTF-8. */
-function decoded(raw: string): string | undefined {
+/** The path of a URL without its escapes; undefined: one of them is none, or not UTF-8. */
+export function pathOf(url: string): string | undefined {
+  const mark = url.indexOf("?");
+  const raw = mark < 0 ? url : url.slice(0, mark);
   if (!raw.includes("%")) return raw;
   try {
     return decodeURIComponent(raw);

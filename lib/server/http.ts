@@ -13,6 +13,7 @@ import {
   type Exchange,
   headOf,
   headText,
+  pathOf,
   phraseOf,
   type Reply,
 } from "./exchange.ts";
@@ -109,12 +110,24 @@ class HttpConnection implements Timed {
   }
 }
 
+/** The pieces of a body; `moved` hears of each. */
+async function* watched(
+  body: AsyncIterable<Uint8Array>,
+  moved: () => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of body) {
+    moved();
+    if (piece.length > 0) yield piece;
+  }
+}
+
 /** A reply in node:http's hands. */
 function write(
   response: ServerResponse,
   reply: Reply,
   close: boolean,
   settings: HttpSettings,
+  moved: () => void,
   failed: (error: unknown) => void,
 ): void {
   const { body } = reply;
@@ -141,7 +154,7 @@ function write(
     response.end();
     return;
   }
-  pipeline(Readable.from(body), response, (error) => {
+  pipeline(Readable.from(watched(body, moved)), response, (error) => {
     // A client that has gone is nobody's fault.
     const gone = error !== null && error !== undefined && "code" in error;
     if (error && !(gone && error.code === "ERR_STREAM_PREMATURE_CLOSE")) failed(error);
@@ -170,7 +183,7 @@ function refusal(
 }
 
 const takesBody = (request: IncomingMessage): boolean =>
-  request.method === "POST" && TAKES_BODY.test(request.url ?? "");
+  request.method === "POST" && TAKES_BODY.test(pathOf(request.url ?? "") ?? "");
 const limitOf = (request: IncomingMessage, limits: LimitSettings): number =>
   takesBody(request) ? Math.min(BODY_MAX, limits.bodyBytes) : limits.bodyBytes;
 
@@ -264,11 +277,12 @@ export function createHttpService(
   const take = (request: IncomingMessage, response: ServerResponse): void => {
     const connection = connections.get(request.socket as Duplex);
     const { limits } = server().settings;
+    const moved = (): void => connection?.progress();
     const send = (reply: Reply, close: boolean): void => {
       if (response.destroyed) return;
       const { draining, settings } = server();
       try {
-        write(response, reply, close || draining, settings.http, fault);
+        write(response, reply, close || draining, settings.http, moved, fault);
       } catch (error) {
         fault(error);
       }

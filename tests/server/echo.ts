@@ -20,6 +20,14 @@ async function* pieces(count: number, size: number, ended: () => void) {
   }
 }
 
+async function* drops(count: number, ms: number) {
+  for (let drop = 0; drop < count; drop++) {
+    await Bun.sleep(ms);
+    yield Buffer.from("drop");
+    yield new Uint8Array(0);
+  }
+}
+
 /** What it has seen. */
 export interface EchoApi extends WebApi {
   readonly seen: { started: number; now: number; most: number; streamsEnded: number };
@@ -52,6 +60,10 @@ export function echoApi(): EchoApi {
     "/stream": ({ query = "" }) => {
       const [count = 3, size = 2000] = query.split(",").filter(Boolean).map(Number);
       return { ...json(0), body: pieces(count, size, () => (seen.streamsEnded += 1)) };
+    },
+    "/drops": ({ query = "" }) => {
+      const [count = 0, ms = 0] = query.split(",").map(Number);
+      return { ...json(0), body: drops(count, ms) };
     },
     "/bare": () => ({ ...json(0), type: "", body: "", bare: true, headers: { "X-B": "1" } }),
     "/own": () => ({ ...json(0), headers: { "access-control-allow-origin": "me", "X-B": "2" } }),

@@ -40,6 +40,7 @@ describe("bodies", () => {
     const chunks = "Transfer-Encoding: chunked\r\n";
     const forms = [
       post("/pmapi/echo?a=1", "x=y&z"),
+      post("/%70mapi/echo?a=1", "x=y&z"),
       get("/pmapi/echo?a=1", chunks, "POST") + "2\r\nx=\r\n3\r\ny&z\r\n0\r\n\r\n",
     ];
     for (const form of forms) {
@@ -150,6 +151,15 @@ for (const [way, first] of [
     test("large pieces, and none", async () => {
       const [large, none, last] = await asked(get("/stream?3,200000") + get("/stream?0") + LAST);
       expect([large?.body.length, none?.body, last?.status]).toEqual([600_000, "", 200]);
+    });
+
+    test("each piece of a stream has its own time", async () => {
+      const limits = { httpRequestTimeoutMs: 600 };
+      const slow = await serverWith({ limits }, [], { api });
+      const found = await ask(`${first}${get("/drops?8,150")}${LAST}`, slow.port);
+      expect(found.at(-2)?.body).toBe("drop".repeat(8));
+      const stuck = await rawClient(slow.port, first + get("/drops?8,5000"));
+      expect(await stuck.end()).not.toContain("drop");
     });
 
     test("a client that leaves ends its stream; one that does not read holds it", async () => {
