@@ -103,8 +103,9 @@ export function createBinder(
   inner: Context,
   shared: DerivedSet,
   warn: (message: string) => void,
+  limit?: number,
 ): Binder {
-  const own = createDerivedSet("context");
+  const own = createDerivedSet("context", limit);
   const sets = [shared, own];
   const done = [0, 0];
   let bound: DerivedMetric[][] = [[], []];

@@ -41,6 +41,8 @@ import type { ArchiveContext, Context } from "./types.ts";
 export interface DerivedOptions {
   /** Hears once of each metric that was asked for and does not bind. */
   readonly warn?: (message: string) => void;
+  /** Most metrics that addDerived adds (PCP_DERIVED_CONTEXT_LIMIT); a large number by default. */
+  readonly limit?: number;
 }
 
 /** Most instance names that are remembered for one domain. */
@@ -286,7 +288,7 @@ export function withDerived<C extends Context>(
   shared: DerivedSet,
   options: DerivedOptions = {},
 ): C {
-  const binder = createBinder(inner, shared, options.warn ?? (() => undefined));
+  const binder = createBinder(inner, shared, options.warn ?? (() => undefined), options.limit);
   const queue = createCallQueue();
   const names: Names = new Map();
   let sessions = sessionsOf(inner);

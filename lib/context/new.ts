@@ -48,6 +48,8 @@ export interface NewContextOptions {
    * for this one. "none": the source as it is, and no addDerived.
    */
   readonly derived?: DerivedSet | "none";
+  /** Most derived metrics that the context gets by addDerived (PCP_DERIVED_CONTEXT_LIMIT). */
+  readonly derivedLimit?: number;
   /** More about connections to pmcd: TLS, bounds, who watches. */
   readonly host?: ConnectOptions;
   /** More about archives. */
@@ -123,5 +125,6 @@ export async function newContext(
   if (derived === "none") return source;
   const warn = options.warn ?? (() => undefined);
   const set = derived ?? globalDerived(warn, options.env ?? process.env);
-  return withDerived<AnyContext>(source, set, { warn });
+  const { derivedLimit: limit } = options;
+  return withDerived<AnyContext>(source, set, { warn, ...(limit === undefined ? {} : { limit }) });
 }

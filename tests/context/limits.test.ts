@@ -151,7 +151,14 @@ test("steps of nothing, of nanoseconds without end, and what is no time", async 
   });
 });
 
-test("a limit of derived metrics is that of the user's", () => {
+test("a limit of derived metrics is that of the user's", async () => {
+  const context = await newContext(
+    { type: "archive", archive: join(FOLDER, "gen/interp-v3") },
+    { env: { PCP_DERIVED_CONFIG: "" }, derivedLimit: 1 },
+  );
+  await context.addDerived("a.a", "1+2");
+  expect(await codeOf(context.addDerived("a.b", "1+2"))).toBe(PM_ERR.BADDERIVE);
+  await context.close();
   for (const scope of ["global", "context"] as const) {
     const set = createDerivedSet(scope, 2);
     const kinds = ["a.a", "a.b", "a.c"].map((name) => set.define(name, "1+2"));
