@@ -45,10 +45,13 @@ function plainText(text: string): readonly string[] {
   const blocks = new Set<string>();
   let block: string[] = [];
   const end = (): void => {
-    if (block.length > 0) blocks.add(block.join("\n"));
+    const [comments, samples] = [true, false].map((isComment) =>
+      block.filter((line) => line.startsWith("#") === isComment),
+    );
+    if (block.length > 0) blocks.add([comments, samples?.toSorted()].flat().join("\n"));
     block = [];
   };
-  for (const line of text.split("\n")) {
+  for (const line of text.split("\n").filter((each) => each !== "")) {
     if (line.startsWith("# PCP")) end();
     const found = LINE.exec(line);
     if (found === null || line.startsWith("#")) {
@@ -60,7 +63,9 @@ function plainText(text: string): readonly string[] {
       .filter(([, label = ""]) => !LABELS_LEFT_OUT.has(label))
       .map(([pair]) => pair)
       .toSorted();
-    block.push(`${name}{${pairs.join(",")}} ${value}${time}`);
+    const sample = `${name}{${pairs.join(",")}} ${value}${time}`;
+    // The same metric twice in a row is one block there.
+    if (!block.includes(sample)) block.push(sample);
   }
   end();
   return [...blocks];
