@@ -237,6 +237,13 @@ test("a stream for HTTP/1.0 ends with its connection", async () => {
   expect(body).toBe("a".repeat(2000) + "b".repeat(2000) + "c".repeat(2000));
 });
 
+test("how long a URL may be", async () => {
+  const url = (length: number): string => get(`/echo?${"a".repeat(length - 6)}`);
+  const found = await ask(url(8000) + url(8001) + url(8191) + url(8192) + LAST);
+  expect(statuses(found)).toEqual([200, 400, 400, 414, 200]);
+  expect(found[3]?.body).toContain("request URL too long");
+});
+
 test("the order and the spelling of a head's lines", async () => {
   const client = await rawClient(server.port, get("/bytes", "Connection: close\r\n"));
   const text = await client.end();
