@@ -10,6 +10,7 @@ import {
   type DumpOptions,
   failureOf,
   jsonText,
+  plainJsonText,
   plainLines,
 } from "../lib/probe/mod.ts";
 import { jsonHead } from "./newcontext-probe-json.ts";
@@ -50,7 +51,7 @@ function* jsonLines(
   options: DumpOptions,
 ): Generator<string> {
   yield `${jsonText({ part: "dump", ...jsonHead(request, null) })}\n`;
-  for (const each of dumpObjects(set, options)) yield `${jsonText(each)}\n`;
+  for (const each of dumpObjects(set, options)) yield `${plainJsonText(each)}\n`;
 }
 
 async function dumpSet(request: ProbeRequest, set: ArchiveSet): Promise<void> {

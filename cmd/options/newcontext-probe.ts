@@ -238,7 +238,7 @@ export const probeOptions = defineOptions({
   },
   json: {
     long: "json",
-    help: "print one JSON object, with --watch one a line",
+    help: "print one JSON object, with --watch and --dump one a line",
     group: "Report",
     knownTo: "pcpbox",
   },

@@ -28,9 +28,10 @@ import { partsOf, recordsOf, wantedOf } from "./dump.ts";
 import type { DumpOptions } from "./dump-types.ts";
 import { type Naming, naming } from "./dump-values.ts";
 import { unpackEvents } from "./events.ts";
+import { jsonValue } from "./json.ts";
 import { labelReport } from "./live.ts";
 
-/** One object; `part` says what of the archive it is. */
+/** One object of JSON's own values; `part` says what of the archive it is. */
 export interface DumpObject {
   readonly part: string;
   readonly [key: string]: unknown;
@@ -126,7 +127,10 @@ function eventsOf({ metric }: Naming, set: ValueSet, i: number): object {
     const events = unpackEvents(set.bytes, set.block(i)).map(({ flags, parameters, ...rest }) => ({
       ...rest,
       flags: pmEventFlagsStr(flags),
-      parameters: parameters.map(({ id, value }) => ({ metric: metric(id), value })),
+      parameters: parameters.map(({ id, value }) => ({
+        metric: metric(id),
+        value: jsonValue(value),
+      })),
     }));
     return { events };
   } catch (error) {
@@ -144,7 +148,7 @@ function valueObject(dump: Naming, set: ValueSet, i: number): object {
   const events = type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT;
   if (events && set.valfmt !== PM_VAL.INSITU) return { ...instance, ...eventsOf(dump, set, i) };
   try {
-    return { ...instance, value: pmExtractValue(set, i, type, type) };
+    return { ...instance, value: jsonValue(pmExtractValue(set, i, type, type)) };
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
     return { ...instance, value: null, error: pmErrStr(error.code) };

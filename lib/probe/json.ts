@@ -22,13 +22,19 @@ export function jsonValue(value: unknown): unknown {
   return value;
 }
 
-/** One line of JSON without its newline. Escapes what terminals would act on. */
-export const jsonText = (value: unknown): string =>
-  JSON.stringify(value, (_key, each: unknown) => jsonValue(each)).replace(
-    // JSON escapes C0 by itself; these may stand in its strings.
+/** JSON escapes C0 by itself; these may stand in its strings, and terminals would act on them. */
+const escaped = (json: string): string =>
+  json.replace(
     /[\u007f-\u009f\u2028-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+
+/** One line of JSON without its newline. Escapes what terminals would act on. */
+export const jsonText = (value: unknown): string =>
+  escaped(JSON.stringify(value, (_key, each: unknown) => jsonValue(each)));
+
+/** The same of what is made of JSON's own values: some times faster. */
+export const plainJsonText = (value: unknown): string => escaped(JSON.stringify(value));
 
 /** A metric as JSON tells it. */
 export function metricJson({ desc, failure, ...report }: MetricReport): unknown {

@@ -7,7 +7,7 @@ export { dumpObjects } from "./dump-json.ts";
 export { archiveFacts, changedFacts, type Facts, liveFacts } from "./changes.ts";
 export { fileState } from "./file-state.ts";
 export { type FailurePlace, failureOf, hintOf } from "./hints.ts";
-export { jsonText, metricJson, sampleJson } from "./json.ts";
+export { jsonText, metricJson, plainJsonText, sampleJson } from "./json.ts";
 export { contextLabels, lookLive, type Opening } from "./live.ts";
 export { applyLocalSpecs, parseLocalSpec } from "./local.ts";
 export { type Metric, type Metrics, resolveMetrics } from "./metrics.ts";
