@@ -37,7 +37,8 @@ function checkCost(pattern: string): void {
   if (/\\[1-9]/.test(pattern)) throw badPattern(pattern, "back references are not taken");
   if ((plain.match(/[*+]|\{\d*,?\d*\}/g) ?? []).length > MAX_REPEATS)
     throw badPattern(pattern, "too many repetitions");
-  if (/\)(?:[*+]|\{)/.test(plain)) throw badPattern(pattern, "groups cannot be repeated");
+  if (/[*+?})][*+?{]/.test(plain))
+    throw badPattern(pattern, "groups and repetitions cannot be repeated");
 }
 
 function regexOf(pattern: string): RegExp {

@@ -15,6 +15,7 @@ import type { Fuzzer } from "./random.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
 import { TEXT_FUZZERS } from "./text.fuzz.ts";
 import { fuzzTimes } from "./time.fuzz.ts";
+import { fuzzWeb } from "./web.fuzz.ts";
 
 /** Fuzzers of product code by name; each must run without a finding. */
 export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
@@ -30,6 +31,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   probe: fuzzProbe,
   time: fuzzTimes,
   derived: fuzzDerived,
+  web: fuzzWeb,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */
