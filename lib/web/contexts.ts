@@ -69,6 +69,12 @@ export interface WebContext {
   readonly context: Context;
   readonly host: HostContext;
   readonly metadata: Metadata;
+  readonly lane: FetchLane;
+}
+
+/** The fetches of one context that may be shared: the last of them, while it is not over. */
+export interface FetchLane {
+  busy: Promise<void> | undefined;
 }
 
 /** The contexts of one server. */
@@ -261,6 +267,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
       context,
       host,
       metadata: createMetadata(context, () => host.sessions),
+      lane: { busy: undefined },
       timeoutMs,
       deadline: performance.now() + timeoutMs,
       active: 0,

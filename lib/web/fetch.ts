@@ -31,6 +31,8 @@ interface PlanEntry {
 interface Plan {
   readonly pmids: readonly Pmid[];
   readonly entries: readonly PlanEntry[];
+  /** A fetch of it that has not begun: whoever asks now gets what it will bring. */
+  next: Promise<ResultView> | undefined;
 }
 
 /** Selections in the order in which they count; the singular ones refuse what is unknown. */
@@ -77,7 +79,8 @@ async function planOf(
   const isWhole = metrics.length === items.length;
   if (isSingular && !isWhole) throw new WebFault(400, "bad parameters passed");
   const entries = metrics.map((metric) => entryOf(metric, compat));
-  return { plan: { pmids: entries.map(({ pmid }) => pmid), entries }, isWhole };
+  const plan = { pmids: entries.map(({ pmid }) => pmid), entries, next: undefined };
+  return { plan, isWhole };
 }
 
 const pad9 = (nanoseconds: number): string => String(nanoseconds).padStart(9, "0");
@@ -147,6 +150,31 @@ export async function fetchFrom(call: Call, pmids: readonly Pmid[]): Promise<Res
   }
 }
 
+/**
+ * What a fetch of a plan brings. One at a time goes to pmcd; requests for the same that come meanwhile
+ * share the next one, so that many clients of one context cost pmcd no more than a few.
+ */
+function fetchPlan(call: Call, plan: Plan): Promise<ResultView> {
+  if (plan.next !== undefined) return plan.next;
+  const { lane } = call;
+  const run = (): Promise<ResultView> => fetchFrom(call, plan.pmids);
+  let work: Promise<ResultView>;
+  if (lane.busy === undefined) work = run();
+  else {
+    work = lane.busy.then(() => {
+      plan.next = undefined;
+      return run();
+    });
+    plan.next = work;
+  }
+  const over = (): void => {
+    if (lane.busy === busy) lane.busy = undefined;
+  };
+  const busy = work.then(over, over);
+  lane.busy = busy;
+  return work;
+}
+
 /** /pmapi/fetch. */
 export const fetchValues: Handler = async (call) => {
   const selection = SELECTIONS.find((name) => call.parameters.has(name)) ?? "names";
@@ -163,7 +191,7 @@ export const fetchValues: Handler = async (call) => {
     const now = Date.now();
     writeHead(out, call, { sec: Math.floor(now / 1000), nsec: (now % 1000) * 1_000_000 });
   } else {
-    const result = await fetchFrom(call, plan.pmids);
+    const result = await fetchPlan(call, plan);
     writeHead(out, call, result.timestamp);
     writeSets(out, result, plan, call.compat);
   }

@@ -52,6 +52,18 @@ describe("sharing", () => {
     expect(api.status()).toEqual({ contexts: 1, limit: 4096 });
   });
 
+  test("many that ask for the same at once cost pmcd a few fetches, each sees a value of its time", async () => {
+    const pmcd = await pmcdWith({ fault: { kind: "delay", ms: 5 } });
+    const api = apiOver(pmcd);
+    const before = await must(api, FETCH);
+    const all = await Promise.all(Array.from({ length: 40 }, () => must(api, FETCH)));
+    const after = await must(api, FETCH);
+    const valueOf = ({ body }: Got): number => Number(/"value":(\d+)/.exec(body)?.[1]);
+    expect(all.every((got) => valueOf(got) > valueOf(before))).toBe(true);
+    expect(valueOf(after)).toBeGreaterThan(Math.max(...all.map(valueOf)));
+    expect(valueOf(after) - valueOf(before)).toBeLessThan(6);
+  });
+
   test("/context, profiles and derived metrics make contexts of their own", async () => {
     const pmcd = await pmcdWith({ instances: 3 });
     const api = apiOver(pmcd);
