@@ -3,8 +3,8 @@
 // are copied by who has them and do not come here. Refuses nothing: records were checked before.
 import { viewOf } from "../base/mod.ts";
 import { type ArchiveVersion, dataHead, setTime } from "../archive/mod.ts";
-import { MAX_VLEN, PM_VAL, type Timestamp } from "../pcp/mod.ts";
-import { swapped } from "./layouts.ts";
+import { MAX_VLEN, type Timestamp } from "../pcp/mod.ts";
+import { copyWords, INSITU, setWords, swapped, WORD_BASE } from "./cuts.ts";
 import type { SetPlan } from "./shapes.ts";
 
 /** A checked record where it lies. */
@@ -21,28 +21,9 @@ export interface SourceRecord {
 }
 
 const TRAILER = 4;
-/** A block index counts words from this many before its record. */
-const WORD_BASE = 2;
-/** More words than this are copied by one call. */
-const FEW_WORDS = 48;
-const INSITU = PM_VAL.INSITU;
 /** Bytes of padding in a word, as the machine reads it, by their number; they are the last ones. */
 const PAD = 0x7e7e7e7e;
 const PAD_MASKS: readonly number[] = [0, 0xff000000, 0xffff0000, 0xffffff00];
-
-/** Words of a value set. */
-const setWords = (numval: number): number => (numval > 0 ? 3 + 2 * numval : 2);
-
-function copyWords(
-  from: Int32Array,
-  at: number,
-  to: Int32Array,
-  target: number,
-  count: number,
-): void {
-  if (count > FEW_WORDS) to.set(from.subarray(at, at + count), target);
-  else for (let i = 0; i < count; i++) to[target + i] = from[at + i] as number;
-}
 
 /** Makes records in one buffer, which the next record overwrites. */
 export class Encoder {

@@ -2,6 +2,7 @@
 // with the same words as one that was checked is as sound as that one, so most records of an archive are
 // compared instead of read, and runs of them are stepped over together. Refuses nothing.
 import { MAX_VLEN, PM_VAL } from "../pcp/mod.ts";
+import { type Cut, swapped } from "./cuts.ts";
 
 /**
  * Where everything is in a record: a record of this length that has these words at these places (in
@@ -9,6 +10,8 @@ import { MAX_VLEN, PM_VAL } from "../pcp/mod.ts";
  */
 export interface Layout {
   readonly length: number;
+  /** Words before its value sets, which differ between the versions. */
+  readonly head: number;
   /** The length word as the machine reads it. */
   readonly lengthWord: number;
   /** Heads of value sets, and of blocks that are not all alike. */
@@ -16,11 +19,16 @@ export interface Layout {
   readonly words: Int32Array;
   /** SET_FIELDS numbers for each set with blocks. */
   readonly sets: Int32Array;
-  /** The index words of all blocks. */
+  /** The index words of all blocks; none where they are among the pieces. */
   readonly indexes: Int32Array;
+  /** The record that it was made from, and pieces of it that others have, too: pairs of first byte, end. */
+  readonly model: Uint8Array;
+  readonly pieces: Int32Array;
   /** Last words of blocks with padding, and which of their bytes are that. */
   readonly padPlaces: Int32Array;
   readonly padMasks: Int32Array;
+  /** How records of it are encoded; null: not by a cut. Undefined until one was encoded. */
+  cut: Cut | null | undefined;
 }
 
 /** What a shape knows of the layouts that its records had, the last one first. */
@@ -41,20 +49,25 @@ const MOST_LAYOUTS = 12;
 /** Layouts that are made before they must have been of use so many times each. */
 const FREE_LAYOUTS = 3;
 const WORTH = 8;
+/** Words from which on comparing them by one call pays. */
+const PIECE = 64;
 /** Longest record whose layout is remembered, in bytes. */
 const LONGEST_LAYOUT = 1024 * 1024;
 const PAD_WORD = 0x7e7e7e7e;
 
 /** Whether the blocks of a layout's sets are where they were. */
 function hasBlocks({ sets, indexes }: Layout, words: Int32Array, from: number): boolean {
+  const looks = indexes.length > 0;
   let next = 0;
   for (let set = 0; set < sets.length; set += SET_FIELDS) {
     const index = from + (sets[set] as number);
     const count = sets[set + 1] as number;
-    for (let i = 0; i < count; i++) {
-      if (words[index + 2 * i] !== indexes[next + i]) return false;
+    if (looks) {
+      for (let i = 0; i < count; i++) {
+        if (words[index + 2 * i] !== indexes[next + i]) return false;
+      }
+      next += count;
     }
-    next += count;
     const step = sets[set + 3] as number;
     if (step === 0) continue;
     const head = sets[set + 4] as number;
@@ -65,8 +78,13 @@ function hasBlocks({ sets, indexes }: Layout, words: Int32Array, from: number): 
 }
 
 /** Whether the record that begins at word `from` has a layout; its length is that of the layout. */
-function hasLayout(layout: Layout, words: Int32Array, from: number): boolean {
-  const { places, words: expected, padPlaces, padMasks } = layout;
+function hasLayout(layout: Layout, bytes: Buffer, words: Int32Array, from: number): boolean {
+  const { places, words: expected, padPlaces, padMasks, pieces, model } = layout;
+  for (let i = 0; i < pieces.length; i += 2) {
+    const at = pieces[i] as number;
+    const end = pieces[i + 1] as number;
+    if (bytes.compare(model, at, end, 4 * from + at, 4 * from + end) !== 0) return false;
+  }
   for (let i = 0; i < places.length; i++) {
     if (words[from + (places[i] as number)] !== expected[i]) return false;
   }
@@ -78,25 +96,28 @@ function hasLayout(layout: Layout, words: Int32Array, from: number): boolean {
   return true;
 }
 
-/** Finds the layout of the record at word `from`, which is whole in `words`. */
+/** Finds the layout of the record at word `from`, which is whole in `words`; undefined: none. */
 export function matchLayout(
   known: Layouts,
+  bytes: Buffer,
   words: Int32Array,
   from: number,
+  head: number,
   length: number,
-): boolean {
+): Layout | undefined {
   const { layouts } = known;
   for (let i = 0; i < layouts.length; i++) {
     const layout = layouts[i] as Layout;
-    if (layout.length !== length || !hasLayout(layout, words, from)) continue;
+    if (layout.length !== length || layout.head !== head) continue;
+    if (!hasLayout(layout, bytes, words, from)) continue;
     known.met++;
     if (i > 0) {
       layouts.splice(i, 1);
       layouts.unshift(layout);
     }
-    return true;
+    return layout;
   }
-  return false;
+  return undefined;
 }
 
 /** A layout being made: places are in words from the start of the record. */
@@ -111,6 +132,7 @@ interface Draft {
 /** Takes note of the blocks of a set whose values begin at word `at` of the record. */
 function noteBlocks(
   draft: Draft,
+  heads: number[],
   words: Int32Array,
   from: number,
   at: number,
@@ -136,15 +158,38 @@ function noteBlocks(
     draft.padMasks.push(-1 << (8 * (4 - (size * 4 - vlen))));
   }
   draft.sets.push(at + 1, numval, first, step, head);
-  if (step === 0) draft.places.push(...blocks);
+  if (step === 0) heads.push(...blocks);
 }
 
 /** A block index counts words from this many before its record. */
 const WORD_BASE = 2;
 
+/** Splits ascending places into pieces of many that follow one another, and the others. */
+function takePieces(places: readonly number[]): { pieces: number[]; others: number[] } {
+  const pieces: number[] = [];
+  const others: number[] = [];
+  for (let i = 0; i < places.length;) {
+    let end = i + 1;
+    while (end < places.length && places[end] === (places[end - 1] as number) + 1) end++;
+    const first = places[i] as number;
+    if (end - i < PIECE) others.push(...places.slice(i, end));
+    else pieces.push(4 * first, 4 * (first + end - i));
+    i = end;
+  }
+  return { pieces, others };
+}
+
+/** Whether another layout is worth its making, and whether it has the instances. */
+function worth(known: Layouts, exact: boolean): "exact" | "loose" | undefined {
+  const { made, met } = known;
+  if (made < FREE_LAYOUTS || met >= made * WORTH) return "exact";
+  // Instances that are others each time need not be the same.
+  return exact || made >= 2 * FREE_LAYOUTS ? undefined : "loose";
+}
+
 /**
  * Remembers the layout of a sound record with even padding, for matchLayout. It begins at word `from`
- * and its `count` value sets `head` words later.
+ * and its `count` value sets `head` words later. `exact`: it is of use only with the instances.
  */
 export function keepLayout(
   known: Layouts,
@@ -152,12 +197,15 @@ export function keepLayout(
   from: number,
   head: number,
   count: number,
-): void {
+  exact: boolean,
+): Layout | undefined {
   const length = swapped(words[from] as number);
-  if (length > LONGEST_LAYOUT) return;
-  if (known.made >= FREE_LAYOUTS && known.met < known.made * WORTH) return;
+  if (length > LONGEST_LAYOUT) return undefined;
+  const how = worth(known, exact);
+  if (how === undefined) return undefined;
   known.made++;
   const draft: Draft = { places: [], sets: [], indexes: [], padPlaces: [], padMasks: [] };
+  const blocks: number[] = [];
   draft.places.push(head - 1);
   let at = head;
   for (let i = 0; i < count; i++) {
@@ -165,28 +213,37 @@ export function keepLayout(
     const numval = swapped(words[from + at + 1] as number);
     if (numval > 0) {
       draft.places.push(at + 2);
-      if (words[from + at + 2] !== PM_VAL.INSITU) noteBlocks(draft, words, from, at + 3, numval);
+      const insitu = words[from + at + 2] === PM_VAL.INSITU;
+      if (!insitu) noteBlocks(draft, blocks, words, from, at + 3, numval);
+      for (let value = 0; value < numval && how === "exact"; value++) {
+        draft.places.push(at + 3 + 2 * value);
+        if (!insitu) draft.places.push(at + 4 + 2 * value);
+      }
     }
     at += numval > 0 ? 3 + 2 * numval : 2;
   }
-  const found = new Int32Array(draft.places.length);
-  draft.places.forEach((place, i) => (found[i] = words[from + place] as number));
-  known.layouts.unshift({
+  const { pieces, others: places } = takePieces(draft.places);
+  places.push(...blocks);
+  const found = new Int32Array(places.length);
+  places.forEach((place, i) => (found[i] = words[from + place] as number));
+  const layout: Layout = {
     length,
+    head,
     lengthWord: words[from] as number,
-    places: Int32Array.from(draft.places),
+    places: Int32Array.from(places),
+    model: new Uint8Array(words.slice(from, from + (length >> 2)).buffer),
+    pieces: Int32Array.from(pieces),
     words: found,
     sets: Int32Array.from(draft.sets),
-    indexes: Int32Array.from(draft.indexes),
+    indexes: Int32Array.from(how === "exact" ? [] : draft.indexes),
     padPlaces: Int32Array.from(draft.padPlaces),
     padMasks: Int32Array.from(draft.padMasks),
-  });
+    cut: undefined,
+  };
+  known.layouts.unshift(layout);
   if (known.layouts.length > MOST_LAYOUTS) known.layouts.pop();
+  return layout;
 }
-
-/** A word of the archive as the machine read it, the right way round; and the other way. */
-export const swapped = (word: number): number =>
-  (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 
 /** Records that follow one another, as `stepOver` finds them. */
 export interface Run {
@@ -206,12 +263,13 @@ export interface Run {
 }
 
 /**
- * Steps over records that have a known layout, whole within the words, in order of time
+ * Steps over records that have one of these layouts, whole within the words, in order of time
  * and before the limits. `timeWords`: 2 in version 2, 3 in version 3.
  */
 export function stepOver(
   run: Run,
-  { layouts }: Layouts,
+  layouts: readonly Layout[],
+  bytes: Buffer,
   words: Int32Array,
   timeWords: number,
 ): void {
@@ -222,9 +280,10 @@ export function stepOver(
     let size = 0;
     for (let i = 0; i < layouts.length; i++) {
       const layout = layouts[i] as Layout;
-      if (layout.lengthWord !== lengthWord || word + (layout.length >> 2) > count) continue;
+      if (layout.lengthWord !== lengthWord || layout.head !== timeWords + 2) continue;
+      if (word + (layout.length >> 2) > count) continue;
       if (words[word + (layout.length >> 2) - 1] !== lengthWord) continue;
-      if (!hasLayout(layout, words, word)) continue;
+      if (!hasLayout(layout, bytes, words, word)) continue;
       size = layout.length;
       break;
     }

@@ -2,7 +2,7 @@
 // ends, the daily window. One record of each input waits for its turn; the least time comes next, of
 // equal times that of the earlier argument. Damage ends an input with a message, not the run.
 import { PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
-import type { ArchiveVersion } from "../archive/mod.ts";
+import { type ArchiveVersion, dataHead } from "../archive/mod.ts";
 import {
   addSpan,
   compareTimes,
@@ -16,10 +16,11 @@ import {
 } from "../pcp/mod.ts";
 import { culledText } from "./culled.ts";
 import type { DescriptionWriter } from "./descriptions.ts";
+import { type Cut, CutWriter, makeCut } from "./cuts.ts";
 import { Encoder } from "./encode.ts";
 import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
-import { keepLayout, matchLayout, type Run, stepOver } from "./layouts.ts";
+import { keepLayout, type Layout, matchLayout, type Run, stepOver } from "./layouts.ts";
 import type { Output } from "./output.ts";
 import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
 import {
@@ -41,6 +42,8 @@ const RECENT = 8;
 /** Records, and bytes of them, after which the time is looked at. */
 const STEP_RECORDS = 4096;
 const STEP_BYTES = 16 * 1024 * 1024;
+/** What records may grow by when they get another version, and more: the part of the room that is used. */
+const CUT_ROOM = 0.8;
 
 /** What an input waits for. */
 type State = "record" | "mark" | "ended" | "nothing";
@@ -59,6 +62,8 @@ interface Source {
   seqnum: number | bigint | undefined;
   /** Of the waiting record; undefined for a mark. */
   shape: Shape | undefined;
+  /** Its layout, where that is known. */
+  layout: Layout | undefined;
   /** The waiting record can be copied as it is; at least its padding can. */
   plain: boolean;
   even: boolean;
@@ -97,6 +102,7 @@ export class DataPass {
   readonly sources: readonly Source[];
   private readonly files = new OpenFiles();
   private readonly encoder: Encoder;
+  private readonly cutter: CutWriter;
   /** Inputs that wait with a record or a mark, as a heap by time and order. */
   private heap: Source[] = [];
   private first = true;
@@ -118,6 +124,7 @@ export class DataPass {
     this.start = options.start;
     this.finish = options.finish;
     this.encoder = new Encoder(version);
+    this.cutter = new CutWriter(version, () => output.settle());
     this.sources = inputs.map((input, order) => ({
       input,
       order,
@@ -128,6 +135,7 @@ export class DataPass {
       pid: undefined,
       seqnum: undefined,
       shape: undefined,
+      layout: undefined,
       plain: false,
       even: true,
       recent: [],
@@ -183,7 +191,7 @@ export class DataPass {
         continue;
       }
       this.write(source);
-      if (source.plain && samples === Number.POSITIVE_INFINITY) this.writeRun(source);
+      if (samples === Number.POSITIVE_INFINITY) this.writeRun(source);
       if (output.counts.records >= samples) return false;
       source.state = "nothing";
       this.fill(source);
@@ -260,9 +268,12 @@ export class DataPass {
     for (let i = 0; i < recent.length; i++) {
       const shape = recent[i] as Shape;
       if (shape.pmids.length !== numpmid) continue;
-      if (whole && matchLayout(shape, words, at >> 2, length)) {
+      source.layout = whole
+        ? matchLayout(shape, reader.bytes, words, at >> 2, (setsAt - at) >> 2, length)
+        : undefined;
+      if (source.layout !== undefined) {
         source.even = true;
-        source.plain = shape.plan === undefined;
+        source.plain = this.isPlain(source, shape);
         return shape;
       }
       const found = match(shape, view, at, setsAt, end);
@@ -285,12 +296,19 @@ export class DataPass {
     const { reader } = source;
     if (found === MATCH.BROKEN) throw reader.damage(false);
     source.even = found === MATCH.SOUND;
-    source.plain = source.even && shape.plan === undefined;
+    source.plain = source.even && this.isPlain(source, shape);
     const { words, at, setsAt } = reader;
-    if (found === MATCH.SOUND && (at & 3) === 0 && words.length > 0) {
-      keepLayout(shape, words, at >> 2, (setsAt - at) >> 2, shape.pmids.length);
-    }
+    const whole = found === MATCH.SOUND && (at & 3) === 0 && words.length > 0;
+    const head = (setsAt - at) >> 2;
+    source.layout = whole
+      ? keepLayout(shape, words, at >> 2, head, shape.pmids.length, !source.plain)
+      : undefined;
     return shape;
+  }
+
+  /** Whether sound records of a shape with even padding are copied as they are. */
+  private isPlain({ reader }: Source, shape: Shape): boolean {
+    return shape.plan === undefined && reader.version === this.options.version;
   }
 
   private reportDamage({ input, reader }: Source, error: PcpError): void {
@@ -339,15 +357,40 @@ export class DataPass {
     const metaBefore = output.metaBytes;
     const due = shape === undefined ? false : this.describe(shape, source);
     const { bytes, at, length } = reader;
+    const cut = source.layout?.cut;
     if (reader.version === version && (shape === undefined || source.plain)) {
       output.record(bytes, at, at + length, source, metaBefore, due);
+    } else if (shape !== undefined && cut !== undefined && cut !== null) {
+      const { cutter } = this;
+      cutter.put(cut, reader.words, at >> 2, reader.version);
+      output.record(cutter.bytes, cutter.from, cutter.to, source, metaBefore, due);
     } else {
       const made = this.encoder.encode(reader, shape?.plan, source.even);
       output.record(made, 0, made.length, source, metaBefore, due);
       output.settle();
       if (shape?.plan !== undefined) this.reportCulled(source, shape);
+      if (shape !== undefined) this.cutLayout(source, shape);
     }
     if (shape === undefined) output.counts.marks++;
+  }
+
+  /** Works out how records of the layout at hand are encoded, once it was of use. */
+  private cutLayout({ reader, layout }: Source, shape: Shape): void {
+    if (layout === undefined || layout.cut !== undefined || shape.met === 0) return;
+    layout.cut = null;
+    // Each record of such a shape is reported.
+    if (shape.plan?.some(({ kind }) => kind === "cull") === true) return;
+    const { words, at, setsAt, length, numpmid, time } = reader;
+    const record = words.slice(at >> 2, (at + length) >> 2);
+    const bytes = new Uint8Array(record.buffer);
+    const sets = (setsAt - at) >> 2;
+    const head = dataHead(this.options.version) >> 2;
+    const cut = makeCut(record, sets, numpmid, head, (each) => {
+      const from = { bytes, words: each, at: 0, setsAt: setsAt - at, length, numpmid, time };
+      const made = this.encoder.encode(from, shape.plan, true);
+      return new Int32Array(made.buffer, made.byteOffset, made.length >> 2);
+    });
+    if (this.cutter.fits(cut)) layout.cut = cut;
   }
 
   /**
@@ -357,11 +400,13 @@ export class DataPass {
   private writeRun(source: Source): void {
     const { run, heap } = this;
     const { output, version, logEnd } = this.options;
-    const { reader, shape } = source;
+    const { reader, shape, layout } = source;
     const { at, length, words } = reader;
     if (shape === undefined || shape.logger || shape.layouts.length === 0) return;
-    if (reader.version !== version || (at & 3) !== 0 || source !== heap[0]) return;
-    run.room = output.room;
+    if ((at & 3) !== 0 || source !== heap[0]) return;
+    const cut = layout?.cut ?? undefined;
+    if (!source.plain && cut === undefined) return;
+    run.room = cut === undefined ? output.room : output.room * CUT_ROOM;
     if (run.room < length) return;
     run.word = (at + length) >> 2;
     run.sec = source.sec;
@@ -373,13 +418,32 @@ export class DataPass {
     for (const other of [heap[1], heap[2]]) if (other !== undefined) this.limit(other, 0);
     if (logEnd !== undefined) this.limit(logEnd, 1);
     if (this.finish !== undefined) this.limit(this.finish, 1);
-    stepOver(run, shape, words, version);
+    const layouts = cut === undefined || layout === undefined ? shape.layouts : [layout];
+    stepOver(run, layouts, reader.bytes, words, version);
     if (run.records === 0) return;
     const end = run.word << 2;
-    output.records(reader.bytes, at + length, end, run.records, run.lastLength);
+    if (cut === undefined) {
+      output.records(reader.bytes, at + length, end, run.records, run.lastLength);
+    } else this.writeCut(cut, reader, at + length, end);
     reader.skipTo(end, run.records, run.sec, run.nsec);
     source.sec = this.current.sec = run.sec;
     source.nsec = this.current.nsec = run.nsec;
+  }
+
+  /** Writes records of one layout, which lie one after the other, by their cut. */
+  private writeCut(
+    cut: Cut,
+    { words, version, length }: RecordReader,
+    at: number,
+    end: number,
+  ): void {
+    const { cutter } = this;
+    const { output } = this.options;
+    const step = length >> 2;
+    for (let word = at >> 2; word < end >> 2; word += step) {
+      cutter.put(cut, words, word, version);
+      output.records(cutter.bytes, cutter.from, cutter.to, 1, cutter.to - cutter.from);
+    }
   }
 
   /** Lets a run end before a time and some nanoseconds. */

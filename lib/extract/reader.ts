@@ -98,7 +98,7 @@ export class OpenFiles {
 
 /** The records of one input. Fields speak of the record that `next` came to, until the next call. */
 export class RecordReader implements SourceRecord {
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Buffer = Buffer.alloc(0);
   view: DataView = viewOf(this.bytes);
   /** The bytes as words of the machine; empty where they are not aligned. */
   words: Int32Array = new Int32Array(0);
@@ -156,14 +156,13 @@ export class RecordReader implements SourceRecord {
       this.files.giveMemory(this.memory);
       this.memory = this.files.takeMemory(length);
     }
-    this.bytes = this.files.get(this, this.path).read(from, length, this.memory);
-    this.use(from);
+    this.use(this.files.get(this, this.path).read(from, length, this.memory), from);
     return this.bytes.length;
   }
 
-  /** Looks at `bytes`, which begin at `base` of the file. */
-  private use(base: number): void {
-    const { buffer, byteOffset, length } = this.bytes;
+  /** Looks at bytes which begin at `base` of the file. */
+  private use({ buffer, byteOffset, length }: Uint8Array, base: number): void {
+    this.bytes = Buffer.from(buffer, byteOffset, length);
     this.view = viewOf(this.bytes);
     // Where the machine has the low byte first, as everywhere that this runs.
     this.words = new Int32Array(buffer, byteOffset & ~3, (byteOffset & 3) === 0 ? length >> 2 : 0);
@@ -215,8 +214,7 @@ export class RecordReader implements SourceRecord {
     this.loads = 0;
     this.files.giveMemory(this.memory);
     this.memory = new Uint8Array(0);
-    this.bytes = this.memory;
-    this.use(0);
+    this.use(this.memory, 0);
   }
 
   /** Takes note of records that were stepped over after the one at hand, up to byte `end`. */

@@ -75,6 +75,15 @@ function config(folder: string): string {
 const clock = (milliseconds: number): string =>
   `@${new Date(START * 1000 + milliseconds).toUTCString().slice(5, 25)}`;
 
+const zoned = (from: number, to: number): readonly string[] => [
+  "-Z",
+  "UTC",
+  "-S",
+  clock(from),
+  "-T",
+  clock(to),
+];
+
 const CASES: readonly Case[] = [
   { name: "copy, small records, v3", make: (at) => [archive(at, "small", small)] },
   {
@@ -99,18 +108,12 @@ const CASES: readonly Case[] = [
   },
   {
     name: "window, second half of 7 KB records",
-    make: (at) => [
-      ...["-Z", "UTC", "-S", clock(14_000), "-T", clock(60_000)],
-      archive(at, "usual", usual),
-    ],
+    make: (at) => [...zoned(14_000, 60_000), archive(at, "usual", usual)],
   },
   {
     name: "window, a second of small records",
     wholeSeconds: true,
-    make: (at) => [
-      ...["-Z", "UTC", "-S", clock(500_000), "-T", clock(501_000)],
-      archive(at, "small", small),
-    ],
+    make: (at) => [...zoned(500_000, 501_000), archive(at, "small", small)],
   },
 ];
 

@@ -12,6 +12,7 @@ import {
   markBytes,
 } from "../../lib/archive/mod.ts";
 import { PcpError, viewOf } from "../../lib/base/mod.ts";
+import { CutWriter, eachValue, makeCut } from "../../lib/extract/cuts.ts";
 import { DescriptionWriter } from "../../lib/extract/descriptions.ts";
 import { Encoder, type SourceRecord } from "../../lib/extract/encode.ts";
 import { keepLayout, matchLayout } from "../../lib/extract/layouts.ts";
@@ -144,12 +145,17 @@ function checkRecord(input: Input, random: Random): void {
   if ((found !== MATCH.BROKEN) !== (result !== undefined)) throw new Error("the checks differ");
   if (shape === undefined || result === undefined) return;
   if (found === MATCH.SOUND) {
-    keepLayout(shape, words, 0, setsAt >> 2, numpmid);
-    if (!matchLayout(shape, words, 0, bytes.length)) throw new Error("its own layout is another");
+    const head = setsAt >> 2;
+    keepLayout(shape, words, 0, head, numpmid, random.below(2) > 0);
+    const own = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (matchLayout(shape, own, words, 0, head, bytes.length) === undefined)
+      throw new Error("its own layout is another");
     const other = bytes.slice();
     other[random.below(other.length)] = random.below(256);
     const otherWords = new Int32Array(other.buffer);
-    const alike = matchLayout(shape, otherWords, 0, other.length);
+    const otherBytes = Buffer.from(other.buffer);
+    const length = other.length;
+    const alike = matchLayout(shape, otherBytes, otherWords, 0, head, length) !== undefined;
     const sound = soundResult({ version, bytes: other }) !== undefined;
     // The length words are not part of a layout; who reads frames has checked them.
     const framed =
@@ -172,6 +178,38 @@ function checkRecord(input: Input, random: Random): void {
   const plan = randomPlan(result, random);
   const reduced = new Encoder(version).encode(source, plan, even).slice();
   checkKept(result, decodeData(reduced, version), plan);
+  if (even) checkCut(source, version, plan, random);
+}
+
+/** A record with other values, and with another time, is encoded by the cut as without it. */
+function checkCut(
+  { words, setsAt, length, numpmid, time }: SourceRecord,
+  version: ArchiveVersion,
+  plan: readonly SetPlan[],
+  random: Random,
+): void {
+  const record = words.slice(0, length >> 2);
+  const target = version === 2 && random.below(2) > 0 ? 3 : version;
+  const encoder = new Encoder(target);
+  const encode = (each: Int32Array): Int32Array => {
+    const bytes = new Uint8Array(each.buffer);
+    const made = encoder.encode(
+      { bytes, words: each, at: 0, setsAt, length, numpmid, time },
+      plan,
+      true,
+    );
+    return new Int32Array(made.buffer, made.byteOffset, made.length >> 2);
+  };
+  const sets = setsAt >> 2;
+  const cut = makeCut(record, sets, numpmid, dataHead(target) >> 2, encode);
+  const writer = new CutWriter(target, () => {});
+  if (!writer.fits(cut)) return;
+  eachValue(record, sets, numpmid, (place) => (record[place] = random.below(0x7fffffff)));
+  const expected = encode(record);
+  for (let i = 0; i < 2; i++) writer.put(cut, record, 0, version);
+  const made = writer.bytes.subarray(writer.from, writer.to);
+  const wanted = new Uint8Array(expected.buffer, expected.byteOffset, expected.length * 4);
+  if (Buffer.compare(made, wanted) !== 0) throw new Error("another encoding by the cut");
 }
 
 /** Records changed at random, `iterations` of them. */
