@@ -15,7 +15,7 @@ import { openBzip2 } from "./decompress-bzip2.ts";
 import { openLzw } from "./decompress-lzw.ts";
 import { openGzip, openZstd } from "./decompress-native.ts";
 import { openLzma, openXz } from "./decompress-xz.ts";
-import { type ArchiveFile, openPlainFile } from "./plain-file.ts";
+import { type ArchiveFile, openPlainFile, READ_ONLY } from "./plain-file.ts";
 
 /** Decoded bytes that are kept, over all open files. */
 export const MAX_CACHE_BYTES = 64 * 1024 * 1024;
@@ -55,8 +55,22 @@ export function compressionOf(path: string): string | undefined {
   return DECODERS.has(suffix) ? suffix : undefined;
 }
 
-/** Memory for a chunk with anything in it: it is filled before it is seen. */
-const newChunk = (): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(CHUNK).buffer);
+/** Bytes of chunks that were made since memory was last collected. */
+let made = 0;
+
+/**
+ * Memory for a chunk with anything in it: it is filled before it is seen. Chunks that left the cache
+ * are small objects with much behind them: on a large machine the engine would let hundreds of
+ * megabytes of them wait, so it is asked to collect them.
+ */
+function newChunk(): Uint8Array {
+  made += CHUNK;
+  if (made > MAX_CACHE_BYTES / 2) {
+    made = 0;
+    Bun.gc(true);
+  }
+  return new Uint8Array(Buffer.allocUnsafeSlow(CHUNK).buffer);
+}
 
 /** Chunks in order of their last use, with the file's own map and the number in it. */
 const cache = new Map<Uint8Array, readonly [chunks: Map<number, Uint8Array>, index: number]>();
@@ -278,7 +292,7 @@ function keyOf(path: string): string {
 function openDecoded(path: string, open: OpenCompressed, library: boolean): Opened {
   let descriptor: number;
   try {
-    descriptor = openSync(path, "r");
+    descriptor = openSync(path, READ_ONLY);
   } catch (error) {
     throw asPcpError(error);
   }

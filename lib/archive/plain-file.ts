@@ -1,7 +1,10 @@
 // Random access to an archive file that is not compressed. Blocks are read into one buffer that grows
 // to the largest read asked for. Refuses what the system refuses, with the errno of it.
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { asPcpError } from "../base/mod.ts";
+
+/** How files are opened: a pipe is then refused by its first read, and does not wait for a writer. */
+export const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** Bytes of an archive file, decompressed where need be, at any position. */
 export interface ArchiveFile {
@@ -25,7 +28,7 @@ export function openPlainFile(path: string): ArchiveFile {
       throw asPcpError(error);
     }
   };
-  const descriptor = run(() => openSync(path, "r"));
+  const descriptor = run(() => openSync(path, READ_ONLY));
   const sizeNow = (): number => run(() => fstatSync(descriptor).size);
   let buffer = new Uint8Array(0);
   const fill = (target: Uint8Array, position: number, wanted: number): Uint8Array => {

@@ -222,4 +222,11 @@ describe("under a walk", () => {
       cursor.close();
     }
   });
+
+  test("a pipe in the place of a file is not waited for", () => {
+    const base = write("pipe", [1, 2]);
+    rmSync(`${base}.meta`);
+    expect(Bun.spawnSync(["mkfifo", `${base}.meta`]).exitCode).toBe(0);
+    expect(codeOf(() => openArchive(base))).toBe(PM_ERR.NODATA);
+  });
 });
