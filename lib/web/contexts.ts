@@ -108,7 +108,9 @@ interface Entry extends WebContext {
 }
 
 const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
-  JSON.stringify([hostspec, credentials?.user, credentials?.password]);
+  credentials === undefined
+    ? `@${hostspec}`
+    : JSON.stringify([hostspec, credentials.user, credentials.password]);
 
 const busy = (reason: string): WebFault => new WebFault(503, reason);
 

@@ -24,6 +24,7 @@ import { type Parameters, parseParameters } from "./parameters.ts";
 import {
   type Answer,
   errorPage,
+  optionsReply,
   type WebApi,
   type WebBody,
   type WebReply,
@@ -169,27 +170,6 @@ async function* nothing(): AsyncGenerator<Uint8Array> {
   // HEAD: whoever sends the reply leaves the body alone.
 }
 
-const EMPTY = { type: "", body: "", bare: true } as const;
-
-/** The reply to OPTIONS for a path that there is (spec webapi.md 2.8). */
-function optionsReply(request: WebRequest, methods: readonly string[]): WebReply {
-  const wanted = request.header("access-control-request-method");
-  if (wanted !== undefined && !methods.includes(wanted)) return { status: 405, ...EMPTY };
-  const origin = request.header("origin");
-  const asksHeaders = request.header("access-control-request-headers") !== undefined;
-  const headers: Record<string, string> = {
-    ...(origin === undefined ? {} : { "Access-Control-Allow-Origin": origin }),
-    "Access-Control-Allow-Methods": methods.join(", "),
-    "Access-Control-Max-Age": "86400",
-    ...(asksHeaders
-      ? {
-          "Access-Control-Allow-Headers": "Accept, Accept-Language, Content-Language, Content-Type",
-        }
-      : {}),
-  };
-  return { status: 200, ...EMPTY, headers };
-}
-
 /** What is answered without a context; undefined: one is needed. */
 function early(
   request: WebRequest,
@@ -203,7 +183,7 @@ function early(
   if (endpoint.isWhole?.(parameters, method === "POST") === false)
     return errorPage(400, "failed to process URL", "webapi servlet");
   if (method === "OPTIONS") return optionsReply(request, endpoint.methods);
-  if (method === "TRACE") return { status: 200, ...EMPTY };
+  if (method === "TRACE") return { status: 200, type: "", body: "", bare: true };
   if (method === "HEAD") return { status: 200, type: endpoint.type, body: nothing() };
   return undefined;
 }

@@ -140,10 +140,31 @@ export function errorPage(status: number, message: string, servlet = "unknown se
   return { status, type: "text/html", body: lines.map((line) => `${line}\r\n`).join("") };
 }
 
+const ALL_METHODS = ["GET", "PUT", "HEAD", "POST", "TRACE", "OPTIONS"];
+
+/** The reply to OPTIONS for something that takes these methods (spec webapi.md 2.8). */
+export function optionsReply(request: WebRequest, methods: readonly string[]): WebReply {
+  const empty = { type: "", body: "", bare: true } as const;
+  const wanted = request.header("access-control-request-method");
+  if (wanted !== undefined && !methods.includes(wanted)) return { status: 405, ...empty };
+  const origin = request.header("origin");
+  const asksHeaders = request.header("access-control-request-headers") !== undefined;
+  const allowed = "Accept, Accept-Language, Content-Language, Content-Type";
+  const headers = {
+    ...(origin === undefined ? {} : { "Access-Control-Allow-Origin": origin }),
+    "Access-Control-Allow-Methods": methods.join(", "),
+    "Access-Control-Max-Age": "86400",
+    ...(asksHeaders ? { "Access-Control-Allow-Headers": allowed } : {}),
+  };
+  return { status: 200, ...empty, headers };
+}
+
 /** Answers a request about the server itself. */
 export function answer(view: ServerView, request: WebRequest): WebReply {
+  const isOptions = request.method === "OPTIONS";
+  if (isOptions && request.path === "*") return optionsReply(request, ALL_METHODS);
   const route = ROUTES.find(({ path }) => path === request.path);
-  if (route === undefined) return errorPage(400, "no handler for URL");
+  if (route === undefined) return errorPage(400, `no handler for ${isOptions ? "OPTIONS" : "URL"}`);
   if (!route.methods.includes(request.method)) {
     const allow = { Allow: route.methods.join(", ") };
     return { ...errorPage(405, `no handler for ${escaped(request.method)}`), headers: allow };
