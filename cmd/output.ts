@@ -64,5 +64,8 @@ export function outputStyle(noColour: boolean): {
   ) {
     return { width: 80, colour: false };
   }
-  return { width: process.stdout.columns || 80, colour: !noColour && wantsColour(true, process.env) };
+  return {
+    width: process.stdout.columns || 80,
+    colour: !noColour && wantsColour(true, process.env),
+  };
 }
