@@ -16,7 +16,7 @@ import {
   type OutputFile,
   OutputFiles,
 } from "../archive/mod.ts";
-import { compressFiles, type CompressOptions } from "./compress.ts";
+import type { CompressOptions } from "./compress.ts";
 import { clockText, secondsBetween, subtractSpan, type Timestamp, type Zone } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { ExtractHooks, VolumeRule } from "./types.ts";
@@ -333,6 +333,8 @@ export class Output {
     if (files === undefined || outputs === undefined) return;
     try {
       const list = [...files.full, files.volume, files.meta];
+      // Its libraries take a while to load.
+      const { compressFiles } = await import("./compress.ts");
       const made = await compressFiles(outputs, list, options);
       files.meta = made.at(-1) ?? files.meta;
     } catch (error) {

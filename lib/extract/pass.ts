@@ -42,8 +42,6 @@ const RECENT = 8;
 /** Records, and bytes of them, after which the time is looked at. */
 const STEP_RECORDS = 4096;
 const STEP_BYTES = 16 * 1024 * 1024;
-/** What records may grow by when they get another version, and more: the part of the room that is used. */
-const CUT_ROOM = 0.8;
 
 /** What an input waits for. */
 type State = "record" | "mark" | "ended" | "nothing";
@@ -399,14 +397,16 @@ export class DataPass {
    */
   private writeRun(source: Source): void {
     const { run, heap } = this;
-    const { output, version, logEnd } = this.options;
+    const { output, logEnd } = this.options;
     const { reader, shape, layout } = source;
     const { at, length, words } = reader;
     if (shape === undefined || shape.logger || shape.layouts.length === 0) return;
     if ((at & 3) !== 0 || source !== heap[0]) return;
     const cut = layout?.cut ?? undefined;
     if (!source.plain && cut === undefined) return;
-    run.room = cut === undefined ? output.room : output.room * CUT_ROOM;
+    const { room } = output;
+    const made = cut === undefined ? length : cut.template.length * 4;
+    run.room = cut === undefined ? room : Math.floor(room / made) * length;
     if (run.room < length) return;
     run.word = (at + length) >> 2;
     run.sec = source.sec;
@@ -419,7 +419,7 @@ export class DataPass {
     if (logEnd !== undefined) this.limit(logEnd, 1);
     if (this.finish !== undefined) this.limit(this.finish, 1);
     const layouts = cut === undefined || layout === undefined ? shape.layouts : [layout];
-    stepOver(run, layouts, reader.bytes, words, version);
+    stepOver(run, layouts, reader.bytes, words, reader.version);
     if (run.records === 0) return;
     const end = run.word << 2;
     if (cut === undefined) {
