@@ -135,14 +135,15 @@ const numberOf = (text: string): InstanceId =>
 /** What a request says about instances; undefined when it chooses none. */
 function choiceOf(parameters: Parameters): Choice | undefined {
   const match = matchOf(parameters, "exact");
-  const names = parameters.get("iname");
-  if (names !== undefined) {
-    const test = nameTest(match, listOf(names));
-    return (_, name) => test(name);
+  const inames = parameters.get("iname");
+  if (inames !== undefined) {
+    const names = listOf(inames);
+    const test = nameTest(match, names);
+    return names.length === 0 ? undefined : (_, name) => test(name);
   }
-  const numbers = parameters.get("instance");
-  if (numbers === undefined) return undefined;
-  const wanted = new Set(listOf(numbers).map(numberOf));
+  const numbers = parameters.get("instance") ?? "";
+  if (numbers === "") return undefined;
+  const wanted = new Set(numbers.split(",").map(numberOf));
   return (instance) => wanted.has(instance);
 }
 

@@ -57,18 +57,17 @@ export function firstOf(parameters: Parameters, ...names: readonly string[]): st
   return undefined;
 }
 
+const DECIMAL = /^[ \t\n\v\f\r]*([+-]?)(\d+)/;
+const DECIMAL_OR_HEX = /^[ \t\n\v\f\r]*([+-]?)(0[xX][0-9A-Fa-f]+|\d+)/;
+
 /**
- * What strtoul(3) makes of `text` in base 10 or (`anyBase`) the base that its prefix says: the number
- * and whether it ended there. An empty text is 0; numbers out of range wrap around.
+ * The number that a text begins with, in decimal or (`withHex`) behind "0x", and whether it is all of the
+ * text. Without a number 0, which an empty text is all of. No leading zero means octal.
  */
-export function unsignedOf(text: string, anyBase = false): { value: bigint; whole: boolean } {
-  const hex = anyBase ? "0[xX][0-9A-Fa-f]+|" : "";
-  const found = new RegExp(`^[ \\t\\n\\v\\f\\r]*([+-]?)(${hex}\\d+)`).exec(text);
-  const [all = "", sign = "", found2 = ""] = found ?? [];
+export function unsignedOf(text: string, withHex = false): { value: bigint; whole: boolean } {
+  const found = (withHex ? DECIMAL_OR_HEX : DECIMAL).exec(text);
   if (found === null) return { value: 0n, whole: text === "" };
-  const isOctal = anyBase && /^0[0-7]/.test(found2);
-  const digits = isOctal ? (/^[0-7]+/.exec(found2)?.[0] ?? "0") : found2;
-  const value = BigInt(isOctal ? `0o${digits}` : digits);
-  const end = all.length - found2.length + digits.length;
-  return { value: sign === "-" ? -value : value, whole: end === text.length };
+  const [all, sign = "", digits = ""] = found;
+  const value = BigInt(digits);
+  return { value: sign === "-" ? -value : value, whole: all.length === text.length };
 }

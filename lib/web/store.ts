@@ -28,22 +28,39 @@ const RANGES: Readonly<Record<number, readonly [bigint, bigint]>> = {
 };
 
 const FLOAT =
-  /^[ \t\n\v\f\r]*([+-]?)(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|(inf(?:inity)?)|(nan))$/i;
+  /^[ \t\n\v\f\r]*([+-]?)(?:((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)|0x((?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+))(?:p([+-]?\d+))?|(inf(?:inity)?)|(nan))$/i;
 
+/** Smallest numbers that are held in full, as those above the largest they are out of range. */
+const SMALLEST = { float: 2 ** -126, double: 2 ** -1022 };
+
+/** The value of hexadecimal digits, with a point perhaps. */
+function hexOf(digits: string): number {
+  const [whole = "", fraction = ""] = digits.split(".");
+  return Number.parseInt(`0${whole}${fraction}`, 16) / 16 ** fraction.length;
+}
+
+/** What strtod(3) makes of a text; empty is 0. Throws PM_ERR_TYPE, -ERANGE. */
 function floatOf(text: string, type: PmType): number {
   if (text === "") return 0;
   const found = FLOAT.exec(text);
   if (found === null) throw badText();
-  const [, sign = "", digits, infinity] = found;
-  if (digits === undefined && infinity === undefined) return Number.NaN;
-  const size = digits === undefined ? Number.POSITIVE_INFINITY : Number(digits);
-  if (type === PM_TYPE.FLOAT && !Number.isFinite(Math.fround(size))) throw outOfRange();
-  if (digits !== undefined && !Number.isFinite(size)) throw outOfRange();
+  const [, sign = "", decimal, hex, power, infinity, nan] = found;
+  if (nan !== undefined) return Number.NaN;
+  // Hexadecimal digits alone are a whole number: PCP takes them for those types only.
+  if (hex !== undefined && power === undefined && !hex.includes(".")) throw badText();
+  let size = infinity === undefined ? Number(decimal) : Number.POSITIVE_INFINITY;
+  if (hex !== undefined) size = hexOf(hex) * 2 ** Number(power ?? 0);
+  const isFloat = type === PM_TYPE.FLOAT;
+  const digits = decimal?.replace(/e.*/i, "") ?? hex ?? "1";
+  const isZero = !/[1-9a-f]/i.test(digits);
+  if (!isZero && size < (isFloat ? SMALLEST.float : SMALLEST.double)) throw outOfRange();
+  const held = isFloat ? Math.fround(size) : size;
+  if (!Number.isFinite(held) && (isFloat || infinity === undefined)) throw outOfRange();
   return sign === "-" ? -size : size;
 }
 
 /** A text as a value of a type, as __pmStringValue does it. Throws PM_ERR_TYPE, -ERANGE. */
-function atomOf(bytes: Uint8Array, type: PmType): Atom {
+export function atomOf(bytes: Uint8Array, type: PmType): Atom {
   if (type === PM_TYPE.STRING) {
     const end = bytes.indexOf(0);
     const text = end < 0 ? bytes : bytes.subarray(0, end);
@@ -112,18 +129,19 @@ const refusalOf = (error: unknown): WebFault => {
   return pcp.code === PM_ERR.BADDERIVE ? new WebFault(400, pcp.message) : faultOf(pcp);
 };
 
+const DEFINITION = /^[ \t]*([^ \t=]*)[ \t]*=?[ \t]*(.*)$/s;
+
 /** Lines `name = expression`, each with an end; those before a bad one stay (spec webapi.md 12). */
 async function deriveAll({ context }: Call, text: string): Promise<void> {
   const lines = text.split(/[\n\r&;]/);
   for (const [line, content] of lines.entries()) {
     if (/^[ \t]*(?:#|$)/.test(content)) continue;
-    const equals = content.indexOf("=");
-    const name = (equals < 0 ? content : content.slice(0, equals)).trim();
-    if (equals < 0 || line === lines.length - 1) {
+    // What follows the name need not be "=", it is an expression all the same.
+    const [, name = "", expression = ""] = DEFINITION.exec(content) ?? [];
+    if (expression === "" || line === lines.length - 1) {
       const failed = `failed to parse derived metric "${name}" on line ${line}`;
       throw new WebFault(400, `${failed} - incomplete expression\n`);
     }
-    const expression = content.slice(equals + 1).trimStart();
     try {
       await context.addDerived(name, expression);
     } catch (error) {

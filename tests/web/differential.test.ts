@@ -158,7 +158,10 @@ const REQUESTS: readonly fc.Arbitrary<readonly [string, readonly string[]]>[] = 
     fc
       .tuple(
         pair("name", fc.constantFrom("sample.long.write_me", "sample.double.write_me", "no.such")),
-        pair("value", fc.constantFrom("13", "0x10", "-1", "12x", "", " 7", "1e30")),
+        pair(
+          "value",
+          fc.constantFrom("13", "0x10", "-1", "12x", "", " 7", "1e30", "0x1p3", "0x1.8", "-.5e1"),
+        ),
       )
       .map((list) => [...list]),
   ),

@@ -7,7 +7,9 @@ import { fitsGlob, matcherOf } from "../../lib/web/instances.ts";
 import { Out } from "../../lib/web/out.ts";
 import { listOf, parseParameters, unsignedOf } from "../../lib/web/parameters.ts";
 import { helpLine, jsonString, labelString } from "../../lib/web/quote.ts";
-import { formatG } from "../../lib/pcp/mod.ts";
+import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
+import { formatG, PM_TYPE } from "../../lib/pcp/mod.ts";
+import { atomOf } from "../../lib/web/store.ts";
 
 const pairs = (text: string) => {
   const found = parseParameters(text);
@@ -45,7 +47,7 @@ describe("parameters", () => {
     fc.assert(property, { seed: 7, numRuns: 200 });
   });
 
-  test("lists, and numbers as strtoul has them", () => {
+  test("lists, and numbers with what follows them", () => {
     expect(listOf("a,b,,c")).toEqual(["a", "b", "c"]);
     const read = (text: string, anyBase = false) => Object.values(unsignedOf(text, anyBase));
     expect(read("12")).toEqual([12n, true]);
@@ -55,8 +57,7 @@ describe("parameters", () => {
     expect(read("abc")).toEqual([0n, false]);
     expect(read("0x1F", true)).toEqual([31n, true]);
     expect(read("0x1F")).toEqual([0n, false]);
-    expect(read("017", true)).toEqual([15n, true]);
-    expect(read("018", true)).toEqual([1n, false]);
+    expect(read("018", true)).toEqual([18n, true]);
     expect(read("0", true)).toEqual([0n, true]);
   });
 });
@@ -119,6 +120,50 @@ describe("numbers", () => {
       [-0, "-0"],
     ] as const)
       expect(written((out) => out.float(value, 16, words))).toBe(word);
+  });
+});
+
+describe("stored values", () => {
+  const read = (text: string, type: number): unknown => {
+    try {
+      return atomOf(Buffer.from(text), type);
+    } catch (error) {
+      return error instanceof PcpError ? error.code : error;
+    }
+  };
+  const ERANGE = -34;
+
+  test.each([
+    ["", PM_TYPE.I32, 0],
+    ["-5", PM_TYPE.I32, -5],
+    ["0x1F", PM_TYPE.U32, 31],
+    ["017", PM_TYPE.I32, 17],
+    ["12 ", PM_TYPE.I32, PM_ERR.TYPE],
+    ["2147483648", PM_TYPE.I32, ERANGE],
+    ["-1", PM_TYPE.U32, ERANGE],
+    ["9223372036854775807", PM_TYPE.I64, 2n ** 63n - 1n],
+    ["-1", PM_TYPE.U64, 2n ** 64n - 1n],
+    ["18446744073709551616", PM_TYPE.U64, ERANGE],
+    ["", PM_TYPE.DOUBLE, 0],
+    [" -.5e1", PM_TYPE.DOUBLE, -5],
+    ["0x1p3", PM_TYPE.DOUBLE, 8],
+    ["0x1.8", PM_TYPE.DOUBLE, 1.5],
+    ["0x10", PM_TYPE.DOUBLE, PM_ERR.TYPE],
+    ["-inf", PM_TYPE.DOUBLE, -Infinity],
+    ["inf", PM_TYPE.FLOAT, ERANGE],
+    ["nan", PM_TYPE.FLOAT, Number.NaN],
+    ["1e400", PM_TYPE.DOUBLE, ERANGE],
+    ["1e39", PM_TYPE.FLOAT, ERANGE],
+    ["1e-50", PM_TYPE.FLOAT, ERANGE],
+    ["0e-50", PM_TYPE.FLOAT, 0],
+    ["1e", PM_TYPE.DOUBLE, PM_ERR.TYPE],
+    ["x", PM_TYPE.AGGREGATE, PM_ERR.TYPE],
+  ])("%p as type %p", (text, type, expected) => {
+    expect(read(text, type)).toEqual(expected);
+  });
+
+  test("strings are stored with their end", () => {
+    expect(read("h\u00e9\0x", PM_TYPE.STRING)).toEqual(Uint8Array.of(0x68, 0xc3, 0xa9, 0));
   });
 });
 
