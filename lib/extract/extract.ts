@@ -239,9 +239,12 @@ async function runPhases(run: Run): Promise<void> {
   }
   const selected = selector?.finish(hooks);
   const zone = reportingZone(run);
-  const { output: name, volume: volumeRule, dryRun = false } = job;
+  const { output: name, volume: volumeRule, largestVolume, dryRun = false } = job;
   const explainVolumes = job.explainVolumes === true;
-  const output = new Output({ name, volumeRule, dryRun, explainVolumes, zone }, hooks);
+  const output = new Output(
+    { name, volumeRule, largestVolume, dryRun, explainVolumes, zone },
+    hooks,
+  );
   run.output = output;
   try {
     await fillOutput(run, output, zone, selected);

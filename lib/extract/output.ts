@@ -1,11 +1,12 @@
 // The archive that is made (spec extract.md 8, 11 to 14): its three kinds of file, volumes, the temporal
 // index. Nothing has a final name before everything is written. Refused with the C program's messages:
 // names that are taken, and whatever the system says to writing.
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { PcpError } from "../base/mod.ts";
 import {
   type ArchiveLabel,
   type ArchiveVersion,
+  COMPRESSED_SUFFIXES,
   encodeIndexEntry,
   encodeLabel,
   encodeMark,
@@ -33,6 +34,8 @@ export interface OutputOptions {
   /** As the user typed it. */
   readonly name: string;
   readonly volumeRule: VolumeRule | undefined;
+  /** Bytes of a volume of version 2 at most: 2^31-1, of which its index can speak, when left out. */
+  readonly largestVolume?: number | undefined;
   /** Nothing is written, but everything is counted. */
   readonly dryRun: boolean;
   /** Whether it is said why a volume is full. */
@@ -86,7 +89,13 @@ export class Output {
     private readonly hooks: ExtractHooks,
   ) {
     const { name, dryRun } = options;
-    for (const ending of ["index", "meta", "0"]) this.refuseTaken(`${name}.${ending}`);
+    for (const ending of ["index", "meta", "0"]) {
+      this.refuseTaken(`${name}.${ending}`);
+      for (const suffix of COMPRESSED_SUFFIXES) {
+        const path = `${name}.${ending}${suffix}`;
+        if (existsSync(path)) this.refuseTaken(path);
+      }
+    }
     if (dryRun) return;
     let path = `${name}.index`;
     try {
@@ -119,7 +128,8 @@ export class Output {
   begin(label: OutputLabel, start: Timestamp): void {
     this.label = label;
     this.first = labelBytes(label.version);
-    this.most = label.version === 2 ? MAX_V2_OFFSET : Number.MAX_SAFE_INTEGER;
+    const { largestVolume = MAX_V2_OFFSET } = this.options;
+    this.most = label.version === 2 ? largestVolume : Number.MAX_SAFE_INTEGER;
     this.counts.meta = this.first;
     this.counts.index = this.first;
     this.attempt("pmaPutLog: meta data : ", () => {
@@ -235,7 +245,9 @@ export class Output {
     this.append(bytes, from, to);
     const end = this.volumeBytes;
     this.counts.records++;
-    if (due || position === this.first || end > this.threshold) {
+    // A time of 0 counts as not set.
+    const isSet = time.sec !== 0 || time.nsec !== 0;
+    if (isSet && (due || position === this.first || end > this.threshold)) {
       this.entry(time, metaBefore, position);
       this.threshold = end + INDEX_BYTES;
       this.lastPosition = end;
@@ -298,10 +310,9 @@ export class Output {
     );
   }
 
-  /** Appends an index entry; none with the time of the one before, and none for a time of 0. */
+  /** Appends an index entry; none with the time of the one before. */
   private entry(time: Timestamp, metaOffset: number, dataOffset: number): void {
     const { lastEntry: last } = this;
-    if (time.sec === 0 && time.nsec === 0) return;
     if (last?.sec === time.sec && last.nsec === time.nsec) return;
     const timestamp = { sec: time.sec, nsec: time.nsec };
     this.lastEntry = timestamp;

@@ -62,6 +62,8 @@ export interface ExtractJob {
   readonly samples?: number | undefined;
   /** -v */
   readonly volume?: VolumeRule | undefined;
+  /** Bytes of a volume of version 2 at most; what its index can speak of when left out. */
+  readonly largestVolume?: number | undefined;
   /** -V */
   readonly version?: ArchiveVersion | undefined;
   /** -m: always a mark between inputs. */

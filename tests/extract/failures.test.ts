@@ -59,7 +59,7 @@ const plain = (pmid: string, seconds: number, count = 3, more: Partial<Recipe> =
 const one = plain("100.0.1", 0);
 
 test("names that are taken are not touched", async () => {
-  for (const ending of ["index", "meta", "0"]) {
+  for (const ending of ["index", "meta", "0", "0.xz", "meta.gz"]) {
     const output = newBase();
     writeFileSync(`${output}.${ending}`, "mine");
     const { status, said, left } = await run([one], { output });
@@ -198,6 +198,19 @@ test("a desperate run keeps what was written", async () => {
     ["a.0", "a.1", "a.2", "a.index", "a.meta"],
     false,
   ]);
+});
+
+test("a desperate run takes all that can be read when the end of an input is lost", async () => {
+  const input = plain("100.0.1", 100);
+  const bytes = readFileSync(`${input}.0`);
+  bytes.fill(0xff, 132);
+  writeFileSync(`${input}.0`, bytes);
+  const refused = await run([one, input]);
+  const failure = `pmlogextract: Error: cannot get end of archive (${input}): Corrupted record in a PCP archive\n`;
+  expect([refused.status, refused.said, refused.left]).toEqual([1, failure, []]);
+  const kept = await run([one, input], { desperate: true });
+  expect([kept.status, kept.said.startsWith(failure)]).toEqual([0, true]);
+  expect(dataLines(kept.output).slice(0, 3)).toEqual(dataLines(one));
 });
 
 test("a run that is cancelled leaves nothing", async () => {
