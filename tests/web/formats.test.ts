@@ -7,6 +7,7 @@ import { createWebApi, type WebApi } from "../../lib/web/mod.ts";
 import { ucumOf, wantsJson } from "../../lib/web/opentelemetry.ts";
 import { havePeers, testWith } from "../helpers/peers.ts";
 import { sharedPmcd6 } from "../helpers/pcp6.ts";
+import { sharedPmcd7 } from "../helpers/pcp7.ts";
 import { readExposition } from "./exposition.ts";
 import { ask } from "./replay.ts";
 
@@ -51,6 +52,17 @@ testWith("pcp6", "/openmetrics keeps the letter of OpenMetrics", async () => {
   expect([...(counter?.samples.keys() ?? [])][0]).toStartWith("sample_byte_ctr_byte_total{");
   const timed = await get("/openmetrics?names=sample.long.one&times=true");
   expect(timed.body).toMatch(/\} 1 \d+\.\d{3}\n# EOF\n$/);
+});
+
+testWith("pcp7", "the metrics of PCP 7, too", async () => {
+  const { port } = await sharedPmcd7();
+  const host = `hostspec=localhost:${port}`;
+  const strict = readExposition((await get(`/openmetrics?${host}`)).body, true);
+  const plain = readExposition((await get(`/metrics?${host}`)).body, false);
+  expect(strict.length).toBeGreaterThan(100);
+  expect(plain.length).toBeGreaterThanOrEqual(strict.length);
+  const telemetry = JSON.parse((await get(`/opentelemetry?${host}`)).body) as Telemetry;
+  expect(telemetry.resourceMetrics[0]?.scopeMetrics[0]?.metrics).toHaveLength(plain.length);
 });
 
 testWith("pcp6", "/openmetrics answers unknown names with an error", async () => {
