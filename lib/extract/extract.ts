@@ -146,7 +146,9 @@ function chooseWindow(run: Run, zone: () => Zone): Window {
     throw stop(run, `Invalid time window specified: ${error.message}`, true);
   }
   const start = job.start === undefined ? undefined : window.start;
-  const finish = job.finish === undefined ? undefined : window.finish;
+  // An end before 1970 counts as none, as in the C program.
+  const isSet = job.finish !== undefined && (window.finish?.sec ?? 0) >= 0;
+  const finish = isSet ? window.finish : undefined;
   let daily = job.daily === true && start !== undefined && finish !== undefined;
   if (daily && start !== undefined && finish !== undefined && start.sec + DAY < finish.sec) {
     hooks.say(

@@ -1,6 +1,7 @@
 // Goal: records that are taken together come out as when each is taken alone, in copies, conversions, selections
 // and merges with several kinds of records, whose instances change now and then; volumes of version 2 end
-// before their limit; the index has the entries that it has to have, also for times of 0.
+// before their limit; the index has the entries that it has to have, also for times of 0;
+// an end of the window before 1970 is none.
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -115,4 +116,17 @@ test("a time of 0 has an index entry at the end alone", async () => {
   const index = first.get("index")?.subarray(132) ?? Buffer.alloc(0);
   const words = Array.from({ length: index.length >> 2 }, (_, i) => index.readInt32BE(4 * i));
   expect(words).toEqual([0, 0, 0, meta ?? 0, 132]);
+});
+
+test("an end before 1970 is none", async () => {
+  const base = join(folder, "early");
+  makeArchive(base, {
+    metadata: [desc("t.one", "100.0.3")],
+    start: { sec: 0, nsec: 0 },
+    results: [0, 1, 17].map((sec) => ({
+      time: { sec, nsec: 5 },
+      sets: [["100.0.3", [[-1, sec]]]],
+    })),
+  });
+  expect(await run([base], { finish: "-1m" })).toEqual(await run([base], {}));
 });
