@@ -259,5 +259,6 @@ export const changeProfile: Handler = async (call) => {
   } catch (error) {
     throw faultOf(asPcpError(error), `${expr} - `);
   }
+  call.metadata.forgetInstances();
   return successReply(call.id);
 };

@@ -66,6 +66,8 @@ export interface Metadata {
   keepPlan(key: string, plan: object): void;
   /** Drops everything. */
   forget(): void;
+  /** Drops instances: after a change of the profile, which their labels go by. */
+  forgetInstances(): void;
   /** Drops everything when `changes` of a fetch or the connection say so. */
   note(changes: number): void;
   /** Asks pmcd whether something has changed, unless it was asked a short while ago. */
@@ -264,6 +266,7 @@ export function createMetadata(context: Context, sessions: () => number): Metada
       plans.set(key, plan);
     },
     forget,
+    forgetInstances: () => store.instances.clear(),
     note,
     async refresh() {
       if (performance.now() - asked < REFRESH_MS) return;

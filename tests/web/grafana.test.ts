@@ -102,6 +102,24 @@ describePeer("pcp6", "a panel", () => {
     ]);
   });
 
+  testWith("pcp6", "sees the labels of instances that a profile lets in again", async () => {
+    const context = await newContext();
+    const labels = async (): Promise<unknown[]> => {
+      const { body } = await get("indom", {
+        context,
+        name: "sample.bin",
+        iname: "bin-100,bin-200",
+      });
+      const list = body["instances"] as { readonly labels: Record<string, unknown> }[];
+      return list.map((instance) => instance.labels["bin"]);
+    };
+    await get("profile", { context, expr: "del", indom: "29.2" });
+    await get("profile", { context, expr: "add", indom: "29.2", instance: "100" });
+    expect((await labels())[0]).toBe(100);
+    await get("profile", { context, expr: "add", indom: "29.2" });
+    expect(await labels()).toEqual([100, 200]);
+  });
+
   testWith("pcp6", "learns from the texts what to do next", async () => {
     const context = await newContext();
     const short = await newContext("0.01");
