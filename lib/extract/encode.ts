@@ -84,7 +84,9 @@ export class Encoder {
     this.room(end + 1);
     const total = (end + 1) * 4;
     this.view.setInt32(0, total);
-    setTime(this.view, 4, this.version, time);
+    // In its own version a time stays as it is, also one too large for a number.
+    if (head * 4 === setsAt - at) copyWords(this.source, this.start + 1, this.words, 1, head - 2);
+    else setTime(this.view, 4, this.version, time);
     this.view.setInt32(head * 4 - 4, count);
     this.view.setInt32(end * 4, total);
     return this.bytes.subarray(0, total);

@@ -174,7 +174,10 @@ function checkRecord(input: Input, random: Random): void {
   const even = found === MATCH.SOUND;
   const all = new Encoder(3).encode(source, undefined, even).slice();
   decodeData(all, 3);
-  if (even && Buffer.compare(all, encodeData(3, result)) !== 0) throw new Error("another encoding");
+  // Times too large for a number are not kept by who decodes them.
+  const exact = Number.isSafeInteger(result.timestamp.sec);
+  if (even && exact && Buffer.compare(all, encodeData(3, result)) !== 0)
+    throw new Error("another encoding");
   const plan = randomPlan(result, random);
   const reduced = new Encoder(version).encode(source, plan, even).slice();
   checkKept(result, decodeData(reduced, version), plan);
