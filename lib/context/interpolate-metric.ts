@@ -118,6 +118,11 @@ export class Metric implements Places {
   private joint = -1;
   private jointPrior = 0;
   private jointNext = 0;
+  /** Seconds between which all instances may have values. */
+  readonly birth: number;
+  readonly death: number;
+  /** Counters below the value before have gone through zero. */
+  readonly wrap: boolean;
   private readonly usual: number;
   private readonly domain: Domain;
   private readonly madeHigh: Uint32Array;
@@ -133,6 +138,10 @@ export class Metric implements Places {
     this.indom = desc.indom;
     this.usual = pmValfmt(desc.type);
     this.counter = desc.sem === PM_SEM.COUNTER;
+    this.wrap = shared.wrap;
+    const { lives } = this.domain;
+    this.birth = lives?.birth.reduce((a, b) => Math.max(a, b)) ?? Number.NEGATIVE_INFINITY;
+    this.death = lives?.death.reduce((a, b) => Math.min(a, b)) ?? Number.POSITIVE_INFINITY;
     this.prior = new Bounds(this);
     this.next = new Bounds(this);
     this.choice = new Uint8Array(this.count);
@@ -196,7 +205,7 @@ export class Metric implements Places {
   }
 
   /** Chooses and makes the values at `t`; all bounds that were wanted are known. */
-  evaluate(t: number, wrap: boolean): void {
+  evaluate(t: number): void {
     const { choice } = this;
     this.numval = 0;
     this.blockBytes = 0;
@@ -206,7 +215,7 @@ export class Metric implements Places {
       choice[place] = chosen;
       if (chosen === CHOICE.NONE) continue;
       this.numval++;
-      if (chosen === CHOICE.MADE) this.make(place, t, wrap);
+      if (chosen === CHOICE.MADE) this.make(place, t);
       if (this.form === "block") {
         const head = this.prior.blocks[place];
         this.blockBytes += head?.length ?? 0;
@@ -218,7 +227,7 @@ export class Metric implements Places {
     } else if (this.counter && this.numval > 0) this.numval = PM_ERR.TYPE;
   }
 
-  private make(place: number, t: number, wrap: boolean): void {
+  private make(place: number, t: number): void {
     const { prior, next, form } = this;
     const tp = -(prior.at[place] as number);
     const tn = next.at[place] as number;
@@ -228,7 +237,7 @@ export class Metric implements Places {
       before.high = prior.high[place] as number;
       after.high = next.high[place] as number;
     }
-    interpolate(made, this.desc.type, before, after, t - tp, tn - tp, wrap);
+    interpolate(made, this.desc.type, before, after, t - tp, tn - tp, this.wrap);
     this.madeLow[place] = made.low;
     this.madeHigh[place] = made.high;
   }
@@ -259,6 +268,28 @@ export class Metric implements Places {
     if (this.joint < 0) return;
     this.jointPrior = -(prior.at[this.joint] as number);
     this.jointNext = next.at[this.joint] as number;
+  }
+
+  /** The fetch at `time` has been answered with all values, from `prior` and, if `made`, `next`. */
+  recall(time: Timestamp, prior: number, next: number, made: boolean): void {
+    this.last = time;
+    this.returned = this.count;
+    this.joint = this.counter && made ? 0 : -1;
+    this.jointPrior = prior;
+    this.jointNext = next;
+  }
+
+  /** Whether the fetch has given all values, as numbers, each from records at just these times. */
+  liesBetween(from: number, to: number): boolean {
+    const { prior, next, choice } = this;
+    if (this.form === "block" || this.numval !== this.count || this.insitu === undefined) {
+      return false;
+    }
+    for (let place = 0; place < this.count; place++) {
+      if (choice[place] === CHOICE.NONE || prior.at[place] !== -from) return false;
+      if (next.has[place] === 0 || next.at[place] !== to) return false;
+    }
+    return true;
   }
 
   /** The fetch gives no values. */

@@ -18,6 +18,7 @@ import { type Filter, Places, samePmids } from "./archive-result.ts";
 import type { Origin } from "./archive-steps.ts";
 import type { Bounds } from "./interpolate-bounds.ts";
 import { Metric } from "./interpolate-metric.ts";
+import { Rows } from "./interpolate-rows.ts";
 import { secondsSince, Walk } from "./interpolate-walk.ts";
 import type { Pacer } from "./pace.ts";
 
@@ -43,6 +44,12 @@ interface Plan {
   readonly prior: Side;
   readonly next: Side;
 }
+
+/** Fetches by searches before rows are tried; twice as many each time that they were of little use. */
+const FIRST_PATIENCE = 2;
+const MOST_PATIENCE = 1024;
+/** Fetches that rows have to answer to be of use. */
+const USEFUL = 8;
 
 const NOT_CROSSED = { last: undefined, to: Number.NaN, marked: false };
 
@@ -77,7 +84,7 @@ export interface Interpolation {
   /** pmSetMode: fetches will be `delta` apart. */
   place(delta: Timestamp): void;
   /** pmFetch. */
-  fetch(pmids: readonly Pmid[], filter: Filter | undefined): Promise<ResultView>;
+  fetch(pmids: readonly Pmid[], filter: Filter | undefined): ResultView | Promise<ResultView>;
   close(): void;
 }
 
@@ -106,6 +113,10 @@ class Interpolator implements Interpolation {
   /** What was found out last about marks between two times. */
   private crossing: { last: Timestamp | undefined; to: number; marked: boolean } = NOT_CROSSED;
   private plan: Plan | undefined;
+  /** Answers fetches as long as it can; the watches are its. */
+  private rows: Rows | undefined;
+  private patience = FIRST_PATIENCE;
+  private untilRows = FIRST_PATIENCE;
 
   constructor(
     private readonly shared: SharedArchive,
@@ -121,6 +132,7 @@ class Interpolator implements Interpolation {
 
   place(delta: Timestamp): void {
     this.delta = sameSign(delta);
+    this.leaveRows();
     for (const metric of this.metrics.values()) metric.returned = 0;
   }
 
@@ -196,12 +208,55 @@ class Interpolator implements Interpolation {
     return this.plan;
   }
 
-  async fetch(pmids: readonly Pmid[], filter: Filter | undefined): Promise<ResultView> {
+  fetch(pmids: readonly Pmid[], filter: Filter | undefined): ResultView | Promise<ResultView> {
+    const { rows } = this;
     const { origin } = this.at;
     const t = secondsSince(this.shared.start, origin);
     this.checkRange(t);
+    if (rows !== undefined && filter === undefined && samePmids(rows.request.pmids, pmids)) {
+      const result = rows.fetch(t, origin);
+      if (result !== undefined) {
+        this.at.origin = advance(origin, this.delta);
+        return result;
+      }
+    }
+    this.leaveRows();
+    return this.fetchBySearch(pmids, filter, t);
+  }
+
+  private leaveRows(): void {
+    const { rows } = this;
+    if (rows === undefined) return;
+    rows.leave();
+    this.rows = undefined;
+    this.patience =
+      rows.answered < USEFUL ? Math.min(MOST_PATIENCE, 2 * this.patience) : FIRST_PATIENCE;
+    this.untilRows = this.patience;
+  }
+
+  /** After a fetch at `t`: tries to have the next ones answered by rows. */
+  private async tryRows(plan: Plan, result: ResultView, t: number): Promise<void> {
+    const { set, growing } = this.shared;
+    const { sec, nsec } = this.delta;
+    if (growing || set.members.length > 1 || (sec === 0 && nsec === 0)) return;
+    if (--this.untilRows > 0) return;
+    const way = sec > 0 || nsec > 0 ? 1 : -1;
+    const request = { ...plan, places: plan.prior.places };
+    this.rows = await Rows.around(request, result, this.watches[way > 0 ? 0 : 1], way, t);
+    if (this.rows !== undefined) return;
+    this.patience = Math.min(MOST_PATIENCE, 2 * this.patience);
+    this.untilRows = this.patience;
+  }
+
+  private async fetchBySearch(
+    pmids: readonly Pmid[],
+    filter: Filter | undefined,
+    t: number,
+  ): Promise<ResultView> {
+    const { origin } = this.at;
     this.renew();
-    const { metrics, prior, next, list } = this.planOf(pmids);
+    const plan = this.planOf(pmids);
+    const { metrics, prior, next, list } = plan;
     for (const metric of metrics) metric.wantPrior(t, filter?.(metric.indom));
     const before = this.search(this.low, prior, origin, -t);
     if (before !== undefined) await before;
@@ -211,7 +266,7 @@ class Interpolator implements Interpolation {
     let last: Timestamp = origin;
     let from = t;
     for (const metric of metrics) {
-      metric.evaluate(t, this.shared.wrap);
+      metric.evaluate(t);
       if (!metric.counter || metric.numval <= 0 || metric.returned === 0) continue;
       if (metric.last !== last) {
         last = metric.last;
@@ -226,7 +281,9 @@ class Interpolator implements Interpolation {
     // Only when nothing has failed: a fetch that failed is made again.
     for (const metric of metrics) metric.remember(origin);
     this.at.origin = advance(origin, this.delta);
-    return writeResult(origin, pmids, list);
+    const result = writeResult(origin, pmids, list);
+    if (filter === undefined) await this.tryRows(plan, result, t);
+    return result;
   }
 
   /** Finds what one side needs from distance `u` on. */
