@@ -25,6 +25,11 @@ const EMPTY_SET = 8;
 const SHORT = 128;
 const ABSENT = -1;
 const NO_BLOCKS = -1;
+/** Records until what one came to is remembered; twice as many each time that it was of little use. */
+const FIRST_WAIT = 2;
+const MOST_WAIT = 1024;
+/** Records that have to be like one to make it of use. */
+const USEFUL = 8;
 /** Sets of a record whose places are remembered. */
 const MAX_ORDER = 10_000;
 
@@ -72,7 +77,26 @@ function copyWords(
     new Uint8Array(to.buffer, at, length).set(bytes.subarray(start, start + length));
     return;
   }
-  for (let i = 0; i < length; i += 4) to.setInt32(at + i, from.getInt32(start + i));
+  for (let i = 0; i < length; i += 4) to.setInt32(at + i, from.getInt32(start + i, true), true);
+}
+
+/** A record and what was made of it, for others with the same sets; offsets are from the first set. */
+interface Layout {
+  /** All sets of the record, which have no values in situ. */
+  readonly sets: Buffer;
+  readonly numpmid: number;
+  /** Metrics of the request. */
+  readonly requested: number;
+  /** What block indexes count from. */
+  readonly wordBase: number;
+  /** The last of the blocks that were copied, whose length no index after it tells. */
+  readonly far: number;
+  readonly farHead: number;
+  readonly template: Uint8Array;
+  /** Blocks: where they are in the record and in the result, and how many bytes. */
+  readonly runs: Int32Array;
+  /** Records that were like it. */
+  hits: number;
 }
 
 /**
@@ -95,6 +119,11 @@ export class Selection {
   /** Bytes of the result: sets, blocks. */
   private setBytes = 0;
   private blockBytes = 0;
+  /** Where the last block is that was taken. */
+  private far = NO_BLOCKS;
+  private layout: Layout | undefined;
+  private wait = FIRST_WAIT;
+  private left = FIRST_WAIT;
 
   constructor(pmids: readonly Pmid[]) {
     this.pmids = [...pmids];
@@ -116,7 +145,17 @@ export class Selection {
 
   /** The wanted sets of a record; undefined when it has none. No filter: all instances. */
   select(result: ResultView, filter: MetricFilter | undefined): ResultView | undefined {
+    if (this.layout !== undefined && filter === undefined) {
+      const known = copyLike(this.layout, result);
+      if (known !== undefined) return known;
+    }
+    return this.selectAnew(result, filter);
+  }
+
+  private selectAnew(result: ResultView, filter: MetricFilter | undefined): ResultView | undefined {
     const { start, pmids, places, following } = this;
+    this.far = NO_BLOCKS;
+    let insitu = false;
     start.fill(ABSENT);
     this.setBytes = EMPTY_SET * pmids.length;
     this.blockBytes = 0;
@@ -126,6 +165,7 @@ export class Selection {
     for (let number = 0; set.next(); number++) {
       let place = places.of(number, set.pmid);
       inOrder &&= place === number;
+      insitu ||= set.numval > 0 && set.valfmt === PM_VAL.INSITU;
       if (place === ABSENT) continue;
       any = true;
       for (; place !== ABSENT; place = following[place] as number) {
@@ -133,7 +173,55 @@ export class Selection {
       }
     }
     if (!any) return undefined;
-    return inOrder ? this.copyAll(result) : this.copy(result);
+    if (inOrder) return this.copyAll(result);
+    const copied = this.copy(result);
+    if (filter === undefined) {
+      const end = set.offset + (set.numval > 0 ? SET_HEAD + 8 * set.numval : EMPTY_SET);
+      this.remember(result, end, copied, insitu);
+    }
+    return copied;
+  }
+
+  /** Keeps what a record whose sets end at `end` came to, now and then. */
+  private remember(result: ResultView, end: number, copied: ResultView, insitu: boolean): void {
+    const { layout } = this;
+    if (layout !== undefined) {
+      this.wait = layout.hits < USEFUL ? Math.min(MOST_WAIT, 2 * this.wait) : FIRST_WAIT;
+      this.left = this.wait;
+      this.layout = undefined;
+    }
+    if (--this.left > 0) return;
+    this.left = this.wait;
+    if (insitu || this.far === NO_BLOCKS) return;
+    const { view, bytes, numpmid, setsAt, wordBase } = result;
+    this.layout = {
+      sets: Buffer.from(bytes.subarray(setsAt, end)),
+      numpmid,
+      requested: this.pmids.length,
+      wordBase: wordBase - setsAt,
+      far: this.far - setsAt,
+      farHead: view.getInt32(this.far),
+      template: copied.bytes.slice(),
+      runs: this.runs(setsAt),
+      hits: 0,
+    };
+  }
+
+  /** Where the blocks of the record at hand are and where they went, those that stand together as one. */
+  private runs(setsAt: number): Int32Array {
+    const runs: number[] = [];
+    let to = this.setBytes;
+    let end = NO_BLOCKS;
+    for (let place = 0; place < this.pmids.length; place++) {
+      const from = this.blocks[place] as number;
+      if (this.start[place] === ABSENT || (this.count[place] as number) <= 0) continue;
+      const size = (this.blocksEnd[place] as number) - from;
+      if (from === end) runs.push((runs.pop() as number) + size);
+      else runs.push(from - setsAt, to, size);
+      end = from + size;
+      to += size;
+    }
+    return Int32Array.from(runs);
   }
 
   private take(place: number, set: ValueSetCursor, filter: MetricFilter | undefined): void {
@@ -152,6 +240,7 @@ export class Selection {
     const end = last + pad4(view.getUint32(last) & MAX_VLEN);
     this.blocks[place] = block;
     this.blocksEnd[place] = end;
+    if (last > this.far) this.far = last;
     this.blockBytes += end - block;
   }
 
@@ -230,6 +319,25 @@ export class Selection {
     }
     return new ResultView(out, timestamp, pmids.length, 0, 0, to);
   }
+}
+
+/** What a record with the same sets comes to; undefined for other records. */
+function copyLike(layout: Layout, result: ResultView): ResultView | undefined {
+  const { sets, runs, template, far } = layout;
+  const { bytes, view, setsAt, wordBase, numpmid, timestamp } = result;
+  const end = setsAt + sets.length;
+  if (numpmid !== layout.numpmid || wordBase - setsAt !== layout.wordBase) return undefined;
+  if (end > bytes.length || sets.compare(bytes, setsAt, end) !== 0) return undefined;
+  // Indexes that are the same tell that all blocks but the last one have the same lengths.
+  if (view.getInt32(setsAt + far) !== layout.farHead) return undefined;
+  layout.hits++;
+  const out = template.slice();
+  const to = new DataView(out.buffer);
+  for (let i = 0; i < runs.length; i += 3) {
+    const from = setsAt + (runs[i] as number);
+    copyWords(view, bytes, from, runs[i + 2] as number, to, runs[i + 1] as number);
+  }
+  return new ResultView(out, timestamp, layout.requested, 0, 0, to);
 }
 
 /** A whole record in bytes of its own. */

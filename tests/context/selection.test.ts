@@ -48,6 +48,20 @@ const request = fc.oneof(
   ),
 );
 
+/** Records like this one, of which the last may have a longer block. */
+const likeThis = (sets: readonly ValueSetInit[], times: number): (readonly ValueSetInit[])[] =>
+  Array.from({ length: times }, (_, time) =>
+    sets.map((set) => {
+      if ("error" in set) return set;
+      const values = Array.from(set.values, (value) =>
+        typeof value === "string"
+          ? value.replaceAll(/./gu, "abcdefgh"[time] ?? "z") + (time === 5 ? "longer" : "")
+          : Number(value) + time,
+      );
+      return { ...set, values };
+    }),
+  );
+
 /** Each set as plain data. */
 function plain(result: ResultView, filter: MetricFilter | undefined): object[] {
   const found: object[] = [];
@@ -73,7 +87,7 @@ test("selections equal those of a plain model", () => {
   fc.assert(
     fc.property(
       request,
-      fc.array(record, { minLength: 1, maxLength: 4 }),
+      fc.array(fc.tuple(record, fc.integer({ min: 1, max: 6 })), { minLength: 1, maxLength: 4 }),
       fc.option(fc.tuple(metric, fc.integer({ min: 0, max: 9 }))),
       (metrics, records, rule) => {
         const pmids = metrics.map(pmidOf);
@@ -82,7 +96,7 @@ test("selections equal those of a plain model", () => {
             ? undefined
             : (pmid) => (pmid === pmidOf(rule[0]) ? (instance) => instance > rule[1] : undefined);
         const selection = new Selection(pmids);
-        for (const sets of records) {
+        for (const sets of records.flatMap(([each, times]) => likeThis(each, times))) {
           const bytes = encodeResult(3, { timestamp: { sec: 1, nsec: 2 }, sets });
           const result = decodeData(bytes, 3);
           const selected = selection.select(result, filter);
@@ -101,4 +115,23 @@ test("selections equal those of a plain model", () => {
     ),
     { numRuns: 500, seed: 20 },
   );
+});
+
+test("a longer last block, alone different from records before", () => {
+  const pmids = [pmidOf(1), pmidOf(0)];
+  const selection = new Selection(pmids);
+  const texts = ["one", "two", "six", "ten", "nil", "a longer one", "one", "two", "six", "a"];
+  const found = texts.map((text, i) => {
+    const sets = [
+      { pmid: pmidOf(0), type: PM_TYPE.U64, instances: [-1], values: [i] },
+      { pmid: pmidOf(1), type: PM_TYPE.STRING, instances: [-1], values: [text] },
+    ];
+    const result = decodeData(encodeResult(3, { timestamp: { sec: i, nsec: 0 }, sets }), 3);
+    const selected = selection.select(result, undefined);
+    expect(selected === undefined ? undefined : plain(selected, undefined)).toEqual(
+      plain(result, undefined).toReversed(),
+    );
+    return selected?.timestamp.sec;
+  });
+  expect(found).toEqual(texts.map((_, i) => i));
 });
