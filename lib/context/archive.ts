@@ -15,7 +15,7 @@ import {
   type InstanceId,
   newZone,
   type Pmid,
-  type ResultView,
+  ResultView,
   type Timestamp,
 } from "../pcp/mod.ts";
 import * as metadata from "./archive-metadata.ts";
@@ -186,11 +186,13 @@ class ArchiveReader implements ArchiveContext {
   }
 
   fetch(pmids: readonly Pmid[]) {
-    return this.run(async () => {
+    return this.run(() => {
       if (pmids.length === 0) throw new PcpError(PM_ERR.TOOSMALL, "no metrics to fetch");
       const reader = this.mode === PM_MODE.INTERP ? this.interpolation : this.steps;
       const filter = this.profile.wantsEverything ? undefined : this.filter;
-      return { changes: 0, result: await reader.fetch(pmids, filter) };
+      const result = reader.fetch(pmids, filter);
+      if (result instanceof ResultView) return { changes: 0, result };
+      return result.then((later) => ({ changes: 0, result: later }));
     });
   }
   fetchArchive(): Promise<ResultView> {

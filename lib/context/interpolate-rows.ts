@@ -260,7 +260,7 @@ export class Rows {
       // Two sets of one metric are left to the search, as are errors.
       if (part.record === record || !this.take(part, set, row)) return -1;
       part.record = record;
-      found++;
+      if (++found === parts.length) break;
     }
     return found;
   }
