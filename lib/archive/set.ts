@@ -37,8 +37,8 @@ const SKIPPED: ReadonlySet<number> = new Set([
   PM_ERR.FEATURE,
 ]);
 
-/** Whether a member with this error is left out of a set: it is damaged or cannot be read. */
-const canSkip = (error: unknown): error is PcpError =>
+/** Whether a member with this error is left out of a set: it is damaged or cannot be read (8.2). */
+export const canSkip = (error: unknown): error is PcpError =>
   error instanceof PcpError && (SKIPPED.has(error.code) || error.code > PM_ERR.GENERIC);
 
 /**

@@ -12,8 +12,6 @@ export const PDU_CEILING = 64 * PDU_CHUNK;
 export const MAX_REPLY_BYTES = 256 * 1024 * 1024;
 /** Most credentials in a CREDS PDU (pdu.md 3.2). */
 export const MAX_CREDS = 1024;
-/** Most metrics per fetch that current pmcd takes (pdu.md 13). */
-export const MAX_FETCH_PMIDS = 32768;
 /** Value of an attribute PDU is shorter than this (pdu.md 3.13). */
 export const MAX_ATTR_BYTES = 4096;
 /** SASL payload is shorter than this (pdu.md 3.13). */

@@ -8,6 +8,7 @@ import {
   type Indom,
   type InstanceId,
   namesFrom,
+  NO_DESC,
   PM_ID_NULL,
   PM_INDOM_NULL,
   PM_LABEL,
@@ -118,8 +119,7 @@ export function lookupDescs(shared: SharedArchive, pmids: readonly Pmid[]): read
   const [first] = pmids;
   if (first === undefined) throw new PcpError(PM_ERR.TOOSMALL, "no descriptors to look up");
   if (pmids.length === 1) return [lookupDesc(shared, first)];
-  const none: Desc = { pmid: PM_ID_NULL, type: 0, indom: PM_INDOM_NULL, sem: 0, units: 0 };
-  return pmids.map((pmid) => findDesc(shared, pmid) ?? none);
+  return pmids.map((pmid) => findDesc(shared, pmid) ?? NO_DESC);
 }
 
 function refuseNull(indom: Indom): void {

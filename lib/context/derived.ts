@@ -15,8 +15,8 @@ import {
   DYNAMIC_DOMAIN,
   type Indom,
   type InstanceId,
+  NO_DESC,
   PM_ID_NULL,
-  PM_INDOM_NULL,
   PM_LABEL,
   type Pmid,
   pmidDomain,
@@ -215,15 +215,14 @@ function metadataCalls(inner: Context, current: () => Promise<DerivedMetrics>, b
       if (pmids.length === 1 && first !== undefined && first.node === undefined) {
         throw badDerived(first);
       }
-      const none: Desc = { pmid: PM_ID_NULL, type: -1, indom: PM_INDOM_NULL, sem: 0, units: 0 };
       const codes = [PM_ERR.PMID, PM_ERR.NOAGENT, PM_ERR.PMID_LOG];
       const found =
         others.length === 0 ? [] : ((await unless(() => inner.descs(others), codes)) ?? []);
       let next = 0;
       return derived.map((metric) => {
-        if (metric === undefined) return found[next++] ?? none;
+        if (metric === undefined) return found[next++] ?? NO_DESC;
         binder.tell(metric);
-        return metaDesc(metric) ?? none;
+        return metaDesc(metric) ?? NO_DESC;
       });
     },
 

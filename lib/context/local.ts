@@ -11,11 +11,9 @@ import {
   localZone,
   type Names,
   parseLabels,
-  PM_ID_NULL,
+  NO_DESC,
   PM_INDOM_NULL,
   PM_LABEL,
-  PM_SEM,
-  PM_TYPE,
   type Pmid,
   pmidDomain,
   type ResultView,
@@ -52,14 +50,6 @@ export interface LocalContext extends Context {
   readonly agents: LocalAgents;
   duplicate(): Promise<LocalContext>;
 }
-
-const NO_DESC: Desc = {
-  pmid: PM_ID_NULL,
-  type: PM_TYPE.NOSUPPORT,
-  indom: PM_INDOM_NULL,
-  sem: PM_SEM.DISCRETE,
-  units: 0,
-};
 
 /** First line of a small file of the system; undefined when there is none. */
 function firstLine(path: string): string | undefined {

@@ -2,9 +2,9 @@
 // the time of the data record. For every metric it tells until when there is nothing more to write,
 // so that most data records need one comparison of times.
 import { META_TYPE, type ArchiveVersion } from "../archive/mod.ts";
-import { PM_INDOM_NULL, type Pmid, pmidDomain, type Timestamp } from "../pcp/mod.ts";
+import { PM_INDOM_NULL, PM_LABEL, type Pmid, pmidDomain, type Timestamp } from "../pcp/mod.ts";
 import type { InstanceRecord, InstanceRecords } from "./instances.ts";
-import { keyOf, type LabelEntry, LEVEL, type Metadata, type Metric } from "./metadata.ts";
+import { keyOf, type LabelEntry, type Metadata, type Metric } from "./metadata.ts";
 import { metaRecord } from "./records.ts";
 
 const CONTEXT = 0xffffffff;
@@ -95,10 +95,10 @@ export class DescriptionWriter {
     const { indom } = metric.desc;
     const cluster = (pmid & 0x7ffffc00) >>> 0;
     const labels = [
-      this.list(LEVEL.CONTEXT, CONTEXT),
-      this.list(LEVEL.ITEM, pmid),
-      this.list(LEVEL.DOMAIN, pmidDomain(pmid)),
-      this.list(LEVEL.CLUSTER, cluster),
+      this.list(PM_LABEL.CONTEXT, CONTEXT),
+      this.list(PM_LABEL.ITEM, pmid),
+      this.list(PM_LABEL.DOMAIN, pmidDomain(pmid)),
+      this.list(PM_LABEL.CLUSTER, cluster),
     ];
     const domain = indom === PM_INDOM_NULL ? undefined : this.domain(indom);
     const described = { metric, labels, domain };
@@ -122,9 +122,9 @@ export class DescriptionWriter {
     const domain: Domain = {
       records: this.metadata.indoms.get(indom),
       labels: [
-        this.list(LEVEL.CONTEXT, CONTEXT),
-        this.list(LEVEL.INDOM, indom),
-        this.list(LEVEL.INSTANCES, indom),
+        this.list(PM_LABEL.CONTEXT, CONTEXT),
+        this.list(PM_LABEL.INDOM, indom),
+        this.list(PM_LABEL.INSTANCES, indom),
       ],
       indom,
       time: undefined,

@@ -6,6 +6,7 @@ import {
   type Archive,
   archiveEnd,
   type ArchiveLabel,
+  canSkip,
   Catalog,
   compareTimes,
   decodeLabel,
@@ -95,14 +96,6 @@ interface Opened {
   readonly entries: MetaEntries;
 }
 
-const SKIPPED: ReadonlySet<number> = new Set([
-  PM_ERR.LABEL,
-  PM_ERR.LOGREC,
-  PM_ERR.LOGFILE,
-  PM_ERR.NODATA,
-  PM_ERR.RECTYPE,
-]);
-
 /** Opens one argument: its archive, or its archives in order of their starts. */
 function openArgument(
   argument: string,
@@ -121,11 +114,7 @@ function openArgument(
       if (unsure()) openArchive(name);
       found.push({ name: names.length === 1 ? argument : name, archive, entries });
     } catch (error) {
-      const skip =
-        names.length > 1 &&
-        error instanceof PcpError &&
-        (SKIPPED.has(error.code) || error.code > PM_ERR.GENERIC);
-      if (!skip) throw error;
+      if (names.length === 1 || !canSkip(error)) throw error;
       warn(`initarchive: skipping corrupt/unreadable archive "${name}": ${errorText(error)}`);
     }
   }

@@ -7,6 +7,7 @@ import {
   type Desc,
   type Indom,
   PM_INDOM_NULL,
+  PM_LABEL,
   PM_SEM,
   type Pmid,
   pmIDStr,
@@ -45,16 +46,6 @@ export interface Text {
 
 /** Level or text type and identifier as one number. */
 export const keyOf = (kind: number, ident: number): number => kind * 0x1_0000_0000 + ident;
-
-/** Levels of labels (spec archive.md 3.2). */
-export const LEVEL = {
-  CONTEXT: 1,
-  DOMAIN: 2,
-  INDOM: 4,
-  CLUSTER: 8,
-  ITEM: 16,
-  INSTANCES: 32,
-} as const;
 
 /** All metadata of a run. */
 export interface Metadata {
@@ -144,12 +135,12 @@ class Union {
   }
 
   private wantsLabels(kind: number, ident: number, selected: SelectedMetrics): boolean {
-    if (kind === LEVEL.CONTEXT) return true;
+    if (kind === PM_LABEL.CONTEXT) return true;
     // The C program takes the domain number for a PMID, whose domain is then 0.
-    if (kind === LEVEL.DOMAIN) return false;
-    if (kind === LEVEL.CLUSTER) return this.wantedClusters.has((ident & ~0x3ff) >>> 0);
-    if (kind === LEVEL.ITEM) return selected.has(ident as Pmid);
-    if (kind === LEVEL.INDOM || kind === LEVEL.INSTANCES) return this.wantedIndoms.has(ident);
+    if (kind === PM_LABEL.DOMAIN) return false;
+    if (kind === PM_LABEL.CLUSTER) return this.wantedClusters.has((ident & ~0x3ff) >>> 0);
+    if (kind === PM_LABEL.ITEM) return selected.has(ident as Pmid);
+    if (kind === PM_LABEL.INDOM || kind === PM_LABEL.INSTANCES) return this.wantedIndoms.has(ident);
     return this.refuse(`invalid label set type: ${kind}`);
   }
 

@@ -1,7 +1,7 @@
 // Metric types, semantics, value formats and descriptors, with the words that PCP's programs print
 // for them (spec pdu.md 5.4, 5.5, 6.3). Unknown numbers are kept and printed, never refused.
 import type { Indom, Pmid } from "./ids.ts";
-import { pmInDomStr } from "./ids.ts";
+import { PM_ID_NULL, PM_INDOM_NULL, pmInDomStr } from "./ids.ts";
 import { pmUnitsStr } from "./units.ts";
 
 /** Type numbers by PCP's names without the PM_TYPE_ prefix. */
@@ -39,6 +39,15 @@ export interface Desc {
   readonly sem: PmSem;
   readonly units: number;
 }
+
+/** Stands for a metric without a descriptor in a list of them. */
+export const NO_DESC: Desc = {
+  pmid: PM_ID_NULL,
+  type: PM_TYPE.NOSUPPORT,
+  indom: PM_INDOM_NULL,
+  sem: PM_SEM.DISCRETE,
+  units: 0,
+};
 
 const TYPE_NAMES = [
   "32",

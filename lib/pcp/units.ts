@@ -16,8 +16,6 @@ export const PM_SPACE = {
 } as const;
 /** Scale of a time dimension. */
 export const PM_TIME = { NSEC: 0, USEC: 1, MSEC: 2, SEC: 3, MIN: 4, HOUR: 5 } as const;
-/** Scale of a count dimension, a power of ten. */
-export const PM_COUNT = { ONE: 0 } as const;
 /** The extra dimension (PCP 7). */
 export const PM_EXTRA = { NONE: 0, TEMPERATURE: 1, VOLTAGE: 2, CURRENT: 3, POWER: 4 } as const;
 

@@ -7,12 +7,11 @@ import {
   type Desc,
   type Indom,
   type InstanceId,
+  NO_DESC,
   PM_ID_NULL,
   PM_IN_NULL,
   PM_INDOM_NULL,
   PM_LABEL,
-  PM_SEM,
-  PM_TYPE,
   type Pmid,
   type ResultInit,
   type ResultView,
@@ -134,14 +133,6 @@ const DESCS_PER_REQUEST = (LOOKUP_BYTES - 20) / 4;
 const NOTICES_LIMIT = 16;
 /** The context slot that is always used (spec pdu.md 9.3). */
 const CONTEXT_SLOT = 0;
-
-const NO_DESC: Desc = {
-  pmid: PM_ID_NULL,
-  type: PM_TYPE.NOSUPPORT,
-  indom: PM_INDOM_NULL,
-  sem: PM_SEM.DISCRETE,
-  units: 0,
-};
 
 const INCLUDE_ALL: Profile = { state: 0, rules: [] };
 

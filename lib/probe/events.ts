@@ -14,7 +14,7 @@ import {
   type PmType,
   stringOf,
 } from "../pcp/mod.ts";
-import { PcpError, pmErrStr, viewOf } from "../base/mod.ts";
+import { viewOf } from "../base/mod.ts";
 import type { EventParameter, EventRecord } from "./report.ts";
 
 /** Most records that are unpacked of one value; a value is at most 16 MB. */
@@ -85,7 +85,3 @@ export const eventHead = (record: Pick<EventRecord, "flags" | "missed">): string
   record.missed > 0
     ? `${record.missed} missed event record${record.missed === 1 ? "" : "s"}`
     : `flags 0x${record.flags.toString(16)} (${pmEventFlagsStr(record.flags)})`;
-
-/** What stands for events that are broken. */
-export const brokenEvents = (error: unknown): string =>
-  error instanceof PcpError ? `[${pmErrStr(error.code)}]` : `[${String(error)}]`;
