@@ -43,4 +43,5 @@ export {
   oneLine,
 } from "./log.ts";
 export { wholeNumber } from "./numbers.ts";
+export { compilePosix, PosixError } from "./posix.ts";
 export { ctime, ctimeShort } from "./time.ts";

@@ -1,6 +1,6 @@
 // Binding: an expression meets the descriptors of its metrics and becomes a tree with metadata, or is
 // refused with libpcp's words (pmRegisterDerived(3), SEMANTIC CHECKS AND RULES). Nothing is fetched.
-import { PM_ERR, PcpError } from "../base/mod.ts";
+import { PM_ERR, PcpError, compilePosix } from "../base/mod.ts";
 import {
   type Atom,
   type Desc,
@@ -17,7 +17,6 @@ import {
 import { bindBinary, eitherIndom, isArithmetic } from "./bind-binary.ts";
 import { type BoundNode, EMPTY, type Meta } from "./bound.ts";
 import type { CallExpr, ConstantExpr, Expr, Metadata, RescaleExpr, TernaryExpr } from "./expr.ts";
-import { compilePosix } from "./posix.ts";
 import { operandName } from "./print.ts";
 import { COUNT_UNITS, sameDimensions, secondsIn } from "./units.ts";
 

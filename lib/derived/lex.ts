@@ -1,7 +1,7 @@
 // Tokens of an expression of a derived metric. Refused where it stands: a character without a
 // meaning, a string, pattern or instance name without an end, an integer above 32 bits, a regular
 // expression that is none.
-import { compilePosix, PosixError } from "./posix.ts";
+import { compilePosix, PosixError } from "../base/mod.ts";
 
 /** A place in an expression and what is wrong there, in libpcp's words; `reason` may be empty. */
 export class SyntaxFault extends Error {

@@ -8,7 +8,6 @@ export { evaluate, type Sample } from "./evaluate.ts";
 export type { Expr } from "./expr.ts";
 export { boundMetrics, constantDomains, metricsOf, selectedMetrics } from "./metrics.ts";
 export { MAX_EXPRESSION, parseExpression, type SyntaxComplaint } from "./parse.ts";
-export { compilePosix, PosixError } from "./posix.ts";
 export { exprText } from "./print.ts";
 export {
   complaintPicture,

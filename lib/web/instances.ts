@@ -1,7 +1,6 @@
 // /pmapi/indom and /pmapi/profile: instances, told or chosen (spec webapi.md 8, 9). Refuses regular
 // expressions that could take a long time: they come from anybody, and the whole server would wait.
-import { asPcpError, PM_ERR } from "../base/mod.ts";
-import { compilePosix, PosixError } from "../derived/mod.ts";
+import { asPcpError, compilePosix, PM_ERR, PosixError } from "../base/mod.ts";
 import {
   asIndom,
   asInstance,

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ConstantExpr, Expr, NameExpr, NoValueExpr } from "../../lib/derived/expr.ts";
-import { compilePosix, PosixError } from "../../lib/derived/posix.ts";
+import { compilePosix, PosixError } from "../../lib/base/posix.ts";
 import {
   complaintPicture,
   exprText,
