@@ -18,6 +18,7 @@ import {
   ResultView,
   type Timestamp,
 } from "../pcp/mod.ts";
+import { checkProfile, createProfile, type InstanceProfile } from "../pdu/mod.ts";
 import * as metadata from "./archive-metadata.ts";
 import type { Filter } from "./archive-result.ts";
 import { type ContextEnv, type SharedArchive, shareArchive } from "./archive-shared.ts";
@@ -26,7 +27,6 @@ import { checkMode, checkTime, closedError, noDerived } from "./base.ts";
 import { createInterpolation } from "./interpolate.ts";
 import { normalTime } from "./interpolate-walk.ts";
 import { createPacer } from "./pace.ts";
-import { checkProfile, createProfile, type InstanceProfile } from "./profile.ts";
 import { createCallQueue } from "./queue.ts";
 import { type ArchiveContext, type Mode, PM_MODE } from "./types.ts";
 

@@ -22,7 +22,7 @@ import {
   pmidDomain,
   type ResultView,
 } from "../pcp/mod.ts";
-import type { NameLookup } from "../pdu/mod.ts";
+import { checkProfile, type NameLookup } from "../pdu/mod.ts";
 import { checkMode, checkTime, closedError } from "./base.ts";
 import {
   type Binder,
@@ -33,7 +33,6 @@ import {
 } from "./derived-binding.ts";
 import { computeResult, extendRequest, sampleOf } from "./derived-fetch.ts";
 import { isBelow, mergeChildren, mergeNames } from "./derived-names.ts";
-import { checkProfile } from "./profile.ts";
 import { type CallQueue, createCallQueue } from "./queue.ts";
 import type { ArchiveContext, Context } from "./types.ts";
 

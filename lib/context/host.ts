@@ -20,7 +20,9 @@ import {
   connectionSettings,
   type ConnectOptions,
   connectPmcd,
+  createProfile,
   createReconnectPolicy,
+  type InstanceProfile,
   type PmcdConnection,
   type Profile,
   type Target,
@@ -34,7 +36,6 @@ import {
   noDerived,
   textValue,
 } from "./base.ts";
-import { createProfile, type InstanceProfile } from "./profile.ts";
 import { type CallQueue, CALLS_LIMIT, createCallQueue } from "./queue.ts";
 import type { Context } from "./types.ts";
 

@@ -4,8 +4,7 @@
 import type { Instances } from "../archive/mod.ts";
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import type { Desc, Indom, InstanceId, Pmid, ValueSetInit } from "../pcp/mod.ts";
-import type { Children, TextSubject } from "../pdu/mod.ts";
-import type { InstanceProfile } from "./profile.ts";
+import type { Children, InstanceProfile, TextSubject } from "../pdu/mod.ts";
 import type { ContextLabelSet } from "./types.ts";
 
 /** Who asks: the number of the context, as e_context of an agent has it, and its profile. */

@@ -20,7 +20,15 @@ import {
   type ValueSetInit,
   type Zone,
 } from "../pcp/mod.ts";
-import { decodePdu, encodeResult, type Environment, FROM_ANON } from "../pdu/mod.ts";
+import {
+  checkProfile,
+  createProfile,
+  decodePdu,
+  encodeResult,
+  type Environment,
+  FROM_ANON,
+  type InstanceProfile,
+} from "../pdu/mod.ts";
 import { checkMode, checkStore, closedError, firstZone, isNoAgents, noDerived } from "./base.ts";
 import {
   createLocalAgents,
@@ -29,7 +37,6 @@ import {
   type LocalCaller,
 } from "./local-agents.ts";
 import { localNameSpace, readNames } from "./local-names.ts";
-import { checkProfile, createProfile, type InstanceProfile } from "./profile.ts";
 import { createCallQueue } from "./queue.ts";
 import type { Context, ContextLabelSet } from "./types.ts";
 

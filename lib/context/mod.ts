@@ -24,6 +24,5 @@ export {
   newContext,
   type NewContextOptions,
 } from "./new.ts";
-export * from "./profile.ts";
 export { type ContextTable, type ContextTableOptions, createContextTable } from "./table.ts";
 export * from "./types.ts";

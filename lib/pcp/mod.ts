@@ -11,6 +11,7 @@ export * from "./names.ts";
 export * from "./names-text.ts";
 export * from "./print.ts";
 export * from "./result.ts";
+export * from "./result-writer.ts";
 export * from "./scale.ts";
 export * from "./time-text.ts";
 export * from "./timezone.ts";

@@ -9,6 +9,8 @@ import {
   PM_VAL,
   type ResultInit,
   ResultView,
+  type ResultWriter,
+  type Timestamp,
   writeValueSets,
 } from "../pcp/mod.ts";
 import { pad4, type Reader, viewOf, type Writer } from "../base/mod.ts";
@@ -136,6 +138,29 @@ const highresResultEntry = entry<HighresResultPdu>({
 /** Rows of the PDU table for results. */
 export const RESULT_ENTRIES: readonly PduEntry[] = [resultEntry, highresResultEntry];
 
+/** Fills the head of a RESULT, or HIGHRES_RESULT, of `numpmid` sets. */
+function writeHead(
+  bytes: Uint8Array,
+  from: number,
+  { sec, nsec }: Timestamp,
+  numpmid: number,
+  highres: boolean,
+): void {
+  const view = viewOf(bytes);
+  view.setInt32(0, bytes.length);
+  view.setInt32(4, highres ? PDU_TYPE.HIGHRES_RESULT : PDU_TYPE.RESULT);
+  view.setInt32(8, from);
+  if (highres) {
+    view.setInt32(12, numpmid);
+    view.setBigInt64(16, BigInt(sec));
+    view.setBigInt64(24, BigInt(nsec));
+  } else {
+    view.setUint32(12, sec);
+    view.setUint32(16, Math.floor(nsec / NSEC_PER_USEC));
+    view.setInt32(20, numpmid);
+  }
+}
+
 /**
  * RESULT, or HIGHRES_RESULT when `highres`, of values that a program holds (spec pdu.md 3.5, 3.6).
  * Throws PcpError PM_ERR_TOOBIG, PM_ERR_TYPE or PM_ERR_ARG for values that have no encoding.
@@ -144,20 +169,19 @@ export function encodeResult(from: number, result: ResultInit, highres: boolean)
   const size = measureValueSets(result.sets);
   const setsAt = highres ? HIGHRES_SETS_AT : RESULT_SETS_AT;
   const bytes = new Uint8Array(checkedSize("RESULT", setsAt + size.sets + size.blocks));
-  const view = viewOf(bytes);
-  const { sec, nsec } = result.timestamp;
-  view.setInt32(0, bytes.length);
-  view.setInt32(4, highres ? PDU_TYPE.HIGHRES_RESULT : PDU_TYPE.RESULT);
-  view.setInt32(8, from);
-  if (highres) {
-    view.setInt32(12, result.sets.length);
-    view.setBigInt64(16, BigInt(sec));
-    view.setBigInt64(24, BigInt(nsec));
-  } else {
-    view.setUint32(12, sec);
-    view.setUint32(16, Math.floor(nsec / NSEC_PER_USEC));
-    view.setInt32(20, result.sets.length);
-  }
+  writeHead(bytes, from, result.timestamp, result.sets.length, highres);
   writeValueSets(bytes, setsAt, result.sets, size);
+  return bytes;
+}
+
+/** RESULT, or HIGHRES_RESULT when `highres`, of what a writer has taken. */
+export function encodeWritten(
+  from: number,
+  written: ResultWriter,
+  timestamp: Timestamp,
+  highres: boolean,
+): Uint8Array {
+  const bytes = written.finish(highres ? HIGHRES_SETS_AT : RESULT_SETS_AT);
+  writeHead(bytes, from, timestamp, written.count, highres);
   return bytes;
 }

@@ -6,7 +6,7 @@ export {
   encodeProfile,
   nameRequestBytes,
 } from "./codec-request.ts";
-export { encodeResult } from "./codec-result.ts";
+export { encodeResult, encodeWritten } from "./codec-result.ts";
 export type { Direction, PduEntry } from "./codec-entry.ts";
 export { connectPmcd, type ConnectOptions } from "./connection.ts";
 export {
@@ -58,6 +58,13 @@ export {
   NO_CEILING,
   readHeader,
 } from "./frame.ts";
+export {
+  checkProfile,
+  createProfile,
+  type InstanceProfile,
+  MAX_PROFILE_ENTRIES,
+  profileFrom,
+} from "./profile.ts";
 export { describeTarget, type Target } from "./target.ts";
 export {
   CREDS_VERSION_WORD,

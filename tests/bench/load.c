@@ -7,7 +7,8 @@
  *   load bulk PORT PMCDPORT CLIENTS BYTES S   the same with answers of BYTES
  *   load connect PORT PMCDPORT CLIENTS S      connections opened, greeted and closed again
  *   load hold PORT PMCDPORT CLIENTS           opens CLIENTS relayed connections, prints "ready", waits for stdin
- *   load http PORT PATH CLIENTS S             GET requests on kept-alive connections
+ *   load http PORT PATH CLIENTS S [MAKER]     GET requests on kept-alive connections; `{context}` in PATH is the
+ *                                             context that a GET of MAKER makes, one for each connection
  *
  * PMCDPORT 0 means: PORT is the pmcd itself, no proxy greeting.
  */
@@ -305,49 +306,181 @@ static void churn(int clients, double seconds) {
   }
   printf("{\"rate\":%.0f}\n", done / ((now() - start) / 1e9));
 }
-static void http(const char *path, int clients, double seconds) {
-  char req[1024];
-  int len = snprintf(req, sizeof req, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+/* ---- HTTP ---- */
+/* Where a reply is: its head, a body of known length, or chunks (a size line, data with its line end). */
+enum { HEAD, BODY, SIZE, DATA, TRAILER };
+struct web {
+  int phase, status;
+  uint64_t left;  /* of the body, or of the chunk with its line end */
+  uint32_t have;  /* bytes of the head */
+  uint64_t bytes; /* of the reply */
+  int line;       /* SIZE, TRAILER: bytes in the line so far */
+  int len;        /* of the request */
+  char head[4096];
+  char req[4096];
+};
+static struct web *webs[CONNS_MAX];
+
+/* Takes bytes of a reply; how many belong to it, and whether it is over. */
+static uint32_t take(struct web *w, const char *p, uint32_t n, int *over) {
+  uint32_t at = 0;
+  *over = 0;
+  while (at < n) {
+    switch (w->phase) {
+    case HEAD: {
+      uint32_t room = sizeof w->head - 1 - w->have, k = n - at < room ? n - at : room;
+      if (!room) {
+        fprintf(stderr, "long head\n");
+        exit(1);
+      }
+      memcpy(w->head + w->have, p + at, k);
+      w->head[w->have + k] = 0;
+      char *end = strstr(w->head, "\r\n\r\n");
+      if (!end) {
+        w->have += k;
+        at += k;
+        break;
+      }
+      uint32_t size = (uint32_t)(end + 4 - w->head);
+      at += size - w->have;
+      w->status = atoi(w->head + 9);
+      char *length = strcasestr(w->head, "content-length:");
+      w->have = 0;
+      w->line = 0;
+      if (length && length < end) {
+        w->left = strtoull(length + 15, 0, 10);
+        w->phase = BODY;
+        if (!w->left) goto done;
+      } else {
+        w->left = 0;
+        w->phase = SIZE;
+      }
+      break;
+    }
+    case BODY:
+    case DATA: {
+      uint64_t k = n - at < w->left ? n - at : w->left;
+      at += k;
+      w->left -= k;
+      if (w->left) break;
+      if (w->phase == BODY) goto done;
+      w->phase = SIZE;
+      w->line = 0;
+      break;
+    }
+    case SIZE: {
+      char c = p[at++];
+      if (c == '\n') {
+        w->phase = w->left ? DATA : TRAILER;
+        if (w->left) w->left += 2;
+        w->line = 0;
+      } else if (c != '\r') w->left = w->left * 16 + (c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+      break;
+    }
+    case TRAILER: {
+      char c = p[at++];
+      if (c == '\n') {
+        if (!w->line) goto done;
+        w->line = 0;
+      } else if (c != '\r') w->line++;
+      break;
+    }
+    }
+  }
+  return at;
+done:
+  w->phase = HEAD;
+  *over = 1;
+  return at;
+}
+/* One request, waited for; the reply's first bytes are left in `out`. */
+static void ask(int fd, const char *path, char *out, size_t room) {
+  char req[2048];
+  struct web w = {0};
+  size_t have = 0;
+  int len = snprintf(req, sizeof req, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path), over = 0;
+  all_out(fd, req, len);
+  while (!over) {
+    char piece[4096];
+    ssize_t k = recv(fd, piece, sizeof piece, 0);
+    if (k <= 0) {
+      fprintf(stderr, "connection lost\n");
+      exit(1);
+    }
+    size_t keep = (size_t)k < room - 1 - have ? (size_t)k : room - 1 - have;
+    memcpy(out + have, piece, keep);
+    have += keep;
+    take(&w, piece, k, &over);
+  }
+  out[have] = 0;
+}
+/* `{context}` in the path: a context of its own for each connection, made by asking for `maker`. */
+static void http(const char *path, int clients, double seconds, const char *maker) {
   uint32_t cap = 8u << 20, count = 0, *times = malloc(4ull * cap);
   struct epoll_event ev[256];
   char *buffer = malloc(BUFFER);
+  int *fds = malloc(sizeof(int) * clients);
+  uint64_t done = 0, bad = 0, bytes = 0;
+  int lost = 0;
+  const char *place = strstr(path, "{context}");
   ep = epoll_create1(0);
-  uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9), done = 0;
   for (int i = 0; i < clients; i++) {
-    int fd = dial(proxy_port);
-    add(fd, EPOLLIN)->sent_at = now();
-    all_out(fd, req, len);
+    int fd = fds[i] = dial(proxy_port);
+    struct web *w = webs[fd] = calloc(1, sizeof *w);
+    char id[32] = "", reply[4096];
+    if (place && maker) {
+      ask(fd, maker, reply, sizeof reply);
+      char *found = strstr(reply, "\"context\":");
+      snprintf(id, sizeof id, "%lu", found ? strtoul(found + 10, 0, 10) : 0);
+    }
+    w->len = place ? snprintf(w->req, sizeof w->req, "GET %.*s%s%s HTTP/1.1\r\nHost: localhost\r\n\r\n", (int)(place - path), path,
+                              id, place + 9)
+                   : snprintf(w->req, sizeof w->req, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+    if (w->len >= (int)sizeof w->req) {
+      fprintf(stderr, "long path\n");
+      exit(1);
+    }
   }
-  while (now() < end) {
+  uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9);
+  for (int i = 0; i < clients; i++) {
+    add(fds[i], EPOLLIN)->sent_at = now();
+    all_out(fds[i], webs[fds[i]]->req, webs[fds[i]]->len);
+  }
+  while (now() < end || !done) {
+    if (now() > end + 20000000000ull) break;
     int n = epoll_wait(ep, ev, 256, 100);
     for (int i = 0; i < n; i++) {
       struct conn *c = conns[ev[i].data.fd];
-      ssize_t got = recv(c->fd, buffer, BUFFER - 1, MSG_DONTWAIT);
+      struct web *w = webs[ev[i].data.fd];
+      ssize_t got = recv(c->fd, buffer, BUFFER, MSG_DONTWAIT);
       if (got < 0 && errno == EAGAIN) continue;
-      if (got <= 0) {
-        fprintf(stderr, "connection lost\n");
-        exit(1);
+      if (got <= 0) { /* whoever dies under this load has the figures of its life */
+        lost = 1;
+        goto out;
       }
-      if (!c->need) { /* the first answer tells the size of all */
-        buffer[got] = 0;
-        char *body = strstr(buffer, "\r\n\r\n"), *cl = strcasestr(buffer, "content-length:");
-        if (body && cl) c->need = (uint32_t)(body + 4 - buffer) + atoi(cl + 15);
-        else if (body) c->need = (uint32_t)got;
-        else continue;
-      }
-      c->have += got;
-      if (c->have < c->need) continue;
-      c->have = 0;
+      int over;
+      take(w, buffer, got, &over);
+      bytes += got;
+      if (!over) continue;
       uint64_t t = now();
-      if (count < cap) times[count++] = (uint32_t)(t - c->sent_at);
-      done++;
+      if (w->status != 200) bad++;
+      else {
+        if (count < cap) times[count++] = t - c->sent_at > 0xffffffffu ? 0xffffffffu : (uint32_t)(t - c->sent_at);
+        done++;
+      }
       c->sent_at = t;
-      all_out(c->fd, req, len);
+      if (send(c->fd, w->req, w->len, MSG_NOSIGNAL) != w->len) {
+        lost = 1;
+        goto out;
+      }
     }
   }
+out:;
+  double took = (now() - start) / 1e9;
   qsort(times, count, 4, by_value);
-  printf("{\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n", done / ((now() - start) / 1e9), count ? times[count / 2] / 1e3 : 0,
-         count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0);
+  printf("{\"rate\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"errors\":%llu,\"lost\":%d,\"mb_s\":%.1f}\n", done / took,
+         count ? times[count / 2] / 1e3 : 0, count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0, (unsigned long long)bad, lost,
+         bytes / took / 1e6);
 }
 
 int main(int argc, char **argv) {
@@ -358,7 +491,7 @@ int main(int argc, char **argv) {
   }
   proxy_port = atoi(argv[2]);
   if (!strcmp(argv[1], "http")) {
-    http(argv[3], atoi(argv[4]), atof(argv[5]));
+    http(argv[3], atoi(argv[4]), atof(argv[5]), argc > 6 ? argv[6] : 0);
     return 0;
   }
   pmcd_port = atoi(argv[3]);

@@ -2,10 +2,10 @@
 // in its dump), answers for single instances, and is bounded.
 import { describe, expect, test } from "bun:test";
 import { PM_ERR } from "../../lib/base/mod.ts";
-import { createProfile, MAX_PROFILE_ENTRIES } from "../../lib/context/profile.ts";
+import { createProfile, MAX_PROFILE_ENTRIES } from "../../lib/pdu/profile.ts";
 import { asInstance, indomBuild, PM_IN_NULL, PM_INDOM_NULL } from "../../lib/pcp/mod.ts";
 import type { Indom } from "../../lib/pcp/mod.ts";
-import { codeOf } from "./codes.ts";
+import { codeOf } from "../context/codes.ts";
 
 const bins = indomBuild(29, 2);
 const colours = indomBuild(29, 1);

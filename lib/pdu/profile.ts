@@ -3,7 +3,7 @@
 // agents filter by it. Refuses a list of instances for all domains, and more than a bounded number.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { type Indom, type InstanceId, PM_INDOM_NULL } from "../pcp/mod.ts";
-import type { Profile } from "../pdu/mod.ts";
+import type { Profile } from "./requests.ts";
 
 /** Most domains with a rule, and most listed instances in all of them. */
 export const MAX_PROFILE_ENTRIES = 1_000_000;
@@ -131,3 +131,22 @@ const profileOf = (
 
 /** A profile that asks for all instances of all domains. */
 export const createProfile = (): InstanceProfile => profileOf(new Map(), PROFILE_STATE.INCLUDE);
+
+/**
+ * The profile that a request carries, as an agent or a collector has to apply it (spec pmda.md 4.1).
+ * The last rule of a domain holds.
+ */
+export const profileFrom = ({ state, rules }: Profile): InstanceProfile =>
+  profileOf(
+    new Map(
+      rules.map((rule) => [
+        rule.indom,
+        {
+          state:
+            rule.state === PROFILE_STATE.INCLUDE ? PROFILE_STATE.INCLUDE : PROFILE_STATE.EXCLUDE,
+          exceptions: new Set(Array.from(rule.instances)),
+        },
+      ]),
+    ),
+    state === PROFILE_STATE.INCLUDE ? PROFILE_STATE.INCLUDE : PROFILE_STATE.EXCLUDE,
+  );

@@ -1,0 +1,2 @@
+// The page: puts its parts together and starts them.
+document.body.append("pcpbox");

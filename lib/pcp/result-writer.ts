@@ -1,0 +1,215 @@
+// A result under construction, as bytes: agents write their values straight into the form that PDUs
+// have (spec pdu.md 4), without an object for each value. Sets and value blocks grow in two buffers
+// and meet when the result is finished. Refuses values that are none of their metric's type and
+// results above a bounded size; a set that turns out wrong is taken back whole.
+import { pad4, PcpError, PM_ERR, viewOf } from "../base/mod.ts";
+import type { Pmid } from "./ids.ts";
+import { type Atom, MAX_VLEN, type ValueSet, writeBlock } from "./result.ts";
+import { PM_TYPE, PM_VAL, type PmType, pmValfmt } from "./types.ts";
+
+/** Bytes of the head of a set with values, of one without, and of one value. */
+const SET_HEAD = 12;
+const BARE_SET = 8;
+const VALUE_BYTES = 8;
+/** Most bytes of a result: what a client of any release accepts in one reply. */
+const MAX_RESULT_BYTES = 256 * 1024 * 1024;
+
+/** A growing buffer with a view on it. */
+class Area {
+  bytes = new Uint8Array(1024);
+  view = viewOf(this.bytes);
+  length = 0;
+
+  /** Makes room for `size` more bytes and returns where they start. */
+  take(size: number): number {
+    const at = this.length;
+    const end = at + size;
+    if (end > this.bytes.length) {
+      if (end > MAX_RESULT_BYTES)
+        throw new PcpError(PM_ERR.TOOBIG, `a result of more than ${MAX_RESULT_BYTES} bytes`);
+      const grown = new Uint8Array(Math.max(end, this.bytes.length * 2));
+      grown.set(this.bytes.subarray(0, at));
+      this.bytes = grown;
+      this.view = viewOf(grown);
+    }
+    this.length = end;
+    return at;
+  }
+}
+
+const is64 = (type: PmType): boolean => type === PM_TYPE.I64 || type === PM_TYPE.U64;
+const isFloat = (type: PmType): boolean => type === PM_TYPE.FLOAT || type === PM_TYPE.DOUBLE;
+
+/** Throws PM_ERR_TYPE for an atom that cannot be a value of the type. */
+function checkAtom(type: PmType, value: Atom): void {
+  const kind = typeof value;
+  if (kind === "object") return;
+  if (type === PM_TYPE.STRING ? kind === "string" : false) return;
+  if (type >= PM_TYPE.STRING || type < 0 || kind === "string")
+    throw new PcpError(PM_ERR.TYPE, `a ${kind} is no value of type ${type}`);
+  if (!isFloat(type) && kind === "number" && !Number.isInteger(value))
+    throw new PcpError(PM_ERR.TYPE, `${String(value)} is no value of type ${type}`);
+}
+
+/**
+ * Takes value sets in the order in which they are to stand. One writer may be used again for the
+ * next result: its buffers stay.
+ */
+export class ResultWriter {
+  private readonly sets = new Area();
+  private readonly blocks = new Area();
+  /** Where the set that is open starts; -1 when none is. */
+  private setAt = -1;
+  private blocksBefore = 0;
+  private type: PmType = PM_TYPE.NOSUPPORT;
+  private valfmt: number = PM_VAL.INSITU;
+
+  /** Sets so far, without the open one. */
+  count = 0;
+  /** Values of the open set so far. */
+  numval = 0;
+  /** STATE_CHANGE bits that go with the result. */
+  changes = 0;
+
+  /** Forgets everything. */
+  reset(): void {
+    this.sets.length = 0;
+    this.blocks.length = 0;
+    this.setAt = -1;
+    this.count = 0;
+    this.numval = 0;
+    this.changes = 0;
+  }
+
+  /** Opens the set of a metric; `valfmt` is PM_VAL, the usual one of the type when left out. */
+  begin(pmid: Pmid, type: PmType, valfmt: number = pmValfmt(type)): void {
+    this.setAt = this.sets.take(SET_HEAD);
+    this.sets.view.setUint32(this.setAt, pmid);
+    this.blocksBefore = this.blocks.length;
+    this.numval = 0;
+    this.type = type;
+    this.valfmt = valfmt;
+  }
+
+  /** Adds a value to the open set. A Uint8Array is the payload of a block as it stands. */
+  add(instance: number, value: Atom): void {
+    checkAtom(this.type, value);
+    if (this.valfmt === PM_VAL.INSITU) {
+      if (typeof value === "object" || typeof value === "string" || is64(this.type))
+        throw new PcpError(PM_ERR.TYPE, `type ${this.type} cannot be in situ`);
+      const at = this.sets.take(VALUE_BYTES);
+      const { view } = this.sets;
+      view.setInt32(at, instance);
+      if (this.type === PM_TYPE.FLOAT) view.setFloat32(at + 4, Number(value));
+      else view.setInt32(at + 4, Number(value));
+    } else {
+      const block = this.addBlock(value);
+      const at = this.sets.take(VALUE_BYTES);
+      this.sets.view.setInt32(at, instance);
+      this.sets.view.setUint32(at + 4, block / 4);
+    }
+    this.numval += 1;
+  }
+
+  private addBlock(value: Atom): number {
+    const { type } = this;
+    let size = is64(type) || type === PM_TYPE.DOUBLE ? 8 : 4;
+    if (typeof value === "object") size = value.length;
+    else if (typeof value === "string") size = Buffer.byteLength(value) + 1;
+    if (size + 4 > MAX_VLEN) throw new PcpError(PM_ERR.TOOBIG, `a value of ${size} bytes`);
+    const at = this.blocks.take(pad4(size + 4));
+    writeBlock(this.blocks.bytes, this.blocks.view, at, type, value);
+    return at;
+  }
+
+  /** Closes the open set. Without values it says `none`: 0, or the code of an error. */
+  end(none = 0): void {
+    const { setAt, numval } = this;
+    if (numval === 0) {
+      this.sets.length = setAt + BARE_SET;
+      this.sets.view.setInt32(setAt + 4, none);
+    } else {
+      this.sets.view.setInt32(setAt + 4, numval);
+      this.sets.view.setInt32(setAt + 8, this.valfmt);
+    }
+    this.setAt = -1;
+    this.count += 1;
+  }
+
+  /** A metric without values: 0, or a negative code. Takes back an open set, whichever it is. */
+  fail(pmid: Pmid, code: number): void {
+    this.abandon();
+    const at = this.sets.take(BARE_SET);
+    this.sets.view.setUint32(at, pmid);
+    this.sets.view.setInt32(at + 4, code);
+    this.count += 1;
+  }
+
+  /** Takes back the open set, if there is one. */
+  abandon(): void {
+    if (this.setAt < 0) return;
+    this.sets.length = this.setAt;
+    this.blocks.length = this.blocksBefore;
+    this.setAt = -1;
+    this.numval = 0;
+  }
+
+  /** Adds a set of another result, which must have been checked: its bytes are copied. */
+  copy(set: ValueSet): void {
+    if (set.numval <= 0) {
+      this.fail(set.pmid, set.numval);
+      return;
+    }
+    this.begin(set.pmid, PM_TYPE.NOSUPPORT, set.valfmt);
+    const from = set.view;
+    for (let i = 0; i < set.numval; i++) {
+      const at = this.sets.take(VALUE_BYTES);
+      this.sets.view.setInt32(at, set.instance(i));
+      if (set.valfmt === PM_VAL.INSITU) {
+        this.sets.view.setUint32(at + 4, set.word(i));
+        continue;
+      }
+      const block = set.block(i);
+      const size = pad4(from.getUint32(block) & MAX_VLEN);
+      const to = this.blocks.take(size);
+      this.blocks.bytes.set(set.bytes.subarray(block, block + size), to);
+      this.sets.view.setUint32(at + 4, to / 4);
+    }
+    this.numval = set.numval;
+    this.end();
+  }
+
+  /** Bytes of all sets and blocks. */
+  get length(): number {
+    return this.sets.length + this.blocks.length;
+  }
+
+  /**
+   * The whole as one fresh array with `head` bytes before it for the caller to fill; block indexes
+   * count from `wordBase` of it. `head` and `wordBase` are multiples of 4.
+   */
+  finish(head: number, wordBase = 0): Uint8Array {
+    this.abandon();
+    const { sets, blocks } = this;
+    const out = new Uint8Array(head + sets.length + blocks.length);
+    out.set(sets.bytes.subarray(0, sets.length), head);
+    if (blocks.length === 0) return out;
+    const blocksAt = head + sets.length;
+    out.set(blocks.bytes.subarray(0, blocks.length), blocksAt);
+    const view = viewOf(out);
+    const shift = (blocksAt - wordBase) / 4;
+    for (let at = head; at < blocksAt;) {
+      const numval = view.getInt32(at + 4);
+      if (numval <= 0) {
+        at += BARE_SET;
+        continue;
+      }
+      const end = at + SET_HEAD + VALUE_BYTES * numval;
+      if (view.getInt32(at + 8) !== PM_VAL.INSITU)
+        for (let word = at + SET_HEAD + 4; word < end; word += VALUE_BYTES)
+          view.setUint32(word, view.getUint32(word) + shift);
+      at = end;
+    }
+    return out;
+  }
+}
