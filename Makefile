@@ -55,6 +55,7 @@ check: $(modules) ## format, lint, types, layering, duplicates
 	$(BUN) fmt --check
 	$(BUN) node_modules/.bin/oxlint --deny-warnings
 	$(BUN) check
+	$(BUN) check -p lib/page/ui
 	$(BUN) test tests/tidy.test.ts tests/duplicates.test.ts
 
 bench: $(modules) $(binary) ## measure against the real programs, alternating (minutes)

@@ -34,6 +34,7 @@ const floors: Readonly<Record<string, number>> = {
   collector: 4,
   context: 5,
   advertise: 6,
+  page: 6,
   probe: 6,
   web: 6,
   server: 7,

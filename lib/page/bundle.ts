@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const folder = join(import.meta.dir, "ui");
+const folder = import.meta.dir;
 
 /** Bundles one file for browsers; its output, minified. */
 function bundled(entry: string): string {
@@ -22,12 +22,12 @@ function bundled(entry: string): string {
 export function bundlePage(): string {
   const notices = readFileSync(Bun.resolveSync("uplot/LICENSE", folder), "utf8");
   const parts: Readonly<Record<string, string>> = {
-    STYLE: bundled("style.css"),
-    SCRIPT: bundled("main.ts"),
-    NOTICES: `uPlot\n${notices.trim()}`,
+    STYLE: `<style>${bundled("ui/style.css")}</style>`,
+    SCRIPT: `<script type="module">${bundled("ui/main.ts")}</script>`,
+    NOTICES: `<!--\nuPlot\n${notices.trim()}\n-->`,
   };
-  const html = readFileSync(join(folder, "index.html"), "utf8");
-  return html.replace(/\{\{([A-Z]+)\}\}/g, (_, name: string) => {
+  const html = readFileSync(join(folder, "ui/index.html"), "utf8");
+  return html.replace(/<!-- ([A-Z]+) -->/g, (_, name: string) => {
     const part = parts[name];
     if (part === undefined) throw new Error(`page: nothing is called ${name}`);
     return part;

@@ -79,7 +79,9 @@ async function make(): Promise<Made> {
 
 /** Whether a browser that says this takes gzip. */
 const takesGzip = (accepted: string): boolean =>
-  accepted.split(",").some((element) => /^\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(element));
+  accepted
+    .split(",")
+    .some((element) => /^\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(element));
 
 /** Whether one of the tags of If-None-Match is this one, or all are meant. */
 const isKnown = (tags: string, tag: string): boolean =>
@@ -95,10 +97,14 @@ async function reply(made: Made, request: PageRequest): Promise<PageReply> {
     return { ...base, status: 304, type: "", body: "" };
   }
   if (!takesGzip(request.header("accept-encoding") ?? "")) {
-    // Says so, or the server would compress it in its own way for those who take deflate alone.
-    return { ...base, status: 200, body: html, headers: { ...headers, "Content-Encoding": "identity" } };
+    return { ...base, status: 200, body: html };
   }
-  return { ...base, status: 200, body: zipped, headers: { ...headers, "Content-Encoding": "gzip" } };
+  return {
+    ...base,
+    status: 200,
+    body: zipped,
+    headers: { ...headers, "Content-Encoding": "gzip" },
+  };
 }
 
 /** The page; it is made at the first request. */

@@ -3,7 +3,8 @@
 
 import { hostname } from "node:os";
 import { type Log, openFileLimit } from "../base/mod.ts";
-import { createWebApi, type ServerView } from "../web/mod.ts";
+import { createPage } from "../page/mod.ts";
+import { createWebApi, type ServerView, type WebApi } from "../web/mod.ts";
 import { accept } from "./accept.ts";
 import { createComplaints } from "./complaints.ts";
 import { type Counters, countersText, createCounters } from "./counters.ts";
@@ -51,6 +52,12 @@ function withLimit(settings: ProxySettings, budget: number, log: Log): ProxySett
   return { ...settings, limits: { ...settings.limits, connections: possible } };
 }
 
+/** The requests of `api`, and beside them the one for the page. */
+function withPage(api: WebApi): WebApi {
+  const page = createPage();
+  return { ...api, answer: (request) => api.answer(request) ?? page.answer(request) };
+}
+
 export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   const started = Date.now();
   const counters = createCounters();
@@ -62,12 +69,13 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   };
   const deadlines = createDeadlines(onFault);
   const budget = descriptorBudget(log);
-  const api =
+  const api = withPage(
     parts.api ??
-    createWebApi({
-      warn: (text) => complaints.warning(text),
-      hasRoom: () => server.hasDescriptors(1),
-    });
+      createWebApi({
+        warn: (text) => complaints.warning(text),
+        hasRoom: () => server.hasDescriptors(1),
+      }),
+  );
 
   /** The pump counts its bytes itself. */
   const currentCounters = (): Counters => ({

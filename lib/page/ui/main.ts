@@ -1,2 +1,4 @@
 // The page: puts its parts together and starts them.
-document.body.append("pcpbox");
+import uPlot from "uplot";
+
+document.body.append(`uPlot ${uPlot.name}`);
