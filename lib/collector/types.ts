@@ -1,7 +1,7 @@
 // Many agents as one (spec pdu.md 10): what a client of a collector, or a local context, asks. No
 // behaviour.
 import type { Instances } from "../archive/mod.ts";
-import type { Desc, Indom, InstanceId, Pmid, ResultWriter, ValueSetInit } from "../pcp/mod.ts";
+import type { Desc, Indom, InstanceId, Pmid, ResultView, ResultWriter } from "../pcp/mod.ts";
 import type { Children, InstanceProfile, TextSubject } from "../pdu/mod.ts";
 import type { AgentLabelSet, Awaitable } from "../pmda/mod.ts";
 
@@ -31,7 +31,7 @@ export interface RouterClient {
     profile: InstanceProfile,
   ): Awaitable<readonly AgentLabelSet[]>;
   /** Each agent gets its part; the first fault is thrown when all have answered. */
-  store(sets: readonly ValueSetInit[]): Awaitable<void>;
+  store(result: ResultView): Awaitable<void>;
   /** PM_ERR_NAME, PM_ERR_NONLEAF. */
   lookupName(name: string): Awaitable<Pmid>;
   /** PM_ERR_PMID, PM_ERR_NOAGENT. */
@@ -47,5 +47,7 @@ export interface RouterClient {
 
 /** The agents that there are, for any number of clients. */
 export interface Router {
+  /** False for a domain that was never in the table: clients are told PM_ERR_PMID, not NOAGENT. */
+  knows(domain: number): boolean;
   newClient(): RouterClient;
 }

@@ -10,8 +10,8 @@ import type {
   InstanceId,
   LabelSet,
   Pmid,
+  ResultView,
   ResultWriter,
-  ValueSetInit,
 } from "../pcp/mod.ts";
 import type { Children, InstanceProfile, TextSubject } from "../pdu/mod.ts";
 
@@ -78,8 +78,11 @@ export interface Agent {
   ): Awaitable<string>;
   /** Sets of one PM_LABEL level; `ident` as in LABEL_REQ. Instances: those that the profile wants. */
   labels(level: number, ident: number, by: Caller): Awaitable<readonly AgentLabelSet[]>;
-  /** Stops at the first fault: earlier values stay stored. PM_ERR_PERMISSION, PM_ERR_BADSTORE. */
-  store(sets: readonly ValueSetInit[], by: Caller): Awaitable<void>;
+  /**
+   * The values of a store request where they lie; the agent knows the types. Stops at the first
+   * fault: earlier values stay stored. PM_ERR_PERMISSION, PM_ERR_BADSTORE.
+   */
+  store(result: ResultView, by: Caller): Awaitable<void>;
   /** An agent without dynamic names has none of these. */
   readonly names?: AgentNames | undefined;
   /** PCP_ATTR `key` of a client, before its first request; only with AGENT_FEATURE bits. */
