@@ -4,8 +4,10 @@
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -74,8 +76,17 @@ export interface Pmcd {
 
 const readyTimeoutMs = 15_000;
 
-/** Where a file of the tree is, seen from outside. */
-export const inTree = (tree: PcpTree, path: string): string => `${tree.root}${path}`;
+/**
+ * Where a file of the tree is, seen from outside. Links to absolute paths, as packages have them, lead
+ * on inside the tree.
+ */
+export function inTree(tree: PcpTree, path: string): string {
+  const outside = `${tree.root}${path}`;
+  const link = lstatSync(outside, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (!link) return outside;
+  const target = readlinkSync(outside);
+  return target.startsWith("/") ? inTree(tree, target) : outside;
+}
 
 /** Runs a program of the tree to its end. */
 export function runIn(
