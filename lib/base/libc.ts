@@ -29,6 +29,9 @@ const SO_ACCEPTCONN = LINUX ? 30 : 2;
 const MSG_NOSIGNAL = LINUX ? 0x4000 : 0;
 const MSG_DONTWAIT = LINUX ? 0x40 : 0x80;
 const RLIMIT_NOFILE = LINUX ? 7 : 8;
+const CLOCK_REALTIME = 0;
+/** Linux. */
+const SO_PEERCRED = 17;
 const CLOCK_MONOTONIC = LINUX ? 1 : 6;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -145,6 +148,32 @@ export function monotonicNanoseconds(): bigint {
   const time = new BigInt64Array(2);
   if (library.clock_gettime(CLOCK_MONOTONIC, time) !== 0) throw failed(library, "clock_gettime");
   return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
+}
+
+const now = new BigInt64Array(2);
+
+/** CLOCK_REALTIME: Date.now() stops at milliseconds, and performance.now() misses steps of the clock. */
+export function realTime(): { sec: number; nsec: number } {
+  const library = libc();
+  if (library.clock_gettime(CLOCK_REALTIME, now) !== 0) throw failed(library, "clock_gettime");
+  return { sec: Number(now[0]), nsec: Number(now[1]) };
+}
+
+/** The process at the other end of a unix socket, as it was when it connected. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** SO_PEERCRED of a connected unix socket. Linux only; PcpError with the negated errno. */
+export function peerCredentials(fd: number): PeerCredentials {
+  if (!LINUX) throw new PcpError(-ENOSYS, "credentials of a peer: Linux only");
+  const library = libc();
+  const [found, size] = [new Int32Array(3), new Uint32Array([12])];
+  if (library.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, found, size) !== 0)
+    throw failed(library, "getsockopt SO_PEERCRED");
+  return { pid: found[0] ?? 0, uid: found[1] ?? 0, gid: found[2] ?? 0 };
 }
 
 /** sockaddr_un of a path; a path that starts with NUL is an abstract name, without a final NUL. */

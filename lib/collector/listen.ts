@@ -1,0 +1,261 @@
+// A collector for PCP's clients: TCP ports and the unix socket on which pmcd would listen, and a
+// session for each client (spec pdu.md 8, pmcd(1)). Refuses ports that are taken, each by name, and
+// clients above a bounded number.
+import { chmodSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { hostname, networkInterfaces } from "node:os";
+import { createSecureContext, type SecureContext } from "node:tls";
+import type { SocketHandler, SocketListener, TCPSocketListenOptions } from "bun";
+import { asPcpError, PcpError, peerCredentials, PM_ERR } from "../base/mod.ts";
+import {
+  type AccessNames,
+  type AccessRule,
+  type Account,
+  type ClientHost,
+  createAccessControl,
+} from "./access.ts";
+import { contextLabels } from "./context-labels.ts";
+import { createSession, errorChallenge, type SessionSetting } from "./session.ts";
+import type { Router } from "./types.ts";
+import { ClientWire } from "./wire.ts";
+
+/** Most clients at a time unless told otherwise: pmcd's own is what its descriptors give. */
+const MAX_CLIENTS = 4096;
+
+/** How a collector listens. */
+export interface ListenOptions {
+  readonly router: Router;
+  /** Ports on every address of `interfaces`; 0 for a free one. */
+  readonly ports: readonly number[];
+  /** Addresses to listen on: all when left out. */
+  readonly interfaces?: readonly string[];
+  /** Path of the unix socket; none when left out. */
+  readonly socketPath?: string | undefined;
+  readonly rules?: readonly AccessRule[];
+  /** Certificate chain, key and, to check clients, authorities, as PEM text. */
+  readonly tls?: {
+    readonly cert: string;
+    readonly key: string;
+    readonly ca?: string | undefined;
+    readonly needsCertificate?: boolean;
+  };
+  readonly maxClients?: number;
+  /** PCP_SYSCONF_DIR is looked at. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** STATE_CHANGE bits of the table itself: see SessionSetting. */
+  readonly changesSince?: SessionSetting["changesSince"];
+  readonly log: (level: "Info" | "Warning" | "Error", text: string) => void;
+}
+
+/** A collector that listens. */
+export interface CollectorServer {
+  /** TCP ports that are open. */
+  readonly ports: readonly number[];
+  readonly clients: number;
+  /** Stops listening and ends every client. */
+  stop(): void;
+}
+
+/** Fields of the lines of /etc/passwd or /etc/group. */
+function accounts(path: string): readonly (readonly string[])[] {
+  try {
+    return readFileSync(path, "utf8")
+      .split("\n")
+      .map((line) => line.split(":"));
+  } catch (error) {
+    if (asPcpError(error).code === PM_ERR.GENERIC) throw error;
+    return [];
+  }
+}
+
+const numberOf = (path: string, name: string): number | undefined => {
+  const found = accounts(path).find((fields) => fields[0] === name)?.[2];
+  return found !== undefined && /^\d+$/.test(found) ? Number(found) : undefined;
+};
+
+/** Groups of an account: its own and those that list its name. */
+function groupsOf(uid: number, gid: number): number[] {
+  const name = accounts("/etc/passwd").find((fields) => fields[2] === String(uid))?.[0];
+  const more = accounts("/etc/group")
+    .filter((fields) => name !== undefined && (fields[3] ?? "").split(",").includes(name))
+    .map((fields) => Number(fields[2]));
+  return [gid, ...more.filter((each) => each !== gid)];
+}
+
+const OWN_ADDRESSES = (): string[] => [
+  "127.0.0.1",
+  "::1",
+  ...Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((at) => at.address)),
+];
+
+/** Names of access rules; hosts must have been resolved before, since rules are judged at once. */
+async function accessNames(rules: readonly AccessRule[]): Promise<AccessNames> {
+  const { lookup } = await import("node:dns/promises");
+  const hosts = new Map<string, readonly string[]>([["localhost", OWN_ADDRESSES()]]);
+  for (const { subject, id } of rules) {
+    if (subject !== "host" || hosts.has(id) || /[:*]|^[\d.]+$/.test(id)) continue;
+    const found = await lookup(id, { all: true }).catch(() => []);
+    hosts.set(
+      id,
+      found.map(({ address }) => address),
+    );
+  }
+  return {
+    addresses: (host) => hosts.get(host) ?? (host === hostname() ? OWN_ADDRESSES() : []),
+    uid: (user) => numberOf("/etc/passwd", user),
+    gid: (group) => numberOf("/etc/group", group),
+  };
+}
+
+/** The account of a client of the unix socket. */
+function accountOf(socket: object): (Account & { readonly pid: number }) | undefined {
+  const fd = "fd" in socket && typeof socket.fd === "number" ? socket.fd : -1;
+  if (fd < 0) return undefined;
+  const { pid, uid, gid } = peerCredentials(fd);
+  return { pid, uid, gids: groupsOf(uid, gid) };
+}
+
+/** Makes a wire and a session of each connection. */
+function clientHandlers(
+  kind: ClientHost["kind"],
+  setting: SessionSetting,
+  options: ListenOptions,
+  secure: SecureContext | undefined,
+  wires: Set<ClientWire>,
+): SocketHandler<ClientWire> {
+  const { maxClients = MAX_CLIENTS, log } = options;
+  return {
+    open(socket) {
+      const wire = new ClientWire(socket, () => wires.delete(wire));
+      socket.data = wire;
+      if (wires.size >= maxClients) {
+        wire.send(errorChallenge(PM_ERR.CONNLIMIT));
+        wire.close();
+        return;
+      }
+      wires.add(wire);
+      const host: ClientHost =
+        kind === "unix" ? { kind } : { kind, address: socket.remoteAddress.replace(/%.*$/, "") };
+      let account: ReturnType<typeof accountOf>;
+      try {
+        account = kind === "unix" ? accountOf(socket) : undefined;
+      } catch (error) {
+        log("Warning", `credentials of a client: ${asPcpError(error).message}`);
+      }
+      const needsCertificate = options.tls?.needsCertificate === true;
+      wire.session = createSession(
+        {
+          host,
+          account,
+          send: (bytes) => wire.send(bytes),
+          hold: (held) => wire.hold(held),
+          close: () => wire.close(),
+          startTls:
+            secure === undefined
+              ? undefined
+              : (rest) => wire.startTls(rest, secure, needsCertificate),
+        },
+        setting,
+      );
+    },
+    data: (socket, bytes) => socket.data.received(bytes),
+    drain: (socket) => socket.data.flush(),
+    close: (socket) => socket.data.ended(),
+    end: (socket) => {
+      socket.end();
+    },
+    error: (socket) => socket.data.ended(),
+  };
+}
+
+/** True when somebody answers on a unix socket. */
+async function isLive(path: string): Promise<boolean> {
+  const handlers = { data() {}, error() {}, connectError() {} };
+  return Bun.connect({ unix: path, socket: handlers }).then(
+    (socket) => {
+      socket.end();
+      return true;
+    },
+    () => false,
+  );
+}
+
+/** Opens the unix socket, in place of one that nobody listens on any more. */
+async function openUnix(
+  path: string,
+  socket: SocketHandler<ClientWire>,
+): Promise<SocketListener<ClientWire>> {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && (!there.isSocket() || (await isLive(path))))
+    throw new PcpError(-98, `${path}: ${there.isSocket() ? "somebody listens" : "is no socket"}`);
+  if (there !== undefined) unlinkSync(path);
+  const listener = Bun.listen<ClientWire>({ unix: path, socket });
+  chmodSync(path, 0o777);
+  return listener;
+}
+
+/** Listens. Throws PcpError naming the port or path that cannot be opened, or what TLS lacks. */
+export async function listenForClients(options: ListenOptions): Promise<CollectorServer> {
+  const { router, ports, interfaces = ["0.0.0.0", "::"], rules = [], env, log, tls } = options;
+  const access = createAccessControl(rules, await accessNames(rules));
+  const secure =
+    tls === undefined ? undefined : createSecureContext({ ...tls, minVersion: "TLSv1.2" });
+  const warn = (text: string): void => log("Warning", text);
+  const setting: SessionSetting = {
+    router,
+    access,
+    contextLabels: (account) =>
+      contextLabels({
+        env,
+        warn,
+        account: account && { uid: account.uid, gid: account.gids[0] ?? 0 },
+      }),
+    changesSince: options.changesSince ?? (() => ({ bits: 0, seen: 0 })),
+    needsCertificate: tls?.needsCertificate === true,
+  };
+  const wires = new Set<ClientWire>();
+  const listeners: SocketListener<ClientWire>[] = [];
+  const open: number[] = [];
+  const stop = (): void => {
+    for (const listener of listeners.splice(0)) listener.stop(true);
+    for (const wire of wires) wire.socket.terminate();
+  };
+  try {
+    for (const port of ports) {
+      let actual = port;
+      for (const address of interfaces) {
+        try {
+          // Bun knows ipv6Only here too, its types only for Bun.connect.
+          const wanted: TCPSocketListenOptions<ClientWire> & { ipv6Only: boolean } = {
+            hostname: address,
+            port: actual,
+            ipv6Only: true,
+            socket: clientHandlers("inet", setting, options, secure, wires),
+          };
+          const listener = Bun.listen<ClientWire>(wanted);
+          listeners.push(listener);
+          actual = listener.port;
+        } catch (error) {
+          const { code, message } = asPcpError(error);
+          // A machine without one family of addresses listens on the other.
+          if (options.interfaces === undefined && (code === -97 || code === -99)) continue;
+          throw new PcpError(code, `cannot listen on ${address} port ${actual}: ${message}`);
+        }
+      }
+      open.push(actual);
+    }
+    if (options.socketPath !== undefined) {
+      const handlers = clientHandlers("unix", setting, options, secure, wires);
+      listeners.push(await openUnix(options.socketPath, handlers));
+    }
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  return {
+    ports: open,
+    get clients() {
+      return wires.size;
+    },
+    stop,
+  };
+}
