@@ -32,10 +32,16 @@ export interface MetricRow {
   readonly units?: number | undefined;
   readonly oneline?: string | undefined;
   readonly help?: string | undefined;
-  /** Labels of the metric itself (item level). */
+  /** Labels of the metric itself (item level), and optional ones (pmdaAddNotes). */
   readonly labels?: LabelObject | undefined;
+  readonly notes?: LabelObject | undefined;
   /** PM_VAL for values in blocks that need it; the usual one of the type when left out. */
   readonly valfmt?: number | undefined;
+  /**
+   * The instances that a fetch goes through where they are not those of the domain; those outside
+   * the profile are left out all the same. A fault is the code of the metric.
+   */
+  readonly instances?: (by: Caller) => readonly number[];
   /**
    * The value of one instance; PM_IN_NULL for a metric with one value. Comes before the agent's own
    * fetch callback. Faults may also be thrown as PcpError.
@@ -62,10 +68,15 @@ export interface IndomRow {
   readonly instances: InstanceSource;
   readonly oneline?: string | undefined;
   readonly help?: string | undefined;
+  /** Labels of the domain, and optional ones. */
   readonly labels?: LabelObject | undefined;
+  readonly notes?: LabelObject | undefined;
   /** Labels of one instance; undefined for none. */
   readonly instanceLabels?: (instance: InstanceId, by: Caller) => LabelObject | undefined;
 }
+
+/** What redefine() replaces. */
+export type AgentTables = Pick<AgentDefinition, "metrics" | "indoms">;
 
 /** An agent as its author writes it. Callbacks may answer at once or later. */
 export interface AgentDefinition {
@@ -80,6 +91,8 @@ export interface AgentDefinition {
   readonly indoms?: readonly IndomRow[];
   /** Labels of the domain, merged with {"agent": name} only when this is left out. */
   readonly labels?: LabelObject;
+  /** Optional labels of the domain. */
+  readonly notes?: LabelObject;
   /** Labels of one cluster. */
   readonly clusterLabels?: (cluster: number) => LabelObject | undefined;
   /** Before every request but profile, attribute and end of a client; a fault is the answer. */
@@ -125,6 +138,8 @@ export interface AgentSetting {
   readonly changed: (what: "labels" | "names") => void;
   /** Says that requests cannot be answered at present, and that they can be again (spec pmda.md 6). */
   readonly ready: (ready: boolean) => void;
+  /** Replaces the tables of metrics and instance domains from the next request on. */
+  readonly redefine: (tables: AgentTables) => void;
 }
 
 /** Makes an agent; what a module of an author exports as default. */

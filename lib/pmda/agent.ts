@@ -1,0 +1,433 @@
+// makeAgent: what an author wrote (define.ts) as an Agent that can be asked (spec pmda.md 7). Calls
+// answer at once where the author's callbacks do. Refuses tables that contradict themselves. A
+// callback that throws, does not end in time, or answers nonsense fails its request or its value,
+// with a line in the log, never the agent.
+import type { Instances } from "../archive/mod.ts";
+import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
+import {
+  type Indom,
+  type InstanceId,
+  type Pmid,
+  pmIDStr,
+  type ResultView,
+  type ResultWriter,
+} from "../pcp/mod.ts";
+import { STATE_CHANGE, type TextSubject } from "../pdu/mod.ts";
+import { fetchInto } from "./agent-fetch.ts";
+import { labelsAt } from "./agent-labels.ts";
+import { storeAll } from "./agent-store.ts";
+import type {
+  AgentDefinition,
+  AgentFactory,
+  AgentSetting,
+  AgentTables,
+  MetricRow,
+} from "./define.ts";
+import { createTimeLimit, DEFAULT_TIME_LIMIT, isPromise, type TimeLimit } from "./limit.ts";
+import {
+  type IndomEntry,
+  buildTables,
+  instanceName,
+  instanceNumber,
+  instancesOf,
+  type Tables,
+} from "./tables.ts";
+import type { Agent, AgentNames, Awaitable, Caller } from "./types.ts";
+
+/** Help texts from files, which come before those of the tables. */
+export interface HelpTexts {
+  /** Undefined: this file has none. */
+  text(subject: TextSubject, ident: Pmid | Indom, level: "oneline" | "help"): string | undefined;
+}
+
+/** What an agent runs with. */
+export interface AgentOptions {
+  /** The domain that it runs under. */
+  readonly domain: number;
+  /** Words after the options of its command line. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly log?: AgentSetting["log"];
+  /** Logs also the codes that are no faults. */
+  readonly debug?: boolean;
+  /** Milliseconds for the callbacks of one request; 0: no limit. DEFAULT_TIME_LIMIT when left out. */
+  readonly timeLimit?: number;
+  readonly help?: HelpTexts;
+}
+
+/** An agent that runs in this process. */
+export interface RunningAgent extends Agent {
+  /** Interface version, 2 to 7. */
+  readonly version: number;
+  readonly definition: AgentDefinition;
+  /** Every name of the tables with its metric, in their order. */
+  readonly leaves: readonly { readonly name: string; readonly pmid: Pmid }[];
+  /** Full names of dynamic subtrees. */
+  readonly dynamicRoots: readonly string[];
+  /** New tables from the next request on; throws as makeAgent and changes nothing then. */
+  redefine(tables: AgentTables): void;
+  /** The next fetch says that these have changed. */
+  changed(what: "labels" | "names"): void;
+  readonly ready: boolean;
+  /** While not ready, every call fails with PM_ERR_PMDANOTREADY. */
+  setReady(ready: boolean): void;
+  /** Calls back whenever it is set, until what it returns is called. */
+  onReady(listener: (ready: boolean) => void): () => void;
+}
+
+const CHANGES = { labels: STATE_CHANGE.LABEL_CHANGE, names: STATE_CHANGE.NAMES_CHANGE } as const;
+
+/** Versions that bring names of the agent's own, attributes, and labels with change flags. */
+const SINCE = { names: 4, attributes: 6, labels: 7 } as const;
+
+const ignore = (): void => undefined;
+
+/** Runs `work` between the agent's check and done, and within the time of one request. */
+function createGate(definition: AgentDefinition, log: AgentSetting["log"], timeLimit: number) {
+  const hasHooks = definition.check !== undefined || definition.done !== undefined;
+
+  const done = (): Awaitable<void> => {
+    const failed = (cause: unknown): void =>
+      log("Error", `${definition.name}: done callback: ${asPcpError(cause).message}`);
+    try {
+      const later = definition.done?.();
+      return isPromise(later) ? (later as Promise<void>).catch(failed) : undefined;
+    } catch (cause) {
+      failed(cause);
+      return undefined;
+    }
+  };
+
+  /** What was thrown as the code of the request; faults of the author's code are logged. */
+  const coded = (what: string, cause: unknown): PcpError => {
+    const error = asPcpError(cause);
+    if (error.code === PM_ERR.GENERIC || !(cause instanceof PcpError))
+      log("Error", `${definition.name}: ${what}: ${error.message}`);
+    return error;
+  };
+
+  const later = async <T>(what: string, limit: TimeLimit, promise: Promise<T>): Promise<T> => {
+    try {
+      return await limit.wait(promise);
+    } catch (cause) {
+      if (asPcpError(cause).code === PM_ERR.AGAIN)
+        log("Warning", `${definition.name}: ${what}: ${asPcpError(cause).message}`);
+      throw coded(what, cause);
+    } finally {
+      limit.stop();
+    }
+  };
+
+  const plain = <T>(what: string, work: () => Awaitable<T>, limit: number): Awaitable<T> => {
+    try {
+      const value = work();
+      if (!isPromise(value)) return value;
+      return later(what, createTimeLimit(limit), value as Promise<T>);
+    } catch (cause) {
+      throw coded(what, cause);
+    }
+  };
+
+  const hooked = async <T>(
+    what: string,
+    checked: Promise<void>,
+    work: () => Awaitable<T>,
+    limit: number,
+  ): Promise<T> => {
+    try {
+      await later("check callback", createTimeLimit(timeLimit), checked);
+      return await plain(what, work, limit);
+    } finally {
+      await done();
+    }
+  };
+
+  return {
+    hasHooks,
+    /** `limit` is 0 for work that keeps to the time by itself. */
+    run<T>(what: string, work: () => Awaitable<T>, limit = timeLimit): Awaitable<T> {
+      if (!hasHooks) return plain(what, work, limit);
+      let value: Awaitable<T>;
+      try {
+        const checked = definition.check?.();
+        if (isPromise(checked)) return hooked(what, checked as Promise<void>, work, limit);
+        value = plain(what, work, limit);
+      } catch (cause) {
+        void done();
+        throw coded("check callback", cause);
+      }
+      if (isPromise(value)) return (value as Promise<T>).finally(done);
+      const after = done();
+      return isPromise(after) ? after.then(() => value) : value;
+    },
+  };
+}
+
+type Gate = ReturnType<typeof createGate>;
+
+/** Every name of the tables. */
+const leavesOf = ({ metrics }: Tables): RunningAgent["leaves"] =>
+  metrics.flatMap(({ row: { name = [] }, desc: { pmid } }) =>
+    (typeof name === "string" ? [name] : name).map((each) => ({ name: each, pmid })),
+  );
+
+/** State that calls share. */
+interface State {
+  tables: Tables;
+  leaves: RunningAgent["leaves"];
+  ready: boolean;
+  /** STATE_CHANGE bits that no fetch has told yet. */
+  changes: number;
+  /** A sampling that was given up and has not ended. */
+  sampling: boolean;
+}
+
+const checkReady = (state: State): void => {
+  if (!state.ready) throw new PcpError(PM_ERR.PMDANOTREADY);
+};
+
+/** The call `fetch` of an agent. */
+function fetchCall(
+  definition: AgentDefinition,
+  state: State,
+  gate: Gate,
+  options: Required<Pick<AgentOptions, "log" | "debug" | "timeLimit">>,
+) {
+  const { log, debug, timeLimit } = options;
+  const versioned = (definition.version ?? SINCE.labels) >= SINCE.labels;
+
+  const wanted = (pmids: readonly Pmid[]): MetricRow[] => {
+    const rows: MetricRow[] = [];
+    for (const pmid of pmids) {
+      const entry = state.tables.metric(pmid);
+      if (entry !== undefined) rows.push(entry.row);
+    }
+    return rows;
+  };
+
+  /** The samples, then the values. */
+  const sampled = async (sampling: Promise<void>, job: Parameters<typeof fetchInto>[0]) => {
+    state.sampling = true;
+    const ended = (): void => {
+      state.sampling = false;
+    };
+    sampling.then(ended, ended);
+    await job.limit.wait(sampling);
+    await fetchInto(job, state.tables);
+  };
+
+  const work = (pmids: readonly Pmid[], by: Caller, out: ResultWriter): Awaitable<void> => {
+    const limit = createTimeLimit(timeLimit);
+    const job = { pmids, by, out, limit, log, debug };
+    let later: Awaitable<void>;
+    if (definition.refresh === undefined) later = fetchInto(job, state.tables);
+    else {
+      if (state.sampling)
+        throw new PcpError(PM_ERR.AGAIN, "an earlier refresh callback has not ended yet");
+      const sampling = definition.refresh(wanted(pmids), by);
+      later = isPromise(sampling)
+        ? sampled(sampling as Promise<void>, job)
+        : fetchInto(job, state.tables);
+    }
+    if (later instanceof Promise) return later.finally(limit.stop);
+    return undefined;
+  };
+
+  return (pmids: readonly Pmid[], by: Caller, out: ResultWriter): Awaitable<void> => {
+    checkReady(state);
+    if (versioned && state.changes !== 0) {
+      out.changes |= state.changes;
+      state.changes = 0;
+    }
+    // Each part of a fetch is limited by itself; a limit around all of it would leave a callback
+    // that goes on writing into a result which has been given away.
+    if (!gate.hasHooks && definition.refresh === undefined) return work(pmids, by, out);
+    return gate.run("refresh callback", () => work(pmids, by, out), 0);
+  };
+}
+
+/** Calls about instances. */
+function instanceCalls(definition: AgentDefinition, state: State, gate: Gate) {
+  /** Brings the domain up to date and then looks. */
+  const look = <T>(
+    indom: Indom,
+    by: Caller,
+    work: (entry: IndomEntry, request: object) => Awaitable<T>,
+  ): Awaitable<T> => {
+    checkReady(state);
+    return gate.run("instances", () => {
+      const entry = state.tables.indom(indom);
+      if (entry === undefined) throw new PcpError(PM_ERR.INDOM);
+      const request = {};
+      const fresh = definition.refreshInstances?.(entry.row.serial, by);
+      return isPromise(fresh)
+        ? (fresh as Promise<void>).then(() => work(entry, request))
+        : work(entry, request);
+    });
+  };
+  return {
+    instances: (indom: Indom, by: Caller): Awaitable<Instances> => look(indom, by, instancesOf),
+    instanceName: (indom: Indom, instance: InstanceId, by: Caller) =>
+      look(indom, by, (entry, request) => instanceName(entry, instance, request)),
+    instanceId: (indom: Indom, name: string, by: Caller) =>
+      look(indom, by, (entry, request) => instanceNumber(entry, name, request)),
+  };
+}
+
+/** The agent's own names behind the gate. */
+function nameCalls(names: AgentNames, state: State, gate: Gate): AgentNames {
+  const run = <T>(work: () => Awaitable<T>): Awaitable<T> => {
+    checkReady(state);
+    return gate.run("names", work);
+  };
+  return {
+    lookup: (name, by) => run(() => names.lookup(name, by)),
+    namesOf: (pmid, by) => run(() => names.namesOf(pmid, by)),
+    children: (name, by) => run(() => names.children(name, by)),
+    traverse: (name, by) => run(() => names.traverse(name, by)),
+  };
+}
+
+/** The call `text` of an agent: files, then tables, then the callback. */
+function textCall(
+  definition: AgentDefinition,
+  state: State,
+  gate: Gate,
+  help: HelpTexts | undefined,
+): Agent["text"] {
+  const found = (text: string | undefined): string => {
+    if (text === undefined) throw new PcpError(PM_ERR.TEXT);
+    return text;
+  };
+  return (subject, ident, level, by) => {
+    checkReady(state);
+    return gate.run("text callback", () => {
+      const row =
+        subject === "metric"
+          ? state.tables.metric(ident as Pmid)?.row
+          : state.tables.indom(ident as Indom)?.row;
+      const text = help?.text(subject, ident, level) ?? row?.[level];
+      if (text !== undefined) return text;
+      const own = definition.text?.(subject, ident, level, by);
+      return isPromise(own)
+        ? (own as Promise<string | undefined>).then(found)
+        : found(own as string);
+    });
+  };
+}
+
+/**
+ * The agent of a definition. Throws PcpError PM_ERR_GENERIC with pmdaInit's sentence for tables that
+ * contradict themselves, PM_ERR_PMID and PM_ERR_INDOM for numbers out of range.
+ */
+export function makeAgent(definition: AgentDefinition, options: AgentOptions): RunningAgent {
+  const { log = ignore, env = {}, debug = false, timeLimit = DEFAULT_TIME_LIMIT } = options;
+  // Any number may be given with -d; identifiers have nine bits for it.
+  const domain = options.domain & 0x1ff;
+  const version = definition.version ?? SINCE.labels;
+  const { features = 0 } = definition;
+  const tables = buildTables(definition, definition, domain);
+  const state: State = {
+    tables,
+    leaves: leavesOf(tables),
+    ready: true,
+    changes: 0,
+    sampling: false,
+  };
+  const gate = createGate(definition, log, timeLimit);
+  const listeners = new Set<(ready: boolean) => void>();
+  const names =
+    version >= SINCE.names && definition.names !== undefined
+      ? nameCalls(definition.names, state, gate)
+      : undefined;
+  return {
+    name: definition.name,
+    domain,
+    features,
+    version,
+    definition,
+    get leaves() {
+      return state.leaves;
+    },
+    dynamicRoots: definition.dynamicRoots ?? [],
+    ...(names === undefined ? {} : { names }),
+    fetch: fetchCall(definition, state, gate, { log, debug, timeLimit }),
+    desc(pmid) {
+      checkReady(state);
+      return gate.run("desc", () => {
+        const entry = state.tables.metric(pmid);
+        if (entry !== undefined) return entry.desc;
+        log("Error", `pmdaDesc: Requested metric ${pmIDStr(pmid)} is not defined`);
+        throw new PcpError(PM_ERR.PMID);
+      });
+    },
+    ...instanceCalls(definition, state, gate),
+    text: textCall(definition, state, gate, options.help),
+    labels(level, ident, by) {
+      checkReady(state);
+      if (version < SINCE.labels) return [];
+      return gate.run("label callback", () =>
+        labelsAt({ definition, tables: state.tables, env, log }, level, ident, by),
+      );
+    },
+    store(result: ResultView, by) {
+      checkReady(state);
+      return gate.run("store callback", () => storeAll(definition, state.tables, result, by));
+    },
+    attribute(context, key, value) {
+      if (version < SINCE.attributes || definition.attribute === undefined) return undefined;
+      return gate.run("attribute callback", () => definition.attribute?.(context, key, value));
+    },
+    contextClosed(context) {
+      try {
+        definition.contextClosed?.(context);
+      } catch (cause) {
+        log("Error", `${definition.name}: end of context callback: ${asPcpError(cause).message}`);
+      }
+    },
+    close: () => definition.close?.(),
+    redefine(next) {
+      state.tables = buildTables(definition, next, domain);
+      state.leaves = leavesOf(state.tables);
+    },
+    changed(what) {
+      state.changes |= CHANGES[what];
+    },
+    get ready() {
+      return state.ready;
+    },
+    setReady(ready) {
+      state.ready = ready;
+      for (const listener of listeners) listener(ready);
+    },
+    onReady(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
+
+/**
+ * Calls a factory and makes its agent. What the factory says through its setting before it has
+ * returned counts too. Throws as makeAgent, and what the factory throws.
+ */
+export async function openAgent(
+  factory: AgentFactory,
+  options: AgentOptions,
+): Promise<RunningAgent> {
+  const early: ((to: RunningAgent) => void)[] = [];
+  let tell = (what: (to: RunningAgent) => void): void => void early.push(what);
+  const definition = await factory({
+    domain: options.domain & 0x1ff,
+    args: options.args ?? [],
+    env: options.env ?? {},
+    log: options.log ?? ignore,
+    changed: (what) => tell((to) => to.changed(what)),
+    ready: (ready) => tell((to) => to.setReady(ready)),
+    redefine: (tables) => tell((to) => to.redefine(tables)),
+  });
+  const agent = makeAgent(definition, options);
+  tell = (what) => what(agent);
+  for (const what of early) what(agent);
+  return agent;
+}
