@@ -13,6 +13,7 @@ import {
   type ClientHost,
   createAccessControl,
 } from "./access.ts";
+import { type ClientTable, createClientTable } from "./clients.ts";
 import { contextLabels } from "./context-labels.ts";
 import { createSession, errorChallenge, type SessionSetting } from "./session.ts";
 import type { Router } from "./types.ts";
@@ -39,6 +40,8 @@ export interface ListenOptions {
     readonly needsCertificate?: boolean;
   };
   readonly maxClients?: number;
+  /** Where clients are written down; a table of its own when left out. */
+  readonly clients?: ClientTable;
   /** PCP_SYSCONF_DIR is looked at. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** STATE_CHANGE bits of the table itself: see SessionSetting. */
@@ -202,6 +205,7 @@ export async function listenForClients(options: ListenOptions): Promise<Collecto
   const warn = (text: string): void => log("Warning", text);
   const setting: SessionSetting = {
     router,
+    clients: options.clients ?? createClientTable(),
     access,
     contextLabels: (account) =>
       contextLabels({

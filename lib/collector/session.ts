@@ -21,6 +21,7 @@ import {
   type ClientHost,
   OPERATION,
 } from "./access.ts";
+import { type ClientTable, countPdu } from "./clients.ts";
 import { createRequests, errorPdu, type Reply } from "./requests.ts";
 import type { Router } from "./types.ts";
 
@@ -52,6 +53,7 @@ export interface SessionPeer {
 /** What all sessions share. */
 export interface SessionSetting {
   readonly router: Router;
+  readonly clients: ClientTable;
   readonly access: AccessControl;
   readonly contextLabels: (account: Account | undefined) => AgentLabelSet;
   /** STATE_CHANGE bits that came up since a number of changes, and that number now. */
@@ -110,6 +112,7 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
   let container = false;
   let { seen } = setting.changesSince(0);
   const routed = router.newClient();
+  const fact = setting.clients.add(routed.number);
   const requests = createRequests({
     router,
     routed,
@@ -128,6 +131,7 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
     clearTimeout(timer);
     for (const admission of admissions) admission.release();
     admissions = [];
+    setting.clients.delete(fact);
     routed.close();
   };
   const drop = (): void => {
@@ -135,6 +139,7 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
     peer.close();
   };
   const send = (bytes: Uint8Array): void => {
+    countPdu(setting.clients.pduOut, bytes);
     if (!peer.send(bytes)) full = true;
   };
   const refuse = (code: number): void => send(errorPdu(code));
@@ -206,6 +211,7 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
       refuse(-EINVAL);
       return open();
     }
+    fact.container = name;
     const opened = open();
     const tell = async (): Promise<void> => {
       await opened;
@@ -272,6 +278,7 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
       while (!busy && !full && state !== "closed") {
         const bytes = framer.next();
         if (bytes === undefined) break;
+        countPdu(setting.clients.pduIn, bytes);
         const reply = take(bytes);
         if (reply instanceof Promise) {
           busy = true;
