@@ -32,6 +32,8 @@ export interface RawRequest {
   readonly body?: Uint8Array;
   /** The client has shown a good certificate. */
   readonly certified: boolean;
+  /** Whether the client has gone. */
+  readonly gone?: () => boolean;
   header(name: string): string | undefined;
 }
 
@@ -68,6 +70,15 @@ export function createExchange(
     counters.faults += 1;
     return counted(errorPage(500, "internal error"));
   };
+  const finished = (reply: Reply, request: RawRequest): Reply | Promise<Reply> => {
+    try {
+      const ready = compressed(counted(reply), request);
+      if (!(ready instanceof Promise)) return ready;
+      return ready.catch((error: unknown) => failed(request, error));
+    } catch (error) {
+      return failed(request, error);
+    }
+  };
   const ask = (request: RawRequest): Answer => {
     const { url, certified } = request;
     if (server().settings.certificateRequired && !certified) {
@@ -77,15 +88,17 @@ export function createExchange(
     if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
     const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
-    const { method, header, body } = request;
+    const { method, header, body, gone } = request;
     const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
       method,
       path,
+      target: url,
       header,
     };
     const mark = url.indexOf("?");
     if (mark >= 0) asked.query = url.slice(mark + 1);
     if (body !== undefined) asked.body = body;
+    if (gone !== undefined) asked.gone = gone;
     return respond(view, api, asked);
   };
   return {
@@ -94,9 +107,10 @@ export function createExchange(
       try {
         const answer = ask(request);
         if (!(answer instanceof Promise)) return compressed(counted(answer), request);
-        return answer
-          .then((reply) => compressed(counted(reply), request))
-          .catch((error: unknown) => failed(request, error));
+        return answer.then(
+          (reply) => finished(reply, request),
+          (error: unknown) => failed(request, error),
+        );
       } catch (error) {
         return failed(request, error);
       }
@@ -242,41 +256,52 @@ function place(lines: string[], name: string, value: string): void {
   lines.push(name, value);
 }
 
-/** A head that was made, and what it depends on. */
+/** A head that was made, around its length, and what it depends on. */
 interface MadeHead {
   readonly status: number;
   readonly type: string;
   readonly encoding: Coding | undefined;
-  readonly framing: Framing;
+  readonly isWhole: boolean;
+  readonly close: boolean;
   readonly settings: HttpSettings;
   readonly date: string;
-  readonly text: string;
+  readonly before: string;
+  readonly after: string;
 }
 /** The last one: replies of one kind often follow each other within a second. */
 let made: MadeHead | undefined;
 
+/** Stands for the length while a head is made; no other value has it. */
+const LENGTH_MARK = 9_007_199_254_740_991;
+
 /** The whole head of a reply as text, a character a byte. */
 export function headText(reply: Reply, framing: Framing, settings: HttpSettings): string {
-  const isUsual = reply.headers === undefined && reply.bare !== true;
+  const isUsual = reply.headers === undefined && reply.bare !== true && !isEmpty(reply.status);
+  if (!isUsual) return linesText(reply.status, headOf(reply, framing, settings));
+  const { length, close } = framing;
+  const isWhole = length !== undefined;
   const date = dateNow();
   if (
-    isUsual &&
-    made !== undefined &&
-    made.framing.length === framing.length &&
-    made.framing.close === framing.close &&
-    made.status === reply.status &&
-    made.type === reply.type &&
-    made.encoding === reply.encoding &&
-    made.settings === settings &&
-    made.date === date
+    made === undefined ||
+    made.isWhole !== isWhole ||
+    made.close !== close ||
+    made.status !== reply.status ||
+    made.type !== reply.type ||
+    made.encoding !== reply.encoding ||
+    made.settings !== settings ||
+    made.date !== date
   ) {
-    return made.text;
+    const marked = headOf(reply, { length: isWhole ? LENGTH_MARK : undefined, close }, settings);
+    const text = linesText(reply.status, marked);
+    const [before = "", after = ""] = isWhole ? text.split(String(LENGTH_MARK)) : [text];
+    const { status, type, encoding } = reply;
+    made = { status, type, encoding, isWhole, close, settings, date, before, after };
   }
-  const lines = headOf(reply, framing, settings);
-  let text = `HTTP/1.1 ${reply.status} ${phraseOf(reply.status)}\r\n`;
+  return isWhole ? `${made.before}${length}${made.after}` : made.before;
+}
+
+function linesText(status: number, lines: readonly string[]): string {
+  let text = `HTTP/1.1 ${status} ${phraseOf(status)}\r\n`;
   for (let at = 0; at < lines.length; at += 2) text += `${lines[at]}: ${lines[at + 1]}\r\n`;
-  text += "\r\n";
-  const { status, type, encoding } = reply;
-  if (isUsual) made = { status, type, encoding, framing, settings, date, text };
-  return text;
+  return `${text}\r\n`;
 }

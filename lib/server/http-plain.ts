@@ -71,6 +71,7 @@ export class PlainConnection implements WireSink, Timed {
   private isOver(): boolean {
     return this.state === "over";
   }
+  private readonly isGone = (): boolean => this.state === "over";
   /** No request is under way. */
   get idle(): boolean {
     return this.state === "waiting";
@@ -163,6 +164,7 @@ export class PlainConnection implements WireSink, Timed {
       method,
       url: latin1(bytes, target, targetEnd),
       certified: this.certified,
+      gone: this.isGone,
       header: (name) => headerIn(bytes, headers, name),
     });
     const isHead = method === "HEAD";
@@ -171,15 +173,23 @@ export class PlainConnection implements WireSink, Timed {
       return;
     }
     this.answering();
-    reply
-      .then((ready) => {
-        if (this.state === "over") return this.discard(ready);
-        this.state = "waiting";
-        this.send(ready, isHead, close);
-        if (this.state === "waiting") this.proceed();
-        else this.flush();
-      })
-      .catch((error: unknown) => this.fault(error));
+    reply.then(
+      (ready) => this.answered(ready, isHead, close),
+      (error: unknown) => this.fault(error),
+    );
+  }
+
+  /** A reply that took its time is there. */
+  private answered(reply: Reply, isHead: boolean, close: boolean): void {
+    try {
+      if (this.state === "over") return this.discard(reply);
+      this.state = "waiting";
+      this.send(reply, isHead, close);
+      if (this.state === "waiting") this.proceed();
+      else this.flush();
+    } catch (error) {
+      this.fault(error);
+    }
   }
 
   private answering(): void {

@@ -313,6 +313,7 @@ export function createHttpService(
         url: request.url ?? "/",
         ...(body === undefined ? {} : { body }),
         certified: connection?.certified === true,
+        gone: () => response.destroyed,
         header: (name) => headerOf(request, name),
       });
       if (reply instanceof Promise) void reply.then((late) => send(late, false)).catch(fault);

@@ -143,7 +143,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
     connecting: 0,
     hasDescriptors(wanted) {
       const { active, relays, dials } = counters;
-      const contexts = Number(api.status()["contexts"] ?? 0);
+      const contexts = Number(api.status()["connections"] ?? 0);
       return active + relays + DIAL_DESCRIPTORS * dials + contexts + wanted <= budget;
     },
     gone(wire) {

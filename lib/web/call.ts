@@ -13,13 +13,24 @@ export interface Call extends WebContext {
   readonly body: Uint8Array | undefined;
   /** Value of the Accept header. */
   readonly accept: string | undefined;
+  /** What was worked out about this request before; kept with its text. */
+  readonly memo: Memo;
+  /** Whether nobody waits for the reply any more. */
+  readonly gone: (() => boolean) | undefined;
 }
 
-/** Answers a call; rejects with WebFault, or with PcpError, whose text is then the message. */
-export type Handler = (call: Call) => Promise<WebReply<string | Uint8Array>>;
+/** What is worked out about the text of a request once. */
+export interface Memo {
+  /** Key of the plan of a fetch, and its selection. */
+  plan?: { readonly key: string; readonly selection: string; readonly text: string };
+}
+
+type Told = WebReply<string | Uint8Array>;
+/** Answers a call; throws or rejects with WebFault, or with PcpError, whose text is the message. */
+export type Handler = (call: Call) => Told | Promise<Told>;
 
 /** `"context":N` and the client's mark, as most replies begin (spec webapi.md 3.3). */
-export const headOf = ({ id, parameters }: Call): string => {
+export const headOf = ({ id, parameters }: Pick<Call, "id" | "parameters">): string => {
   const client = parameters.get("client");
   return `"context":${id}${client === undefined ? "" : `,"client":${jsonString(client)}`}`;
 };

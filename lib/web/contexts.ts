@@ -1,26 +1,28 @@
 // The contexts that requests use (spec webapi.md 2.9, 4): numbers, credentials, life times, bounds.
-// Requests that name no context share one for each host specification and credentials. Refuses with
-// 503 above its bounds, with the texts of spec webapi.md 4 for contexts that there are not.
-import { asPcpError, PM_ERR, type PcpError } from "../base/mod.ts";
-import { type Context, type HostContext, openHostContext, withDerived } from "../context/mod.ts";
-import type { DerivedSet } from "../derived/mod.ts";
-import { hostAttribute, parseHostSpec, PCP_ATTR } from "../pcp/mod.ts";
-import {
-  type ConnectionSettings,
-  connectionSettings,
-  type ConnectOptions,
-  type Environment,
-} from "../pdu/mod.ts";
-import { faultOf, WebFault } from "./fault.ts";
-import { createMetadata, type Metadata } from "./metadata.ts";
+// Requests that name no context share one for each host specification and credentials. What a context
+// reads from is a source (sources.ts), which unchanged contexts share. Refuses with 503 above its
+// bounds, with the texts of spec webapi.md 4 for contexts that there are not.
+import type { Context } from "../context/mod.ts";
+import { WebFault } from "./fault.ts";
+import type { Joints } from "./join.ts";
+import type { Metadata } from "./metadata.ts";
 import { unsignedOf } from "./parameters.ts";
+import {
+  busy,
+  createSources,
+  type Credentials,
+  keyOf,
+  type LocalState,
+  type Source,
+  type SourceOptions,
+} from "./sources.ts";
 
 /** Bounds of the contexts. */
 export interface ContextLimits {
-  /** Contexts at the same time, each a connection to a pmcd. */
+  /** Contexts at the same time. */
   readonly contexts: number;
-  /** Of these, over one host specification. */
-  readonly contextsPerHost: number;
+  /** Connections to the pmcd of one host specification. */
+  readonly connectionsPerHost: number;
   /** Requests at the same time on one context: one is served, the others wait. */
   readonly requestsPerContext: number;
   /** Longest polltimeout that counts, milliseconds. */
@@ -29,27 +31,15 @@ export interface ContextLimits {
 
 export const DEFAULT_CONTEXT_LIMITS: ContextLimits = {
   contexts: 4096,
-  contextsPerHost: 512,
+  connectionsPerHost: 512,
   requestsPerContext: 128,
   pollTimeoutMs: 24 * 3600 * 1000,
 };
 
 /** What contexts are opened with. */
-export interface ContextOptions {
-  readonly env: Environment;
-  readonly warn: (text: string) => void;
-  readonly limits: ContextLimits;
-  /** Global derived metrics, for all contexts. */
-  readonly derived: () => DerivedSet;
-  readonly host: ConnectOptions;
-  /** False when the process has no descriptor left for another connection. */
-  readonly hasRoom: () => boolean;
-}
-
-/** A name and a password, as a request brings them. */
-export interface Credentials {
-  readonly user: string;
-  readonly password: string;
+export interface ContextOptions extends Omit<SourceOptions, "perHost"> {
+  /** Asked for each time: a new configuration may have changed them. */
+  readonly limits: () => ContextLimits;
 }
 
 /** What a request says about the context that it wants. */
@@ -59,34 +49,35 @@ export interface ContextRequest {
   readonly hostspec: string;
   readonly timeoutMs: number;
   readonly credentials: Credentials | undefined;
-  /** A context of its own in place of the shared one. */
-  readonly isOwn: boolean;
+  /**
+   * "shared": any context will do; "fresh": one of its own where none is named; "changed": the same, and
+   * what it reads from belongs to it alone from then on; "stored": the same, but where none is named one
+   * that is shared with others that store.
+   */
+  readonly use: "shared" | "fresh" | "changed" | "stored";
 }
 
 /** A context while it is open. */
 export interface WebContext {
   readonly id: number;
   readonly context: Context;
-  readonly host: HostContext;
   readonly metadata: Metadata;
-  readonly lane: FetchLane;
-}
-
-/** The fetches of one context that may be shared: the last of them, while it is not over. */
-export interface FetchLane {
-  busy: Promise<void> | undefined;
+  readonly joints: Joints;
 }
 
 /** The contexts of one server. */
 export interface ContextPool {
   /**
-   * Does `work` with the context that a request wants. Rejects with WebFault. Whoever changes the
-   * context calls `own` before: it is not shared from then on.
+   * The context that a request wants, at once where that is there. `leave` is to be called when the request
+   * is over. Throws, or rejects with, WebFault.
    */
-  use<T>(request: ContextRequest, work: (context: WebContext) => Promise<T>): Promise<T>;
-  own(context: WebContext): void;
-  /** Contexts that are there or being opened: a descriptor each. */
-  readonly open: number;
+  enter(request: ContextRequest): WebContext | Promise<WebContext>;
+  leave(context: WebContext): void;
+  /** Contexts that are there or being opened. */
+  readonly contexts: number;
+  /** Connections to pmcds that are there or being opened: a descriptor each. */
+  readonly connections: number;
+  readonly local: LocalState;
   close(): Promise<void>;
 }
 
@@ -98,79 +89,26 @@ interface Entry extends WebContext {
   readonly key: string;
   readonly hostspec: string;
   readonly credentials: Credentials | undefined;
+  source: Source;
+  /** The one before, which requests under way may still use. */
+  former: Source | undefined;
+  /** Its source is its own. */
+  isAlone: boolean;
+  /** While it gets a source of its own. */
+  isolating: Promise<void> | undefined;
   timeoutMs: number;
   /** On the clock of performance.now(). */
   deadline: number;
   /** Requests under way. */
   active: number;
-  /** While it connects again, for all requests at once. */
-  reconnecting: Promise<void> | undefined;
 }
 
-const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
-  credentials === undefined
-    ? `@${hostspec}`
-    : JSON.stringify([hostspec, credentials.user, credentials.password]);
+/** Whether the source of a context must be its own after this. */
+const isChange = ({ use }: ContextRequest): boolean => use === "changed" || use === "stored";
 
-const busy = (reason: string): WebFault => new WebFault(503, reason);
-
-/** Opens a context. Rejects with WebFault, its texts those of spec webapi.md 4. */
-async function openContext(
-  hostspec: string,
-  credentials: Credentials | undefined,
-  settings: ConnectionSettings,
-  { env, warn, derived, host }: ContextOptions,
-): Promise<{ host: HostContext; context: Context }> {
-  const refused = (error: unknown, prefix: string): WebFault => {
-    const pcp: PcpError = asPcpError(error);
-    if (prefix === "" && pcp.code === PM_ERR.GENERIC) return new WebFault(400, pcp.message);
-    return faultOf(pcp, prefix);
-  };
-  let spec;
-  try {
-    spec = parseHostSpec(hostspec, settings.defaultSocket);
-  } catch (error) {
-    throw refused(error, "");
-  }
-  if (hostAttribute(spec, PCP_ATTR.USERNAME) !== undefined)
-    throw new WebFault(401, "authentication required");
-  if (credentials !== undefined) {
-    const attributes = [
-      ...spec.attributes,
-      { code: PCP_ATTR.USERNAME, value: credentials.user },
-      { code: PCP_ATTR.PASSWORD, value: credentials.password },
-    ];
-    spec = { ...spec, attributes };
-  }
-  try {
-    const source = await openHostContext(spec, { ...host, env, warn, settings }, hostspec);
-    return { host: source, context: withDerived(source, derived(), { warn }) };
-  } catch (error) {
-    throw refused(error, "cannot connect to PMCD: ");
-  }
-}
-
-/** Connects a context again; rejects with WebFault. */
-async function reconnect(entry: Entry): Promise<void> {
-  entry.reconnecting ??= entry.context.reconnect().finally(() => {
-    entry.reconnecting = undefined;
-  });
-  try {
-    await entry.reconnecting;
-  } catch (error) {
-    throw faultOf(asPcpError(error), "cannot reconnect context: ");
-  }
-}
-
-/** How long pmcd may take for a reply: clients such as Grafana wait 6 s. */
-const REQUEST_MS = 5_000;
-
-/** What the environment says, and a shorter time limit where it does not say one. */
-function settingsFrom(env: Environment, warn: (text: string) => void): ConnectionSettings {
-  const settings = connectionSettings(env, warn);
-  const isSet = (env["PMCD_REQUEST_TIMEOUT"] ?? "") !== "";
-  return isSet ? settings : { ...settings, requestTimeout: REQUEST_MS };
-}
+/** Of which kind and for whom a context is that requests without one share. */
+const sharedKey = ({ use, hostspec, credentials }: ContextRequest): string =>
+  `${use} ${keyOf(hostspec, credentials)}`;
 
 /** The number that a text names (spec webapi.md 4); throws WebFault for a text that is none. */
 function identifier(text: string): number {
@@ -180,50 +118,32 @@ function identifier(text: string): number {
 }
 
 export function createContextPool(options: ContextOptions): ContextPool {
-  const { limits } = options;
+  const sources = createSources({ ...options, perHost: () => options.limits().connectionsPerHost });
   const entries = new Map<number, Entry>();
   /** By key: the one that is shared, and the promise of one that is being opened. */
   const sharedNow = new Map<string, Entry>();
-  const shared = new Map<string, Promise<Entry>>();
-  const perHost = new Map<string, number>();
+  const opening = new Map<string, Promise<Entry>>();
   /** Contexts that are there or being opened. */
   let taken = 0;
   let closed = false;
   let timer: ReturnType<typeof setInterval> | undefined;
-  let settings: ConnectionSettings | undefined;
 
-  const give = (hostspec: string): void => {
-    taken -= 1;
-    const left = (perHost.get(hostspec) ?? 1) - 1;
-    if (left > 0) perHost.set(hostspec, left);
-    else perHost.delete(hostspec);
-  };
-  const take = (hostspec: string): void => {
-    const here = perHost.get(hostspec) ?? 0;
-    if (taken >= limits.contexts) throw busy(`too many contexts: ${limits.contexts}`);
-    if (here >= limits.contextsPerHost)
-      throw busy(`too many contexts for one host: ${limits.contextsPerHost}`);
-    if (!options.hasRoom()) throw busy("too many open files for another context");
-    taken += 1;
-    perHost.set(hostspec, here + 1);
-  };
-
-  const own = ({ id }: WebContext): void => {
-    const entry = entries.get(id);
-    if (entry === undefined) return;
+  /** Is shared no more with requests that name no context. */
+  const own = (entry: Entry): void => {
     // Whatever is shared under this key now may be another one.
-    if (sharedNow.get(entry.key) === entry) {
-      sharedNow.delete(entry.key);
-      shared.delete(entry.key);
-    }
+    if (sharedNow.get(entry.key) === entry) sharedNow.delete(entry.key);
   };
-
+  const releaseFormer = (entry: Entry): void => {
+    const { former } = entry;
+    entry.former = undefined;
+    if (former !== undefined) sources.release(former);
+  };
   const drop = (entry: Entry): void => {
     own(entry);
     if (!entries.delete(entry.id)) return;
-    give(entry.hostspec);
-    // Its connection is over in any case; there is nobody to tell.
-    entry.context.close().catch((error: unknown) => options.warn(String(error)));
+    taken -= 1;
+    releaseFormer(entry);
+    sources.release(entry.source);
   };
   const collect = (): void => {
     const now = performance.now();
@@ -246,34 +166,44 @@ export function createContextPool(options: ContextOptions): ContextPool {
   const make = async (request: ContextRequest): Promise<Entry> => {
     const { hostspec, credentials, timeoutMs } = request;
     if (closed) throw busy("the server is stopping");
-    take(hostspec);
-    let opened;
+    const { contexts } = options.limits();
+    if (taken >= contexts) throw busy(`too many contexts: ${contexts}`);
+    taken += 1;
+    const isAlone = isChange(request);
+    let source: Source;
     try {
-      settings ??= settingsFrom(options.env, options.warn);
-      opened = await openContext(hostspec, credentials, settings, options);
+      source = await (isAlone
+        ? sources.alone(hostspec, credentials)
+        : sources.shared(hostspec, credentials));
     } catch (error) {
-      give(hostspec);
+      taken -= 1;
       throw error;
     }
-    const { context, host } = opened;
     if (closed) {
-      give(hostspec);
-      await context.close();
+      taken -= 1;
       throw busy("the server is stopping");
     }
     const entry: Entry = {
       id: freshId(),
-      key: keyOf(hostspec, credentials),
+      key: sharedKey(request),
       hostspec,
       credentials,
-      context,
-      host,
-      metadata: createMetadata(context, () => host.sessions),
-      lane: { busy: undefined },
+      get context() {
+        return entry.source.context;
+      },
+      get metadata() {
+        return entry.source.metadata;
+      },
+      get joints() {
+        return entry.source.joints;
+      },
+      source,
+      former: undefined,
+      isAlone,
+      isolating: undefined,
       timeoutMs,
       deadline: performance.now() + timeoutMs,
       active: 0,
-      reconnecting: undefined,
     };
     entries.set(entry.id, entry);
     timer ??= setInterval(collect, COLLECT_MS);
@@ -281,29 +211,34 @@ export function createContextPool(options: ContextOptions): ContextPool {
     return entry;
   };
 
-  const unnamed = async (request: ContextRequest): Promise<Entry> => {
-    if (request.isOwn) return make(request);
-    const key = keyOf(request.hostspec, request.credentials);
+  /** The shared context over a stand-in, or one over the pmcd that is back. */
+  const renewed = async (entry: Entry, request: ContextRequest): Promise<Entry> => {
+    const source = await sources.shared(entry.hostspec, entry.credentials);
+    if (source !== entry.source) own(entry);
+    sources.release(source);
+    return unnamed(request);
+  };
+
+  const unnamed = (request: ContextRequest): Entry | Promise<Entry> => {
+    if (request.use === "fresh" || request.use === "changed") return make(request);
+    const key = sharedKey(request);
     const now = sharedNow.get(key);
     if (now !== undefined) {
-      const isGood = now.host.connected && (now.active > 0 || now.deadline > performance.now());
-      if (isGood) return now;
+      const isGood = now.source.connected && (now.active > 0 || now.deadline > performance.now());
+      if (isGood && !now.source.isStale) return now;
+      if (isGood) return renewed(now, request);
       own(now);
     }
-    const waiting = shared.get(key);
+    const waiting = opening.get(key);
     if (waiting !== undefined) return waiting;
-    const opening = make(request).then(
-      (entry) => {
+    const work = make(request)
+      .then((entry) => {
         sharedNow.set(key, entry);
         return entry;
-      },
-      (error: unknown) => {
-        shared.delete(key);
-        throw error;
-      },
-    );
-    shared.set(key, opening);
-    return opening;
+      })
+      .finally(() => opening.delete(key));
+    opening.set(key, work);
+    return work;
   };
 
   const named = (text: string, credentials: Credentials | undefined): Entry => {
@@ -323,32 +258,81 @@ export function createContextPool(options: ContextOptions): ContextPool {
     return entry;
   };
 
+  /** Gives a context a source of its own. Rejects with WebFault. */
+  const isolate = async (entry: Entry): Promise<void> => {
+    own(entry);
+    entry.isolating ??= sources
+      .alone(entry.hostspec, entry.credentials)
+      .then((source) => {
+        if (!entries.has(entry.id)) {
+          sources.release(source);
+          throw busy("the server is stopping");
+        }
+        entry.former = entry.source;
+        entry.source = source;
+        entry.isAlone = true;
+      })
+      .finally(() => {
+        entry.isolating = undefined;
+      });
+    await entry.isolating;
+  };
+
+  const leave = (context: WebContext): void => {
+    const entry = context as Entry;
+    entry.active -= 1;
+    if (entry.active === 0) releaseFormer(entry);
+    entry.deadline = performance.now() + entry.timeoutMs;
+  };
+
+  /** What has to happen before the context of a request can be used; undefined: nothing. */
+  const preparation = (entry: Entry, request: ContextRequest): Promise<void> | undefined => {
+    if (isChange(request) && !entry.isAlone) return isolate(entry);
+    return entry.source.connected ? undefined : sources.revive(entry.source);
+  };
+
+  const begin = (entry: Entry, request: ContextRequest): Entry | Promise<Entry> => {
+    const most = options.limits().requestsPerContext;
+    if (entry.active >= most) throw busy(`too many requests for one context: ${most}`);
+    entry.active += 1;
+    if (request.id === undefined && request.timeoutMs > entry.timeoutMs)
+      entry.timeoutMs = request.timeoutMs;
+    const first = preparation(entry, request);
+    if (first === undefined) return entry;
+    return first.then(
+      () => entry,
+      (error: unknown) => {
+        leave(entry);
+        throw error;
+      },
+    );
+  };
+
   return {
-    async use(request, work) {
+    enter(request) {
       if (closed) throw busy("the server is stopping");
-      const { id, credentials, timeoutMs } = request;
-      const entry = id === undefined ? await unnamed(request) : named(id, credentials);
-      if (entry.active >= limits.requestsPerContext)
-        throw busy(`too many requests for one context: ${limits.requestsPerContext}`);
-      entry.active += 1;
-      if (id === undefined && timeoutMs > entry.timeoutMs) entry.timeoutMs = timeoutMs;
-      try {
-        if (!entry.host.connected) await reconnect(entry);
-        return await work(entry);
-      } finally {
-        entry.active -= 1;
-        entry.deadline = performance.now() + entry.timeoutMs;
-      }
+      const { id, credentials } = request;
+      const entry = id === undefined ? unnamed(request) : named(id, credentials);
+      return entry instanceof Promise
+        ? entry.then((ready) => begin(ready, request))
+        : begin(entry, request);
     },
-    own,
-    get open() {
+    leave,
+    get contexts() {
       return taken;
+    },
+    get connections() {
+      return sources.open;
+    },
+    get local() {
+      return sources.local;
     },
     async close() {
       closed = true;
       clearInterval(timer);
       timer = undefined;
       for (const entry of entries.values()) drop(entry);
+      sources.close();
     },
   };
 }

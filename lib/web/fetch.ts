@@ -13,12 +13,14 @@ import {
   type Timestamp,
   type ValueSetCursor,
 } from "../pcp/mod.ts";
-import { bytesReply, type Call, type Handler, headOf } from "./call.ts";
+import { bytesReply, type Call, type Handler, headOf, type Memo } from "./call.ts";
 import { faultOf, WebFault } from "./fault.ts";
+import { join, type Joint, newJoint } from "./join.ts";
 import type { Metric } from "./metadata.ts";
 import { encoded, Out, writeJsonValue } from "./out.ts";
 import { listOf, unsignedOf } from "./parameters.ts";
 import { jsonString } from "./quote.ts";
+import type { WebReply } from "./route.ts";
 
 /** What stands before the values of a metric, one for each of its names. */
 interface PlanEntry {
@@ -31,8 +33,10 @@ interface PlanEntry {
 interface Plan {
   readonly pmids: readonly Pmid[];
   readonly entries: readonly PlanEntry[];
-  /** A fetch of it that has not begun: whoever asks now gets what it will bring. */
-  next: Promise<ResultView> | undefined;
+  /** The values as a reply tells them, without what is about the request. */
+  readonly joint: Joint<Uint8Array>;
+  /** Bytes of a reply, as the last one was. */
+  room: number;
 }
 
 /** Selections in the order in which they count; the singular ones refuse what is unknown. */
@@ -79,16 +83,25 @@ async function planOf(
   const isWhole = metrics.length === items.length;
   if (isSingular && !isWhole) throw new WebFault(400, "bad parameters passed");
   const entries = metrics.map((metric) => entryOf(metric, compat));
-  const plan = { pmids: entries.map(({ pmid }) => pmid), entries, next: undefined };
+  const plan = {
+    pmids: entries.map(({ pmid }) => pmid),
+    entries,
+    joint: newJoint<Uint8Array>(),
+    room: FIRST_ROOM,
+  };
   return { plan, isWhole };
 }
 
+/** Bytes that a reply is given at first, and above what the one before took. */
+const FIRST_ROOM = 1024;
+const SPARE = 64;
+
 const pad9 = (nanoseconds: number): string => String(nanoseconds).padStart(9, "0");
 
-function writeHead(out: Out, call: Call, { sec, nsec }: Timestamp): void {
-  if (call.compat)
-    out.ascii(`{"timestamp":{"s":${sec},"us":${Math.trunc(nsec / 1000)}},"values":[`);
-  else out.text(`{${headOf(call)},"timestamp":${sec}.${pad9(nsec)},"values":[`);
+/** What stands before the values, from the time on. */
+function writeTime(out: Out, compat: boolean, { sec, nsec }: Timestamp): void {
+  if (compat) out.ascii(`"timestamp":{"s":${sec},"us":${Math.trunc(nsec / 1000)}},"values":[`);
+  else out.ascii(`"timestamp":${sec}.${pad9(nsec)},"values":[`);
 }
 
 const NO_INSTANCE = encoded('{"instance":null,"value":');
@@ -150,51 +163,50 @@ export async function fetchFrom(call: Call, pmids: readonly Pmid[]): Promise<Res
   }
 }
 
-/**
- * What a fetch of a plan brings. One at a time goes to pmcd; requests for the same that come meanwhile
- * share the next one, so that many clients of one context cost pmcd no more than a few.
- */
-function fetchPlan(call: Call, plan: Plan): Promise<ResultView> {
-  if (plan.next !== undefined) return plan.next;
-  const { lane } = call;
-  const run = (): Promise<ResultView> => fetchFrom(call, plan.pmids);
-  let work: Promise<ResultView>;
-  if (lane.busy === undefined) work = run();
-  else {
-    work = lane.busy.then(() => {
-      plan.next = undefined;
-      return run();
-    });
-    plan.next = work;
-  }
-  const over = (): void => {
-    if (lane.busy === busy) lane.busy = undefined;
-  };
-  const busy = work.then(over, over);
-  lane.busy = busy;
-  return work;
-}
-
-/** /pmapi/fetch. */
-export const fetchValues: Handler = async (call) => {
-  const selection = SELECTIONS.find((name) => call.parameters.has(name)) ?? "names";
-  const text = call.parameters.get(selection) ?? "";
-  const key = `fetch ${call.compat ? "_" : ""}${selection} ${text}`;
-  let plan = call.metadata.plan(key) as Plan | undefined;
-  if (plan === undefined) {
-    const made = await planOf(call, selection, text);
-    plan = made.plan;
-    if (made.isWhole) call.metadata.keepPlan(key, plan);
-  }
-  const out = new Out();
+/** The values of a plan as a reply tells them, from the time to the end. */
+async function told(call: Call, plan: Plan): Promise<Uint8Array> {
+  const out = new Out(plan.room);
   if (plan.pmids.length === 0) {
     const now = Date.now();
-    writeHead(out, call, { sec: Math.floor(now / 1000), nsec: (now % 1000) * 1_000_000 });
+    writeTime(out, call.compat, { sec: Math.floor(now / 1000), nsec: (now % 1000) * 1_000_000 });
   } else {
-    const result = await fetchPlan(call, plan);
-    writeHead(out, call, result.timestamp);
+    const result = await fetchFrom(call, plan.pmids);
+    writeTime(out, call.compat, result.timestamp);
     writeSets(out, result, plan, call.compat);
   }
   out.ascii("]}\r\n");
-  return bytesReply(out.finish());
+  plan.room = out.length + SPARE;
+  return out.finish();
+}
+
+/** A reply: what is about the request, then `rest`. */
+function replyWith(call: Call, rest: Uint8Array): WebReply<Uint8Array> {
+  const head = call.compat ? "{" : `{${headOf(call)},`;
+  // A client's mark may be any text; most have none, and numbers are ASCII.
+  const most = call.parameters.has("client") ? 3 * head.length : head.length;
+  const body = Buffer.allocUnsafe(most + rest.length);
+  const size = body.write(head, 0, "utf8");
+  body.set(rest, size);
+  return bytesReply(body.subarray(0, size + rest.length));
+}
+
+function planText(call: Call): NonNullable<Memo["plan"]> {
+  const selection = SELECTIONS.find((name) => call.parameters.has(name)) ?? "names";
+  const text = call.parameters.get(selection) ?? "";
+  return { key: `fetch ${call.compat ? "_" : ""}${selection} ${text}`, selection, text };
+}
+
+/** The reply of a plan; what one fetch brings goes to all who wait for the same. */
+const tell = async (call: Call, plan: Plan): Promise<WebReply<Uint8Array>> =>
+  replyWith(call, await join(plan.joint, call.gone, () => told(call, plan)));
+
+/** /pmapi/fetch. */
+export const fetchValues: Handler = (call) => {
+  const wanted = (call.memo.plan ??= planText(call));
+  const plan = call.metadata.plan(wanted.key) as Plan | undefined;
+  if (plan !== undefined) return tell(call, plan);
+  return planOf(call, wanted.selection as Selection, wanted.text).then((made) => {
+    if (made.isWhole) call.metadata.keepPlan(wanted.key, made.plan);
+    return tell(call, made.plan);
+  });
 };

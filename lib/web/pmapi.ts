@@ -2,16 +2,16 @@
 // wants, and the one reply that each one gets (spec webapi.md 1 to 4). Refuses what lacks parameters
 // with pmproxy's page, everything else with a JSON message. Never answers twice.
 import { asPcpError } from "../base/mod.ts";
-import type { Call, Handler } from "./call.ts";
+import { type Context, globalDerived } from "../context/mod.ts";
+import type { Call, Handler, Memo } from "./call.ts";
 import {
   type ContextPool,
   type ContextRequest,
-  type Credentials,
   createContextPool,
   DEFAULT_CONTEXT_LIMITS,
   type ContextLimits,
+  type WebContext,
 } from "./contexts.ts";
-import { globalDerived } from "../context/mod.ts";
 import type { DerivedSet } from "../derived/mod.ts";
 import type { ConnectOptions, Environment } from "../pdu/mod.ts";
 import { faultOf, faultReply, jsonReply, WebFault } from "./fault.ts";
@@ -30,6 +30,7 @@ import {
   type WebReply,
   type WebRequest,
 } from "./route.ts";
+import type { Credentials } from "./sources.ts";
 import { deriveMetric, storeValue } from "./store.ts";
 
 /** What createWebApi takes; all may be left out. */
@@ -38,13 +39,20 @@ export interface WebApiOptions {
   readonly env?: Environment;
   /** Takes warnings, a sentence each. */
   readonly warn?: (text: string) => void;
-  readonly limits?: Partial<ContextLimits>;
+  /** Bounds, or what tells the present ones. */
+  readonly limits?: Partial<ContextLimits> | (() => Partial<ContextLimits>);
   /** More about connections to pmcd. */
   readonly host?: ConnectOptions;
   /** Global derived metrics; without them those of PCP's files are read at the first use. */
   readonly derived?: DerivedSet;
   /** Whether a descriptor is left for one more connection to a pmcd. */
   readonly hasRoom?: () => boolean;
+  /**
+   * Opens what serves requests for `localhost` while no pmcd answers there: a local context, or the
+   * built-in collector's. Each call gives another context, which is closed when nobody uses it. Without
+   * it such requests are refused with the error of connecting.
+   */
+  readonly fallback?: () => Promise<Context>;
 }
 
 /** A request of the API. */
@@ -56,8 +64,10 @@ interface Endpoint {
   readonly methods: readonly string[];
   /** Whether what it needs is there; `isPost`: a body counts. */
   readonly isWhole?: (parameters: Parameters, isPost: boolean) => boolean;
-  /** It changes its context: that is not to be shared. */
-  readonly isChange?: boolean;
+  /** What it does with its context. */
+  readonly use: ContextRequest["use"];
+  /** Whether the Accept header chooses its format. */
+  readonly hasFormats?: boolean;
 }
 
 const JSON_TYPE = "application/json";
@@ -71,6 +81,8 @@ const METRICS: Endpoint = {
     !call.compat && wantsJson(call.accept) ? tellTelemetry(call) : tellValues(call),
   type: "text/plain",
   methods: READ,
+  use: "shared",
+  hasFormats: true,
 };
 const FORMATS: readonly Endpoint[] = [
   METRICS,
@@ -79,8 +91,9 @@ const FORMATS: readonly Endpoint[] = [
     handler: tellOpenMetrics,
     type: OPENMETRICS_TYPE,
     methods: READ,
+    use: "shared",
   },
-  { name: "opentelemetry", handler: tellTelemetry, type: JSON_TYPE, methods: READ },
+  { name: "opentelemetry", handler: tellTelemetry, type: JSON_TYPE, methods: READ, use: "shared" },
 ];
 
 const plain = (name: string, handler: Handler): Endpoint => ({
@@ -88,6 +101,7 @@ const plain = (name: string, handler: Handler): Endpoint => ({
   handler,
   type: JSON_TYPE,
   methods: READ,
+  use: "shared",
 });
 
 const hasAny =
@@ -97,15 +111,15 @@ const hasAny =
 
 /** In the order in which names are compared, as prefixes (spec webapi.md 1). */
 const ENDPOINTS: readonly Endpoint[] = [
-  plain("context", tellContext),
-  { ...plain("profile", changeProfile), isWhole: hasAny("expr"), isChange: true },
+  { ...plain("context", tellContext), use: "fresh" },
+  { ...plain("profile", changeProfile), isWhole: hasAny("expr"), use: "changed" },
   METRICS,
   plain("metric", tellMetrics),
   {
     ...plain("derive", deriveMetric),
     methods: READ_AND_POST,
     isWhole: (parameters, isPost) => isPost || hasAny("expr", "name")(parameters),
-    isChange: true,
+    use: "changed",
   },
   { ...plain("fetch", fetchValues), isWhole: hasAny("names", "name", "pmids", "pmid") },
   { ...plain("indom", tellInstances), isWhole: hasAny("indom", "name") },
@@ -114,6 +128,8 @@ const ENDPOINTS: readonly Endpoint[] = [
     methods: READ_AND_POST,
     isWhole: (parameters, isPost) =>
       hasAny("name", "pmid")(parameters) && (isPost || parameters.has("value")),
+    // Agents may keep what a client stores for that client alone.
+    use: "stored",
   },
   plain("children", tellChildren),
 ];
@@ -139,8 +155,8 @@ function targetOf(path: string): Target | undefined {
 }
 
 /** The pair of an Authorization header; "bad" for one that is malformed (spec webapi.md 2.9). */
-function credentialsOf(header: string | undefined): Credentials | "bad" | undefined {
-  const encoded = /^Basic +(.*)$/is.exec(header ?? "")?.[1]?.trim();
+function credentialsOf(header: string): Credentials | "bad" | undefined {
+  const encoded = /^Basic +(.*)$/is.exec(header)?.[1]?.trim();
   if (encoded === undefined) return undefined;
   if (encoded.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(encoded)) return "bad";
   const text = Buffer.from(encoded, "base64").toString();
@@ -170,16 +186,20 @@ async function* nothing(): AsyncGenerator<Uint8Array> {
   // HEAD: whoever sends the reply leaves the body alone.
 }
 
+/** What the text of a request says. */
+interface Asked {
+  readonly target: Target;
+  readonly parameters: Parameters;
+  /** Its parameters cannot be read. */
+  readonly isBad: boolean;
+  readonly memo: Memo;
+}
+
 /** What is answered without a context; undefined: one is needed. */
-function early(
-  request: WebRequest,
-  { endpoint }: Target,
-  parameters: Parameters | undefined,
-): WebReply<WebBody> | undefined {
+function early(request: WebRequest, { target, parameters, isBad }: Asked): Early | undefined {
   const { method } = request;
-  if (credentialsOf(request.header("authorization")) === "bad")
-    return jsonReply(401, '{"message":"(none)","success":false}');
-  if (parameters === undefined) return errorPage(400, "no handler for URL");
+  const { endpoint } = target;
+  if (isBad) return errorPage(400, "no handler for URL");
   if (endpoint.isWhole?.(parameters, method === "POST") === false)
     return errorPage(400, "failed to process URL", "webapi servlet");
   if (method === "OPTIONS") return optionsReply(request, endpoint.methods);
@@ -188,52 +208,93 @@ function early(
   return undefined;
 }
 
-/** Does what a request asks for, on its context. Rejects for faults of this program only. */
-async function perform(
-  pool: ContextPool,
-  request: WebRequest,
-  target: Target,
-  parameters: Parameters,
-  longest: number,
-): Promise<WebReply<WebBody>> {
-  const { endpoint, compat } = target;
-  const id = parameters.get("context") ?? target.id;
-  const isContext = endpoint.name === "context";
-  let told = isContext ? "" : toldId(id);
-  try {
-    const credentials = credentialsOf(request.header("authorization"));
-    const wanted: ContextRequest = {
-      id,
-      hostspec: parameters.get("hostspec") ?? parameters.get("hostname") ?? "localhost",
-      timeoutMs: timeoutOf(parameters, longest),
-      credentials: credentials === "bad" ? undefined : credentials,
-      isOwn: isContext || endpoint.isChange === true,
-    };
-    return await pool.use(wanted, (context) => {
-      if (!isContext) told = String(context.id);
-      if (endpoint.isChange === true) pool.own(context);
-      const call: Call = {
-        ...context,
-        parameters,
-        compat,
-        body: request.method === "POST" ? (request.body ?? new Uint8Array(0)) : undefined,
-        accept: request.header("accept"),
-      };
-      return endpoint.handler(call);
-    });
-  } catch (error) {
+type Early = WebReply<WebBody>;
+
+/** The replies to requests on contexts of one pool. */
+function performer(pool: ContextPool, longest: () => number) {
+  const refuse = (error: unknown, told: string): WebReply => {
     if (error instanceof WebFault) return faultReply(error, told);
     const pcp = asPcpError(error);
     if (pcp === error) return faultReply(faultOf(pcp), told);
     throw error;
-  }
+  };
+
+  /** Answers on a context that has been entered, and leaves it. */
+  const serve = (context: WebContext, request: WebRequest, asked: Asked, told: string): Answer => {
+    const { endpoint, compat } = asked.target;
+    const call: Call = {
+      id: context.id,
+      context: context.context,
+      metadata: context.metadata,
+      joints: context.joints,
+      parameters: asked.parameters,
+      compat,
+      body: request.method === "POST" ? (request.body ?? new Uint8Array(0)) : undefined,
+      accept: endpoint.hasFormats === true ? request.header("accept") : undefined,
+      memo: asked.memo,
+      gone: request.gone,
+    };
+    let reply;
+    try {
+      reply = endpoint.handler(call);
+    } catch (error) {
+      pool.leave(context);
+      return refuse(error, told);
+    }
+    if (!(reply instanceof Promise)) {
+      pool.leave(context);
+      return reply;
+    }
+    return reply.then(
+      (ready) => {
+        pool.leave(context);
+        return ready;
+      },
+      (error: unknown) => {
+        pool.leave(context);
+        return refuse(error, told);
+      },
+    );
+  };
+
+  return (request: WebRequest, asked: Asked, credentials: Credentials | undefined): Answer => {
+    const { parameters, target } = asked;
+    const { endpoint } = target;
+    const id = parameters.get("context") ?? target.id;
+    const isContext = endpoint.name === "context";
+    const toldBefore = isContext ? "" : toldId(id);
+    try {
+      const entered = pool.enter({
+        id,
+        hostspec: parameters.get("hostspec") ?? parameters.get("hostname") ?? "localhost",
+        timeoutMs: timeoutOf(parameters, longest()),
+        credentials,
+        use: endpoint.use,
+      });
+      const begin = (context: WebContext): Answer =>
+        serve(context, request, asked, isContext ? "" : String(context.id));
+      if (!(entered instanceof Promise)) return begin(entered);
+      return entered.then(begin, (error: unknown) => refuse(error, toldBefore));
+    } catch (error) {
+      return refuse(error, toldBefore);
+    }
+  };
 }
+
+/** Requests whose text was looked at already; then all are forgotten. */
+const ASKED_MAX = 512;
+/** Longer texts are looked at each time. */
+const ASKED_TEXT = 4096;
 
 /** The REST API of one server (spec webapi.md 1). */
 export function createWebApi(options: WebApiOptions = {}): WebApi {
   const env = options.env ?? process.env;
   const warn = options.warn ?? (() => undefined);
-  const limits = { ...DEFAULT_CONTEXT_LIMITS, ...options.limits };
+  const given = options.limits;
+  const limits = (): ContextLimits => ({
+    ...DEFAULT_CONTEXT_LIMITS,
+    ...(typeof given === "function" ? given() : given),
+  });
   let derived = options.derived;
   const pool = createContextPool({
     env,
@@ -242,17 +303,50 @@ export function createWebApi(options: WebApiOptions = {}): WebApi {
     derived: () => (derived ??= globalDerived(warn, env)),
     host: options.host ?? {},
     hasRoom: options.hasRoom ?? (() => true),
+    ...(options.fallback === undefined ? {} : { fallback: options.fallback }),
   });
+  const perform = performer(pool, () => limits().pollTimeoutMs);
+  const known = new Map<string, Asked>();
+
+  /** What a request asks for; undefined: its path is none of ours. */
+  const look = ({ path, query }: WebRequest): Asked | undefined => {
+    const target = targetOf(path);
+    if (target === undefined) return undefined;
+    const parameters = parseParameters(query);
+    return {
+      target,
+      parameters: parameters ?? new Map(),
+      isBad: parameters === undefined,
+      memo: {},
+    };
+  };
+  const askedOf = (request: WebRequest): Asked | undefined => {
+    const { target: text } = request;
+    if (text === undefined || text.length > ASKED_TEXT) return look(request);
+    const before = known.get(text);
+    if (before !== undefined) return before;
+    const asked = look(request);
+    if (asked === undefined) return undefined;
+    if (known.size >= ASKED_MAX) known.clear();
+    known.set(text, asked);
+    return asked;
+  };
+
   return {
     answer(request): Answer | undefined {
-      const target = targetOf(request.path);
-      if (target === undefined) return undefined;
-      const parameters = parseParameters(request.query);
-      const reply = early(request, target, parameters);
-      if (reply !== undefined) return reply;
-      return perform(pool, request, target, parameters ?? new Map(), limits.pollTimeoutMs);
+      const asked = askedOf(request);
+      if (asked === undefined) return undefined;
+      const header = request.header("authorization");
+      const credentials = header === undefined ? undefined : credentialsOf(header);
+      if (credentials === "bad") return jsonReply(401, '{"message":"(none)","success":false}');
+      return early(request, asked) ?? perform(request, asked, credentials);
     },
-    status: () => ({ contexts: pool.open, limit: limits.contexts }),
+    status: () => ({
+      contexts: pool.contexts,
+      limit: limits().contexts,
+      connections: pool.connections,
+      localhost: pool.local,
+    }),
     close: () => pool.close(),
   };
 }

@@ -9,6 +9,10 @@ export interface WebRequest {
   readonly path: string;
   /** What follows the first "?", as it was sent; none without one. */
   readonly query?: string;
+  /** Path and query as they were sent, where they were; a key for what is worked out of them. */
+  readonly target?: string;
+  /** Whether the client has gone, so that nobody waits for the reply; none: nobody knows. */
+  readonly gone?: () => boolean;
   /** The whole body; none, or empty, without one. */
   readonly body?: Uint8Array;
   /** Value of a header, by its name in lower case. */
@@ -61,7 +65,8 @@ export interface ServerView {
    * - `pcp`: `enabled`; `sessions` relayed now, RESP ones included, and of these `inThread`;
    *   `lastFailure` (once there was one): `target` host:port, `reason`, `at` (RFC 3339)
    * - `http`, `tls`: `enabled`; `resp`: `enabled`, `server` host:port
-   * - `web`: `contexts` of the REST API that are open, and their `limit`
+   * - `web`: `contexts` of the REST API that are open, and their `limit`; `connections` to pmcds;
+   *   `localhost`: who answers for this machine: "unasked", "pmcd", "built-in", "unreachable"
    * - `counters`: the numbers of /-/metrics by their short names; `counters.connections` by protocol
    * - `memory.residentBytes`
    */

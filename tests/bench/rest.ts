@@ -2,8 +2,9 @@
 // kept-alive connections, in turn. Where a request is for a context, each connection has one of its
 // own: the real one dies when several fetch on one. Prints through `show`; asserts nothing but that
 // replies are good ones.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Pmcd } from "../helpers/pcp.ts";
 import { startPmcd6 } from "../helpers/pcp6.ts";
 import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { type Daemon, must, privateFolder, startDaemon } from "../helpers/process.ts";
@@ -32,13 +33,15 @@ export interface RestBench {
 
 interface RestCase {
   readonly name: string;
-  /** Path and query; `{context}` is a context of the connection, `{host}` the host specification. */
+  /**
+   * Path and query; `{context}` is a context of the connection, `{host}` the host specification,
+   * `{fifty}` the names of 50 metrics.
+   */
   readonly path: string;
   /** Another path for the real one. */
   readonly real?: string;
   /** The real one opens a connection to pmcd for each request: it needs a rest to close them. */
   readonly hasRest?: boolean;
-  readonly clients: readonly number[];
 }
 
 const CONTEXT = "context={context}";
@@ -47,35 +50,26 @@ const HOST = "hostspec={host}&polltimeout=0.5";
 const REST_MS = 3_000;
 const CLIENTS = [1, 16, 64];
 
-const cases = (fifty: string): readonly RestCase[] => [
-  { name: "fetch of 1 metric", path: `/pmapi/fetch?${CONTEXT}&names=kernel.all.load`, clients: CLIENTS },
-  { name: "fetch of 50 metrics", path: `/pmapi/fetch?${CONTEXT}&names=${fifty}`, clients: CLIENTS },
+const CASES: readonly RestCase[] = [
+  { name: "fetch of 1 metric", path: `/pmapi/fetch?${CONTEXT}&names=kernel.all.load` },
+  { name: "fetch of 50 metrics", path: `/pmapi/fetch?${CONTEXT}&names={fifty}` },
   {
     name: "fetch without a context",
     path: `/pmapi/fetch?${HOST}&names=kernel.all.load`,
     hasRest: true,
-    clients: CLIENTS,
   },
-  { name: "metric?prefix=kernel", path: `/pmapi/metric?${CONTEXT}&prefix=kernel`, clients: CLIENTS },
-  {
-    name: "/metrics?names=kernel.all, context",
-    path: `/metrics?${CONTEXT}&names=kernel.all`,
-    clients: CLIENTS,
-  },
-  {
-    name: "/metrics?names=kernel.all, scrape",
-    path: `/metrics?${HOST}&names=kernel.all`,
-    hasRest: true,
-    clients: CLIENTS,
-  },
-  { name: "/metrics, whole", path: `/metrics?${HOST}`, hasRest: true, clients: CLIENTS },
-  { name: "ping", path: "/-/healthy", real: "/series/ping", clients: CLIENTS },
+  { name: "metric?prefix=kernel", path: `/pmapi/metric?${CONTEXT}&prefix=kernel` },
+  { name: "kernel.all, own context", path: `/metrics?${CONTEXT}&names=kernel.all` },
+  { name: "kernel.all, scrape", path: `/metrics?${HOST}&names=kernel.all`, hasRest: true },
+  { name: "whole /metrics", path: `/metrics?${HOST}`, hasRest: true },
+  { name: "ping", path: "/-/healthy", real: "/series/ping" },
 ];
 
 const FIGURES = [
   { key: "rate", better: "higher", unit: "/s" },
   { key: "p50_us", better: "lower", unit: "us" },
   { key: "p99_us", better: "lower", unit: "us" },
+  { key: "cpu_us", better: "lower", unit: "us" },
   { key: "errors", better: "lower", unit: "" },
   // It has died, or closed a connection.
   { key: "lost", better: "lower", unit: "" },
@@ -89,74 +83,110 @@ const median = (numbers: readonly number[]): number => {
 };
 
 /** Names of 50 metrics of the kernel that have values. */
-async function fiftyNames(port: number, env: Readonly<Record<string, string>>): Promise<string> {
-  const text = await must(["pminfo", "-h", `localhost:${port}`, "mem", "kernel.all", "vfs"], { env });
+async function fiftyNames({ port, clientEnv }: Pmcd): Promise<string> {
+  const argv = ["pminfo", "-h", `localhost:${port}`, "mem", "kernel.all", "vfs"];
+  const text = await must(argv, { env: clientEnv });
   return text.trim().split("\n").slice(0, 50).join(",");
+}
+
+type Subject = RestBench["subjects"][number];
+
+/** A proxy under load; started again when it has died. */
+interface Running {
+  port(): Promise<number>;
+  /** Processor time so far, microseconds; that of those that died is lost. */
+  cpu(): number;
+  stop(): Promise<void>;
+}
+
+function keepRunning({ name, argv }: Subject, config: string): Running {
+  let now: { readonly port: number; readonly daemon: Daemon } | undefined;
+  return {
+    async port() {
+      if (now !== undefined && (await isListening({ host: "127.0.0.1", port: now.port })))
+        return now.port;
+      await now?.daemon.stop();
+      const folder = privateFolder("bench");
+      const port = await freePort();
+      writeFileSync(join(folder, "conf"), config);
+      const places = `-l ${folder}/log -c ${folder}/conf -s ${folder}/socket`;
+      const flags = `-f -A ${places} -i 127.0.0.1 -p ${port}`.split(" ");
+      const daemon = startDaemon([...argv, ...flags], join(folder, "out"));
+      now = { port, daemon };
+      if (!(await waitUntil(() => isListening({ host: "127.0.0.1", port }), 10_000)))
+        throw new Error(`${name} did not start`);
+      return port;
+    },
+    cpu() {
+      if (now === undefined) return 0;
+      const [, rest = ""] = readFileSync(`/proc/${now.daemon.pid}/stat`, "utf8").split(") ");
+      const fields = rest.split(" ");
+      // Clock ticks of 10 ms.
+      return (Number(fields[11]) + Number(fields[12])) * 10_000;
+    },
+    stop: async () => now?.daemon.stop(),
+  };
+}
+
+/** What each subject did in each round of a case, both on one fresh pmcd. */
+async function run(
+  { rounds, seconds, load, config, subjects }: RestBench,
+  one: RestCase,
+  clients: number,
+): Promise<ReadonlyMap<string, Figures[]>> {
+  const pmcd = await startPmcd6({ agents: ["linux", "sample"] });
+  const host = `127.0.0.1:${pmcd.port}`;
+  const maker = `/pmapi/context?hostspec=${host}&polltimeout=600`;
+  const fifty = await fiftyNames(pmcd);
+  const samples = new Map<string, Figures[]>(subjects.map(({ name }) => [name, []]));
+  const running = subjects.map((subject) => keepRunning(subject, config));
+  const measure = async (index: number, time: number): Promise<void> => {
+    const name = subjects[index]?.name ?? "";
+    const proxy = running[index];
+    if (proxy === undefined) return;
+    const path = name === "pmproxy" ? (one.real ?? one.path) : one.path;
+    const target = path.replaceAll("{host}", host).replaceAll("{fifty}", fifty);
+    const argv = [load, "http", `${await proxy.port()}`, target, `${clients}`, `${time}`, maker];
+    const before = proxy.cpu();
+    const text = await must(argv, { timeoutMs: 90_000 });
+    const figures = JSON.parse(text) as Figures;
+    const requests = (figures["rate"] ?? 0) * time;
+    // What died has used its time, and nobody can ask for it.
+    const cpu = figures["lost"] === 0 ? (proxy.cpu() - before) / requests : Number.NaN;
+    if (time === seconds && requests > 0) samples.get(name)?.push({ ...figures, cpu_us: cpu });
+    if (name === "pmproxy" && one.hasRest === true) await Bun.sleep(REST_MS);
+  };
+  try {
+    for (const index of running.keys()) await measure(index, seconds / 2);
+    for (let round = 0; round < rounds; round++) {
+      const order = [...running.keys()];
+      for (const index of round % 2 === 0 ? order : order.toReversed())
+        await measure(index, seconds);
+    }
+  } finally {
+    for (const proxy of running) await proxy.stop();
+    await pmcd.stop();
+  }
+  return samples;
 }
 
 /** Runs the cases whose names have `only` in them. */
 export async function benchRest(options: RestBench): Promise<void> {
-  const { rounds, seconds, load, config, subjects } = options;
-  const pmcd = await startPmcd6({ agents: ["linux", "sample"], env: { PMCD_RECONNECT_TIMEOUT: "1" } });
-  const host = `127.0.0.1:${pmcd.port}`;
-  const maker = `/pmapi/context?hostspec=${host}&polltimeout=600`;
-  const fifty = await fiftyNames(pmcd.port, { ...process.env, ...pmcd.clientEnv } as Record<string, string>);
-  const run = async (one: RestCase, clients: number): Promise<ReadonlyMap<string, Figures[]>> => {
-    const samples = new Map<string, Figures[]>(subjects.map(({ name }) => [name, []]));
-    const running = new Map<string, { readonly port: number; readonly daemon: Daemon }>();
-    /** The proxy, started again when it has died. */
-    const portOf = async ({ name, argv }: RestBench["subjects"][number]): Promise<number> => {
-      const known = running.get(name);
-      if (known !== undefined && (await isListening({ host: "127.0.0.1", port: known.port })))
-        return known.port;
-      await known?.daemon.stop();
-      const folder = privateFolder("bench");
-      const port = await freePort();
-      writeFileSync(join(folder, "conf"), config);
-      const flags = `-f -A -l ${folder}/log -c ${folder}/conf -s ${folder}/socket -i 127.0.0.1 -p ${port}`;
-      const daemon = startDaemon([...argv, ...flags.split(" ")], join(folder, "out"));
-      if (!(await waitUntil(() => isListening({ host: "127.0.0.1", port }), 10_000)))
-        throw new Error(`${name} did not start`);
-      running.set(name, { port, daemon });
-      return port;
-    };
-    const measure = async (subject: RestBench["subjects"][number], time: number): Promise<void> => {
-      const { name } = subject;
-      const port = await portOf(subject);
-      const path = name === "pmproxy" ? (one.real ?? one.path) : one.path;
-      const target = path.replaceAll("{host}", host);
-      const argv = [load, "http", `${port}`, target, `${clients}`, `${time}`, maker];
-      const figures = JSON.parse(await must(argv, { timeoutMs: 90_000 })) as Figures;
-      if (time === seconds && figures["rate"] !== 0) samples.get(name)?.push(figures);
-      if (name === "pmproxy" && one.hasRest === true) await Bun.sleep(REST_MS);
-    };
-    try {
-      for (const subject of subjects) await measure(subject, seconds / 2);
-      for (let round = 0; round < rounds; round++)
-        for (const subject of round % 2 === 0 ? subjects : subjects.toReversed())
-          await measure(subject, seconds);
-    } finally {
-      for (const { daemon } of running.values()) await daemon.stop();
-    }
-    return samples;
-  };
-  try {
-    for (const one of cases(fifty)) {
-      for (const clients of one.clients) {
-        const name = `REST, ${clients} clients, ${one.name}`;
-        if (!name.includes(options.only)) continue;
-        const samples = await run(one, clients);
-        for (const { key, better, unit } of FIGURES) {
-          const of = (subject: string) =>
-            median((samples.get(subject) ?? []).map((figures) => figures[key] ?? 0));
-          const [pcpbox, pmproxy] = [of("pcpbox"), of("pmproxy")];
-          if ((key === "errors" || key === "lost") && pcpbox === 0 && pmproxy === 0) continue;
-          const ratio = better === "higher" ? pcpbox / pmproxy : pmproxy / pcpbox;
-          options.show({ case: name, key, unit, pcpbox, pmproxy, ratio });
-        }
+  for (const one of CASES) {
+    for (const clients of CLIENTS) {
+      const name = `REST, ${clients} clients, ${one.name}`;
+      if (!name.includes(options.only)) continue;
+      const samples = await run(options, one, clients);
+      for (const { key, better, unit } of FIGURES) {
+        const of = (subject: string): number => {
+          const all = (samples.get(subject) ?? []).map((figures) => figures[key] ?? 0);
+          return median(all.filter((value) => !Number.isNaN(value)));
+        };
+        const [pcpbox, pmproxy] = [of("pcpbox"), of("pmproxy")];
+        if ((key === "errors" || key === "lost") && pcpbox === 0 && pmproxy === 0) continue;
+        const ratio = better === "higher" ? pcpbox / pmproxy : pmproxy / pcpbox;
+        options.show({ case: name, key, unit, pcpbox, pmproxy, ratio });
       }
     }
-  } finally {
-    await pmcd.stop();
   }
 }

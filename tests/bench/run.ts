@@ -1,6 +1,6 @@
 // `make bench`: the compiled pcpbox beside the real pmproxy, the same load on both in turn, so that
-// what the machine is doing meanwhile meets both; then archives beside the C library (archive.ts)
-// and extraction beside the real pmlogextract (extract.ts).
+// what the machine is doing meanwhile meets both, also for the REST API (rest.ts: "REST, …"); then
+// archives beside the C library (archive.ts) and extraction beside the real pmlogextract (extract.ts).
 // Prints a line per figure with the ratio; asserts nothing. The load and the stand-in pmcd are C
 // (load.c), because what measures must not be the limit.
 //
@@ -13,6 +13,7 @@ import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
 import { archiveLine, benchArchives } from "./archive.ts";
 import { benchExtract, extractHead, extractLine } from "./extract.ts";
+import { benchRest, type RestRow } from "./rest.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -187,6 +188,10 @@ const median = (numbers: readonly number[]): number => {
 const shown = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 
+const figureLine = (row: RestRow): string =>
+  `${row.case.padEnd(34)} ${row.key.padEnd(18)} ${shown(row.pcpbox).padStart(10)} ` +
+  `${shown(row.pmproxy).padStart(10)} ${row.unit.padEnd(5)} ${row.ratio.toFixed(2).padStart(6)}`;
+
 async function main(): Promise<void> {
   mkdirSync(cache, { recursive: true });
   await must(["cc", "-O2", "-o", load, join(import.meta.dir, "load.c")]);
@@ -214,13 +219,23 @@ async function main(): Promise<void> {
       const of = (name: string) => median((samples.get(name) ?? []).map((one) => one[key] ?? 0));
       const [ours, real] = [of("pcpbox"), of("pmproxy")];
       const ratio = better === "higher" ? ours / real : real / ours;
-      rows.push({ case: each.name, key, unit, pcpbox: ours, pmproxy: real, ratio });
-      console.log(
-        `${each.name.padEnd(34)} ${key.padEnd(18)} ${shown(ours).padStart(10)} ${shown(real).padStart(10)} ` +
-          `${unit.padEnd(5)} ${ratio.toFixed(2).padStart(6)}`,
-      );
+      const row = { case: each.name, key, unit, pcpbox: ours, pmproxy: real, ratio };
+      rows.push(row);
+      console.log(figureLine(row));
     }
   }
+  await benchRest({
+    rounds: Math.min(rounds, 3),
+    seconds: Number(seconds),
+    only: args.only,
+    load,
+    subjects: SUBJECTS,
+    config: CONFIG,
+    show: (row) => {
+      rows.push(row);
+      console.log(figureLine(row));
+    },
+  });
   if ("archives".includes(args.only)) {
     console.log("\narchives: pcpbox beside libpcp");
     await benchArchives({

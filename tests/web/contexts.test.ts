@@ -49,7 +49,12 @@ describe("sharing", () => {
     expect(all.every(({ status }) => status === 200)).toBe(true);
     await must(api, "/metrics?names=fake");
     expect(pmcd.connections.length).toBe(1);
-    expect(api.status()).toEqual({ contexts: 1, limit: 4096 });
+    expect(api.status()).toEqual({
+      contexts: 1,
+      limit: 4096,
+      connections: 1,
+      localhost: "pmcd",
+    });
   });
 
   test("many that ask for the same at once cost pmcd a few fetches, each sees a value of its time", async () => {
@@ -76,6 +81,40 @@ describe("sharing", () => {
     expect((await must(api, FETCH)).body).toContain('"instance":2');
   });
 
+  test("unchanged contexts read through one connection, changed ones through their own", async () => {
+    const pmcd = await pmcdWith({ instances: 3 });
+    const api = apiOver(pmcd);
+    const make = async (): Promise<number> =>
+      idOf(await must(api, "/pmapi/context?polltimeout=60"));
+    const ids = await Promise.all(Array.from({ length: 20 }, make));
+    expect(new Set(ids).size).toBe(20);
+    expect(pmcd.connections.length).toBe(1);
+    const [first = 0, second = 0, third = 0] = ids;
+    const fetches = ids.map((id) => must(api, `/pmapi/${id}/fetch?names=fake.m0`));
+    // A change while the others are under way.
+    const changed = must(api, `/pmapi/${first}/profile?expr=del`);
+    expect((await Promise.all(fetches)).map(({ status }) => status)).toEqual(ids.map(() => 200));
+    expect((await changed).status).toBe(200);
+    expect(pmcd.connections.length).toBe(2);
+    await must(api, `/pmapi/${second}/derive?name=a.b&expr=fake.m0%2b1`);
+    expect((await must(api, `/pmapi/${second}/fetch?name=a.b`)).status).toBe(200);
+    expect((await must(api, `/pmapi/${third}/fetch?name=a.b`)).status).toBe(400);
+    expect((await must(api, `/pmapi/${third}/fetch?names=fake.m0`)).body).toContain('"instance":2');
+    expect(pmcd.connections.length).toBe(3);
+    expect(api.status()).toMatchObject({ contexts: 20, connections: 3 });
+    // Changed once more: it stays where it is.
+    await must(api, `/pmapi/${first}/profile?expr=add`);
+    expect(pmcd.connections.length).toBe(3);
+  });
+
+  test("stores that name no context share one, which nobody else reads through", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd);
+    await must(api, FETCH);
+    for (let i = 0; i < 5; i++) await must(api, `/pmapi/store?name=fake.m0&value=${i}`);
+    expect(pmcd.connections.length).toBe(2);
+  });
+
   test("a shared context that somebody changes is shared no more", async () => {
     const api = apiOver(await pmcdWith({ instances: 3 }));
     const first = idOf(await must(api, FETCH));
@@ -86,20 +125,21 @@ describe("sharing", () => {
 });
 
 describe("bounds", () => {
-  test("contexts in all, of one host, descriptors", async () => {
+  test("contexts in all, connections to one host, descriptors", async () => {
     const pmcd = await pmcdWith();
     const make = "/pmapi/context";
-    for (const [options, reason] of [
-      [{ limits: { contexts: 2 } }, "too many contexts: 2"],
-      [{ limits: { contextsPerHost: 2 } }, "too many contexts for one host: 2"],
+    const own = "/pmapi/profile?expr=add";
+    for (const [options, target, reason] of [
+      [{ limits: { contexts: 2 } }, make, "too many contexts: 2"],
+      [{ limits: { connectionsPerHost: 2 } }, own, "too many connections to one host: 2"],
     ] as const) {
       const api = apiOver(pmcd, options);
-      const got = await Promise.all([make, make, make].map((target) => must(api, target)));
+      const got = await Promise.all([target, target, target].map((each) => must(api, each)));
       expect(got.map(({ status }) => status).toSorted()).toEqual([200, 200, 503]);
       expect(got.find(({ status }) => status === 503)?.body).toBe(
         `{"message":"${reason}","success":false}\r\n`,
       );
-      expect((await must(api, make)).status).toBe(503);
+      expect((await must(api, target)).status).toBe(503);
     }
     const full = apiOver(pmcd, { hasRoom: () => false });
     expect((await must(full, make)).status).toBe(503);

@@ -1,0 +1,343 @@
+// What stands behind contexts: connections to pmcds, each with what is known of its metadata and the
+// fetches under way. Contexts that nobody has changed see the same, so those of one host specification
+// and credentials share one source; one that is changed (a profile, a derived metric, a store) gets a
+// source of its own. Where no pmcd answers on this machine a stand-in may serve. Refuses with 503 above
+// its bounds, with the texts of spec webapi.md 4 for pmcds that there are not.
+import { asPcpError, PM_ERR, type PcpError } from "../base/mod.ts";
+import { type Context, openHostContext, withDerived } from "../context/mod.ts";
+import type { DerivedSet } from "../derived/mod.ts";
+import { hostAttribute, type HostSpec, parseHostSpec, PCP_ATTR } from "../pcp/mod.ts";
+import {
+  type ConnectionSettings,
+  connectionSettings,
+  type ConnectOptions,
+  type Environment,
+} from "../pdu/mod.ts";
+import { faultOf, WebFault } from "./fault.ts";
+import type { Joints } from "./join.ts";
+import { createMetadata, type Metadata } from "./metadata.ts";
+
+/** A name and a password, as a request brings them. */
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A connection to a pmcd, or the stand-in. */
+export interface Source {
+  readonly context: Context;
+  readonly metadata: Metadata;
+  /** Replies under way that several requests wait for. */
+  readonly joints: Joints;
+  /** False after a loss, until `revive` has connected again. */
+  readonly connected: boolean;
+  /** A stand-in of some age: `shared` looks for the pmcd again. */
+  readonly isStale: boolean;
+}
+
+/** What sources are opened with. */
+export interface SourceOptions {
+  readonly env: Environment;
+  readonly warn: (text: string) => void;
+  /** Connections to one host specification. */
+  readonly perHost: () => number;
+  /** Global derived metrics, for all contexts. */
+  readonly derived: () => DerivedSet;
+  readonly host: ConnectOptions;
+  /** False when the process has no descriptor left for another connection. */
+  readonly hasRoom: () => boolean;
+  /** Opens what stands in for the pmcd of this machine when none answers there. */
+  readonly fallback?: () => Promise<Context>;
+}
+
+/** Who answers for this machine, as the last attempt to reach its pmcd went. */
+export type LocalState = "unasked" | "pmcd" | "built-in" | "unreachable";
+
+/** The sources of one server. Calls that open reject with WebFault. */
+export interface Sources {
+  /** The source that unchanged contexts share, at once where it is there. One more user has it. */
+  shared(hostspec: string, credentials: Credentials | undefined): Source | Promise<Source>;
+  /** A source for one context alone. */
+  alone(hostspec: string, credentials: Credentials | undefined): Promise<Source>;
+  /** One user less; the last one closes it. */
+  release(source: Source): void;
+  /** Connects again. Rejects with WebFault. */
+  revive(source: Source): Promise<void>;
+  /** Connections that are there or being opened: a descriptor each. */
+  readonly open: number;
+  readonly local: LocalState;
+  close(): void;
+}
+
+interface Entry extends Source {
+  readonly hostspec: string;
+  /** Of the shared ones; empty for one that has a context alone. */
+  readonly key: string;
+  readonly isStandIn: boolean;
+  users: number;
+  /** While it connects again, for all requests at once. */
+  reviving: Promise<void> | undefined;
+}
+
+/** How long pmcd may take for a reply: clients such as Grafana wait 6 s. */
+const REQUEST_MS = 5_000;
+/** How long a stand-in is given to new contexts before the pmcd is looked for again, milliseconds. */
+const LOOK_AGAIN_MS = 5_000;
+
+/** The name under which a host specification's and credentials' contexts are shared. */
+export const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
+  credentials === undefined
+    ? `@${hostspec}`
+    : JSON.stringify([hostspec, credentials.user, credentials.password]);
+
+/** A request that there is no room for. */
+export const busy = (reason: string): WebFault => new WebFault(503, reason);
+
+/** What the environment says, and a shorter time limit where it does not say one. */
+function settingsFrom(env: Environment, warn: (text: string) => void): ConnectionSettings {
+  const settings = connectionSettings(env, warn);
+  const isSet = (env["PMCD_REQUEST_TIMEOUT"] ?? "") !== "";
+  return isSet ? settings : { ...settings, requestTimeout: REQUEST_MS };
+}
+
+function specOf(
+  hostspec: string,
+  credentials: Credentials | undefined,
+  settings: ConnectionSettings,
+): HostSpec {
+  let spec;
+  try {
+    spec = parseHostSpec(hostspec, settings.defaultSocket);
+  } catch (error) {
+    const pcp: PcpError = asPcpError(error);
+    throw pcp.code === PM_ERR.GENERIC ? new WebFault(400, pcp.message) : faultOf(pcp);
+  }
+  if (hostAttribute(spec, PCP_ATTR.USERNAME) !== undefined)
+    throw new WebFault(401, "authentication required");
+  if (credentials === undefined) return spec;
+  const attributes = [
+    ...spec.attributes,
+    { code: PCP_ATTR.USERNAME, value: credentials.user },
+    { code: PCP_ATTR.PASSWORD, value: credentials.password },
+  ];
+  return { ...spec, attributes };
+}
+
+/** The host specifications that mean this machine's own pmcd, whatever its port. */
+const LOCAL: readonly string[] = ["localhost", "local:", "unix:"];
+const isLocal = (hostspec: string): boolean => LOCAL.includes(hostspec);
+
+/** Errors that say that nobody is there; what a pmcd says itself is an answer. */
+const NOBODY: readonly number[] = [
+  PM_ERR.NOTHOST,
+  -2, // ENOENT: no such socket
+  -111, // ECONNREFUSED
+  -113, // EHOSTUNREACH
+  -101, // ENETUNREACH
+];
+
+/** The sources of one server; see Sources. */
+export function createSources(options: SourceOptions): Sources {
+  const { env, warn } = options;
+  const entries = new Set<Entry>();
+  const shared = new Map<string, Entry | Promise<Entry>>();
+  const perHost = new Map<string, number>();
+  let taken = 0;
+  let closed = false;
+  let settings: ConnectionSettings | undefined;
+  let local: LocalState = "unasked";
+  /** When the stand-in was opened last, on the clock of performance.now(). */
+  let stoodIn = 0;
+
+  const give = (hostspec: string): void => {
+    taken -= 1;
+    const left = (perHost.get(hostspec) ?? 1) - 1;
+    if (left > 0) perHost.set(hostspec, left);
+    else perHost.delete(hostspec);
+  };
+  const take = (hostspec: string): void => {
+    const here = perHost.get(hostspec) ?? 0;
+    const most = options.perHost();
+    if (here >= most) throw busy(`too many connections to one host: ${most}`);
+    if (!options.hasRoom()) throw busy("too many open files for another connection");
+    taken += 1;
+    perHost.set(hostspec, here + 1);
+  };
+  const setLocal = (state: LocalState, reason: string): void => {
+    if (state === local) return;
+    local = state;
+    if (state === "built-in")
+      warn(`no pmcd answers on localhost (${reason}): its contexts are the built-in collector's`);
+  };
+
+  /** Opens what is behind a source. Rejects with WebFault. */
+  const connect = async (
+    hostspec: string,
+    credentials: Credentials | undefined,
+  ): Promise<Pick<Entry, "context" | "connected" | "isStandIn"> & { sessions: () => number }> => {
+    settings ??= settingsFrom(env, warn);
+    const spec = specOf(hostspec, credentials, settings);
+    const derive = (context: Context): Context => withDerived(context, options.derived(), { warn });
+    const atHome = isLocal(hostspec);
+    try {
+      const host = await openHostContext(spec, { ...options.host, env, warn, settings }, hostspec);
+      if (atHome) setLocal("pmcd", "");
+      return {
+        context: derive(host),
+        get connected() {
+          return host.connected;
+        },
+        isStandIn: false,
+        sessions: () => host.sessions,
+      };
+    } catch (error) {
+      const pcp = asPcpError(error);
+      const { fallback } = options;
+      const isHere = atHome && NOBODY.includes(pcp.code);
+      if (isHere && fallback !== undefined && credentials === undefined) {
+        const context = await fallback();
+        stoodIn = performance.now();
+        setLocal("built-in", pcp.message);
+        return { context: derive(context), connected: true, isStandIn: true, sessions: () => 1 };
+      }
+      if (isHere) setLocal("unreachable", pcp.message);
+      throw faultOf(pcp, "cannot connect to PMCD: ");
+    }
+  };
+
+  const open = async (
+    hostspec: string,
+    credentials: Credentials | undefined,
+    key: string,
+  ): Promise<Entry> => {
+    if (closed) throw busy("the server is stopping");
+    take(hostspec);
+    let opened;
+    try {
+      opened = await connect(hostspec, credentials);
+    } catch (error) {
+      give(hostspec);
+      throw error instanceof WebFault
+        ? error
+        : faultOf(asPcpError(error), "cannot connect to PMCD: ");
+    }
+    const { context, sessions, isStandIn } = opened;
+    if (closed) {
+      give(hostspec);
+      await context.close();
+      throw busy("the server is stopping");
+    }
+    const entry: Entry = {
+      context,
+      metadata: createMetadata(context, sessions),
+      joints: new Map(),
+      get connected() {
+        return opened.connected;
+      },
+      get isStale() {
+        return isStandIn && performance.now() - stoodIn > LOOK_AGAIN_MS;
+      },
+      hostspec,
+      key,
+      isStandIn,
+      users: 0,
+      reviving: undefined,
+    };
+    entries.add(entry);
+    return entry;
+  };
+
+  const drop = (entry: Entry): void => {
+    if (!entries.delete(entry)) return;
+    if (shared.get(entry.key) === entry) shared.delete(entry.key);
+    give(entry.hostspec);
+    // Its connection is over in any case; there is nobody to tell.
+    entry.context.close().catch((error: unknown) => warn(String(error)));
+  };
+
+  /** Whether the pmcd that a stand-in stands for is there now. */
+  const isBack = async (hostspec: string): Promise<boolean> => {
+    stoodIn = performance.now();
+    settings ??= settingsFrom(env, warn);
+    try {
+      const spec = specOf(hostspec, undefined, settings);
+      const host = await openHostContext(spec, { ...options.host, env, warn, settings }, hostspec);
+      await host.close();
+      return true;
+    } catch (error) {
+      return !NOBODY.includes(asPcpError(error).code);
+    }
+  };
+
+  const used = (entry: Entry): Entry => {
+    entry.users += 1;
+    return entry;
+  };
+
+  const release = (source: Source): void => {
+    const entry = source as Entry;
+    entry.users -= 1;
+    if (entry.users === 0) drop(entry);
+  };
+
+  /** Opens the one that is shared from then on. */
+  const openShared = (
+    hostspec: string,
+    credentials: Credentials | undefined,
+    key: string,
+  ): Promise<Entry> => {
+    const opening = open(hostspec, credentials, key).then(
+      (entry) => {
+        shared.set(key, entry);
+        return entry;
+      },
+      (error: unknown) => {
+        shared.delete(key);
+        throw error;
+      },
+    );
+    shared.set(key, opening);
+    return opening;
+  };
+
+  return {
+    shared(hostspec, credentials) {
+      const key = keyOf(hostspec, credentials);
+      const now = shared.get(key);
+      if (now instanceof Promise) return now.then(used);
+      // One that has lost its pmcd is left to those who have it.
+      if (now === undefined || !now.connected)
+        return openShared(hostspec, credentials, key).then(used);
+      if (!now.isStale) return used(now);
+      used(now);
+      return isBack(hostspec).then((back) => {
+        if (!back) return now;
+        release(now);
+        return openShared(hostspec, credentials, key).then(used);
+      });
+    },
+    alone: async (hostspec, credentials) => used(await open(hostspec, credentials, "")),
+    release,
+    async revive(source) {
+      const entry = source as Entry;
+      entry.reviving ??= entry.context.reconnect().finally(() => {
+        entry.reviving = undefined;
+      });
+      try {
+        await entry.reviving;
+      } catch (error) {
+        throw faultOf(asPcpError(error), "cannot reconnect context: ");
+      }
+    },
+    get open() {
+      return taken;
+    },
+    get local() {
+      return local;
+    },
+    close() {
+      closed = true;
+      for (const entry of entries) drop(entry);
+    },
+  };
+}
