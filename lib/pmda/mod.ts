@@ -14,3 +14,6 @@ export {
 export { createDispatcher, type Dispatcher, type DispatchOptions } from "./dispatch.ts";
 export { BUILTIN_AGENTS, builtinAgent } from "./builtin.ts";
 export { DEFAULT_TIME_LIMIT } from "./limit.ts";
+export { type CheckSetting, type CheckSession, createCheckSession } from "./check-session.ts";
+export { type CompiledHelp, decodeHelp, encodeHelp, type HelpTexts, readHelp } from "./help.ts";
+export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
