@@ -88,7 +88,7 @@ function createGate(definition: AgentDefinition, log: AgentSetting["log"], timeL
 
   const done = (): Awaitable<void> => {
     const failed = (cause: unknown): void =>
-      log("Error", `${definition.name}: done callback: ${asPcpError(cause).message}`);
+      log("Error", `pmda${definition.name}: done callback: ${asPcpError(cause).message}`);
     try {
       const later = definition.done?.();
       return isPromise(later) ? (later as Promise<void>).catch(failed) : undefined;
@@ -102,7 +102,7 @@ function createGate(definition: AgentDefinition, log: AgentSetting["log"], timeL
   const coded = (what: string, cause: unknown): PcpError => {
     const error = asPcpError(cause);
     if (error.code === PM_ERR.GENERIC || !(cause instanceof PcpError))
-      log("Error", `${definition.name}: ${what}: ${error.message}`);
+      log("Error", `pmda${definition.name}: ${what}: ${error.message}`);
     return error;
   };
 
@@ -111,7 +111,7 @@ function createGate(definition: AgentDefinition, log: AgentSetting["log"], timeL
       return await limit.wait(promise);
     } catch (cause) {
       if (asPcpError(cause).code === PM_ERR.AGAIN)
-        log("Warning", `${definition.name}: ${what}: ${asPcpError(cause).message}`);
+        log("Warning", `pmda${definition.name}: ${what}: ${asPcpError(cause).message}`);
       throw coded(what, cause);
     } finally {
       limit.stop();
@@ -382,7 +382,10 @@ export function makeAgent(definition: AgentDefinition, options: AgentOptions): R
       try {
         definition.contextClosed?.(context);
       } catch (cause) {
-        log("Error", `${definition.name}: end of context callback: ${asPcpError(cause).message}`);
+        log(
+          "Error",
+          `pmda${definition.name}: end of context callback: ${asPcpError(cause).message}`,
+        );
       }
     },
     close: () => definition.close?.(),

@@ -222,7 +222,7 @@ function notice(
       if (pdu.code === PM_ERR.NOTCONN) agent.contextClosed?.(pdu.from);
       else {
         const { message } = new PcpError(pdu.code);
-        log("Error", `${agent.name}: unexpected error pdu from pmcd: ${message}?`);
+        log("Error", `pmda${agent.name}: unexpected error pdu from pmcd: ${message}?`);
       }
       return undefined;
     }
@@ -231,7 +231,7 @@ function notice(
     case "creds":
     case "unknown": {
       const type = pdu.kind === "unknown" ? pdu.type : PDU_TYPE.CREDS;
-      log("Error", `${agent.name}: Unrecognised pdu type: ${pduTypeName(type)}?`);
+      log("Error", `pmda${agent.name}: Unrecognised pdu type: ${pduTypeName(type)}?`);
       return undefined;
     }
     default:
@@ -293,7 +293,7 @@ export function createDispatcher(agent: Agent, options: DispatchOptions = {}): D
   const failed = (type: number, cause: unknown): Uint8Array | undefined => {
     const { code, message } = asPcpError(cause);
     const refused = cause instanceof Refusal;
-    if (refused || answerCode(code) !== code) log("Error", `${agent.name}: ${message}`);
+    if (refused || answerCode(code) !== code) log("Error", `pmda${agent.name}: ${message}`);
     if (!ANSWERED.has(type)) return undefined;
     return errorPdu(refused ? PM_ERR.IPC : answerCode(code));
   };
@@ -311,7 +311,7 @@ export function createDispatcher(agent: Agent, options: DispatchOptions = {}): D
           else if (isPromise(noticed)) answer = (noticed as Promise<void>).then(() => undefined);
           else return undefined;
           if (answer === undefined) {
-            log("Error", `${agent.name}: Unrecognised pdu type: ${pduTypeName(type)}?`);
+            log("Error", `pmda${agent.name}: Unrecognised pdu type: ${pduTypeName(type)}?`);
             return undefined;
           }
         }

@@ -17,3 +17,6 @@ export { DEFAULT_TIME_LIMIT } from "./limit.ts";
 export { type CheckSetting, type CheckSession, createCheckSession } from "./check-session.ts";
 export { type CompiledHelp, decodeHelp, encodeHelp, type HelpTexts, readHelp } from "./help.ts";
 export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
+export { type AgentLog, type AgentLogOptions, createAgentLog, openAgentLog } from "./log.ts";
+export { serveAgent, type ServeOptions, type Transport } from "./serve.ts";
+export { createSession, type Session, type SessionOptions } from "./session.ts";

@@ -54,7 +54,7 @@ export interface Tables {
 }
 
 const bad = (name: string, reason: string): PcpError =>
-  new PcpError(PM_ERR.GENERIC, `pmdaInit: PMDA ${name}: ${reason}`);
+  new PcpError(PM_ERR.GENERIC, `pmdaInit: PMDA pmda${name}: ${reason}`);
 
 const listOf = (rows: readonly { readonly id: number; readonly name: string }[]): Instances => ({
   ids: rows.map(({ id }) => asInstance(id)),

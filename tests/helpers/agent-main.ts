@@ -1,0 +1,35 @@
+// A program for tests that runs one built-in agent under pmcd: `NAME TRANSPORT [WHERE] [-- ARGS]`, with
+// TRANSPORT pipe, inet, ipv6 or unix. Its log goes to stderr. Refuses other arguments with status 2.
+import { fdSink } from "../../lib/base/mod.ts";
+import {
+  builtinAgent,
+  createAgentLog,
+  openAgent,
+  serveAgent,
+  type Transport,
+} from "../../lib/pmda/mod.ts";
+
+function transportOf(kind: string | undefined, where: string): Transport | undefined {
+  if (kind === "pipe") return { kind };
+  if (kind === "unix") return { kind, path: where };
+  return kind === "inet" || kind === "ipv6" ? { kind, port: Number(where) } : undefined;
+}
+
+const words = process.argv.slice(2);
+const split = words.indexOf("--");
+const [name = "", kind, where = ""] = split < 0 ? words : words.slice(0, split);
+const found = builtinAgent(name);
+const transport = transportOf(kind, where);
+if (found === undefined || transport === undefined) process.exit(2);
+
+const log = createAgentLog(fdSink(2), { program: `pmda${name}`, debug: false });
+const agent = await openAgent(await found.load(), {
+  domain: found.domain,
+  args: split < 0 ? [] : words.slice(split + 1),
+  env: process.env,
+  log: log.write,
+});
+await serveAgent(agent, { transport, log: log.write });
+await agent.close?.();
+log.close();
+process.exit(0);
