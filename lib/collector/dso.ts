@@ -43,20 +43,8 @@ import {
   u8At,
   viewAt,
 } from "./dso-abi.ts";
+import type { DsoSpec } from "./dso-spec.ts";
 import { takeResult, withResult } from "./dso-values.ts";
-
-/** Which agent is to be loaded. */
-export interface DsoSpec {
-  /** The file. */
-  readonly path: string;
-  /** What the table calls it; some messages do. */
-  readonly name: string;
-  /** The init routine. */
-  readonly init: string;
-  readonly domain: number;
-  /** The program's name in the agent's own messages. */
-  readonly program: string;
-}
 
 /** What init sees where the version of the interface belongs, and what PMAPI it is told of. */
 const VERSION_ASKED = 0xff;

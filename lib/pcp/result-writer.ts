@@ -51,6 +51,13 @@ function checkAtom(type: PmType, value: Atom): void {
     throw new PcpError(PM_ERR.TYPE, `${String(value)} is no value of type ${type}`);
 }
 
+/** A place in a result under construction. */
+export interface ResultMark {
+  readonly sets: number;
+  readonly blocks: number;
+  readonly count: number;
+}
+
 /**
  * Takes value sets in the order in which they are to stand. One writer may be used again for the
  * next result: its buffers stay.
@@ -152,6 +159,20 @@ export class ResultWriter {
     this.blocks.length = this.blocksBefore;
     this.setAt = -1;
     this.numval = 0;
+  }
+
+  /** Where the result stands between two sets, to go back to. */
+  mark(): ResultMark {
+    return { sets: this.sets.length, blocks: this.blocks.length, count: this.count };
+  }
+
+  /** Takes back everything since a mark of this result. */
+  rewind({ sets, blocks, count }: ResultMark): void {
+    this.setAt = -1;
+    this.numval = 0;
+    this.sets.length = sets;
+    this.blocks.length = blocks;
+    this.count = count;
   }
 
   /** Adds a set of another result, which must have been checked: its bytes are copied. */

@@ -1,0 +1,15 @@
+// collector: agents brought together: the table of those that there are, processes of those that need
+// one, and what clients ask of all of them.
+export { AGENT_STATUS, type SupervisedAgent } from "./supervise.ts";
+export { DSO_HOST_ARGUMENT, dsoHostArguments, type DsoSpec, type HostSpec } from "./dso-spec.ts";
+export { type LocalOperation, parseLocalSpec } from "./specs.ts";
+export { type AgentKind, type AgentLine, parsePmcdConf, type PmcdConf } from "./table-file.ts";
+export { type AgentSource, createRouter } from "./router.ts";
+export type * from "./types.ts";
+
+/**
+ * Serves the compiled agent of a specification on standard input and output until the input ends.
+ * Returns the exit status. For a process of its own: what the agent does wrong ends it.
+ */
+export const runDsoHost = async (spec: string): Promise<number> =>
+  (await import("./dso-host.ts")).runDsoHost(spec);
