@@ -12,7 +12,7 @@ import {
   type ResultView,
   type ResultWriter,
 } from "../pcp/mod.ts";
-import { STATE_CHANGE, type TextSubject } from "../pdu/mod.ts";
+import { STATE_CHANGE } from "../pdu/mod.ts";
 import { fetchInto } from "./agent-fetch.ts";
 import { labelsAt } from "./agent-labels.ts";
 import { storeAll } from "./agent-store.ts";
@@ -23,6 +23,7 @@ import type {
   AgentTables,
   MetricRow,
 } from "./define.ts";
+import type { HelpTexts } from "./help.ts";
 import { createTimeLimit, DEFAULT_TIME_LIMIT, isPromise, type TimeLimit } from "./limit.ts";
 import {
   type IndomEntry,
@@ -33,12 +34,6 @@ import {
   type Tables,
 } from "./tables.ts";
 import type { Agent, AgentNames, Awaitable, Caller } from "./types.ts";
-
-/** Help texts from files, which come before those of the tables. */
-export interface HelpTexts {
-  /** Undefined: this file has none. */
-  text(subject: TextSubject, ident: Pmid | Indom, level: "oneline" | "help"): string | undefined;
-}
 
 /** What an agent runs with. */
 export interface AgentOptions {
@@ -52,6 +47,7 @@ export interface AgentOptions {
   readonly debug?: boolean;
   /** Milliseconds for the callbacks of one request; 0: no limit. DEFAULT_TIME_LIMIT when left out. */
   readonly timeLimit?: number;
+  /** Texts from files, which come before those of the tables. */
   readonly help?: HelpTexts;
 }
 

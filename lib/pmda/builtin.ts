@@ -10,6 +10,12 @@ export const BUILTIN_AGENTS: readonly BuiltinAgent[] = [
     summary: "the time, in one metric",
     load: async () => (await import("./agents/trivial.ts")).trivial,
   },
+  {
+    name: "simple",
+    domain: 253,
+    summary: "PCP's example: counters, colours, and a time of day that a file configures",
+    load: async () => (await import("./agents/simple.ts")).simple,
+  },
 ];
 
 /** The one of this name, without pmda before it. */

@@ -4,18 +4,12 @@ export { AGENT_FEATURE } from "./types.ts";
 export type * from "./define.ts";
 export { CACHE_STATE, type CacheEntry, createCache, type InstanceCache } from "./cache.ts";
 export { cacheFilePath, loadCache, saveCache } from "./cache-file.ts";
-export {
-  type AgentOptions,
-  type HelpTexts,
-  makeAgent,
-  openAgent,
-  type RunningAgent,
-} from "./agent.ts";
+export { type AgentOptions, makeAgent, openAgent, type RunningAgent } from "./agent.ts";
 export { createDispatcher, type Dispatcher, type DispatchOptions } from "./dispatch.ts";
 export { BUILTIN_AGENTS, builtinAgent } from "./builtin.ts";
 export { DEFAULT_TIME_LIMIT } from "./limit.ts";
 export { type CheckSetting, type CheckSession, createCheckSession } from "./check-session.ts";
-export { type CompiledHelp, decodeHelp, encodeHelp, type HelpTexts, readHelp } from "./help.ts";
+export { type CompiledHelp, decodeHelp, encodeHelp, readHelp } from "./help.ts";
 export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
 export { type AgentLog, type AgentLogOptions, createAgentLog, openAgentLog } from "./log.ts";
 export { serveAgent, type ServeOptions, type Transport } from "./serve.ts";
