@@ -12,7 +12,7 @@ import {
   type ResultView,
   type ResultWriter,
 } from "../pcp/mod.ts";
-import { STATE_CHANGE } from "../pdu/mod.ts";
+import { STATE_CHANGE, type TextSubject } from "../pdu/mod.ts";
 import { fetchInto } from "./agent-fetch.ts";
 import { labelsAt } from "./agent-labels.ts";
 import { storeAll } from "./agent-store.ts";
@@ -23,7 +23,6 @@ import type {
   AgentTables,
   MetricRow,
 } from "./define.ts";
-import type { HelpTexts } from "./help.ts";
 import { createTimeLimit, DEFAULT_TIME_LIMIT, isPromise, type TimeLimit } from "./limit.ts";
 import {
   type IndomEntry,
@@ -34,6 +33,12 @@ import {
   type Tables,
 } from "./tables.ts";
 import type { Agent, AgentNames, Awaitable, Caller } from "./types.ts";
+
+/** Help texts to be looked up. */
+export interface HelpTexts {
+  /** The text, which may be empty; undefined where there is none. */
+  text(subject: TextSubject, ident: number, level: "oneline" | "help"): string | undefined;
+}
 
 /** What an agent runs with. */
 export interface AgentOptions {

@@ -4,7 +4,13 @@ export { AGENT_FEATURE } from "./types.ts";
 export type * from "./define.ts";
 export { CACHE_STATE, type CacheEntry, createCache, type InstanceCache } from "./cache.ts";
 export { cacheFilePath, loadCache, saveCache } from "./cache-file.ts";
-export { type AgentOptions, makeAgent, openAgent, type RunningAgent } from "./agent.ts";
+export {
+  type AgentOptions,
+  type HelpTexts,
+  makeAgent,
+  openAgent,
+  type RunningAgent,
+} from "./agent.ts";
 export { createDispatcher, type Dispatcher, type DispatchOptions } from "./dispatch.ts";
 export { BUILTIN_AGENTS, builtinAgent } from "./builtin.ts";
 export { DEFAULT_TIME_LIMIT } from "./limit.ts";
