@@ -41,3 +41,13 @@ export const bytesReply = (body: Uint8Array): WebReply<Uint8Array> => ({
   type: "application/json",
   body,
 });
+
+/** A reply of JSON: what is about the request, then bytes that others get as well. */
+export function restReply(call: Call, head: string, rest: Uint8Array): WebReply<Uint8Array> {
+  // A client's mark may be any text; most have none, and numbers are ASCII.
+  const most = call.parameters.has("client") ? 3 * head.length : head.length;
+  const body = Buffer.allocUnsafe(most + rest.length);
+  const size = body.write(head, 0, "utf8");
+  body.set(rest, size);
+  return bytesReply(body.subarray(0, size + rest.length));
+}

@@ -13,7 +13,7 @@ import {
   type Timestamp,
   type ValueSetCursor,
 } from "../pcp/mod.ts";
-import { bytesReply, type Call, type Handler, headOf, type Memo } from "./call.ts";
+import { type Call, type Handler, headOf, type Memo, restReply } from "./call.ts";
 import { faultOf, WebFault } from "./fault.ts";
 import { join, type Joint, newJoint } from "./join.ts";
 import type { Metric } from "./metadata.ts";
@@ -95,6 +95,9 @@ async function planOf(
 /** Bytes that a reply is given at first, and above what the one before took. */
 const FIRST_ROOM = 1024;
 const SPARE = 64;
+
+/** About what a name of a plan holds. */
+const ENTRY_BYTES = 300;
 
 const pad9 = (nanoseconds: number): string => String(nanoseconds).padStart(9, "0");
 
@@ -179,17 +182,6 @@ async function told(call: Call, plan: Plan): Promise<Uint8Array> {
   return out.finish();
 }
 
-/** A reply: what is about the request, then `rest`. */
-function replyWith(call: Call, rest: Uint8Array): WebReply<Uint8Array> {
-  const head = call.compat ? "{" : `{${headOf(call)},`;
-  // A client's mark may be any text; most have none, and numbers are ASCII.
-  const most = call.parameters.has("client") ? 3 * head.length : head.length;
-  const body = Buffer.allocUnsafe(most + rest.length);
-  const size = body.write(head, 0, "utf8");
-  body.set(rest, size);
-  return bytesReply(body.subarray(0, size + rest.length));
-}
-
 function planText(call: Call): NonNullable<Memo["plan"]> {
   const selection = SELECTIONS.find((name) => call.parameters.has(name)) ?? "names";
   const text = call.parameters.get(selection) ?? "";
@@ -197,8 +189,15 @@ function planText(call: Call): NonNullable<Memo["plan"]> {
 }
 
 /** The reply of a plan; what one fetch brings goes to all who wait for the same. */
-const tell = async (call: Call, plan: Plan): Promise<WebReply<Uint8Array>> =>
-  replyWith(call, await join(plan.joint, call.gone, () => told(call, plan)));
+const tell = async (call: Call, plan: Plan): Promise<WebReply<Uint8Array>> => {
+  const rest = await join(plan.joint, call.gone, () => told(call, plan));
+  return restReply(call, call.compat ? "{" : `{${headOf(call)},`, rest);
+};
+
+function keep({ metadata }: Call, key: string, plan: Plan): void {
+  const bytes = plan.entries.reduce((sum, { heads }) => sum + ENTRY_BYTES * heads.length, 0);
+  metadata.keepPlan(key, plan, bytes);
+}
 
 /** /pmapi/fetch. */
 export const fetchValues: Handler = (call) => {
@@ -206,7 +205,7 @@ export const fetchValues: Handler = (call) => {
   const plan = call.metadata.plan(wanted.key) as Plan | undefined;
   if (plan !== undefined) return tell(call, plan);
   return planOf(call, wanted.selection as Selection, wanted.text).then((made) => {
-    if (made.isWhole) call.metadata.keepPlan(wanted.key, made.plan);
+    if (made.isWhole) keep(call, wanted.key, made.plan);
     return tell(call, made.plan);
   });
 };

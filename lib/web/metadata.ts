@@ -18,6 +18,7 @@ import {
   type Pmid,
   pmidBuild,
   pmidDomain,
+  type ValueSetCursor,
 } from "../pcp/mod.ts";
 
 /** Both help texts; empty ones are undefined. */
@@ -56,6 +57,8 @@ export interface Metadata {
   metricLabels(metric: Metric): Promise<readonly Label[]>;
   /** Kept for a short time, unless some of those that are needed are not among them. */
   instances(indom: Indom, needed: Iterable<number>): Promise<InstanceFacts>;
+  /** The same, at once, when nothing needs to be asked for. */
+  instancesNow(indom: Indom, needed: ValueSetCursor): InstanceFacts | undefined;
   /**
    * A value made of metadata, kept with them under a key; `make` is called when it is not there. A
    * value that is undefined is not kept.
@@ -63,7 +66,8 @@ export interface Metadata {
   kept<T extends object>(key: string, make: () => Promise<T | undefined>): Promise<T | undefined>;
   /** What is to be fetched for a request, as `keepPlan` was told it last. */
   plan(key: string): object | undefined;
-  keepPlan(key: string, plan: object): void;
+  /** `bytes`: about how much it holds; one that is too large is not kept. */
+  keepPlan(key: string, plan: object, bytes: number): void;
   /** Drops everything. */
   forget(): void;
   /** Drops instances: after a change of the profile, which their labels go by. */
@@ -76,10 +80,13 @@ export interface Metadata {
 
 /** Most entries of each kind, then everything is dropped. */
 const MAX_ENTRIES = 100_000;
+/** How often it is looked whether there are too many: once in so many uses. */
+const LOOKS = 64;
 /** Most plans: their keys are texts of requests, which may be long and all different. */
 const MAX_PLANS = 512;
+const MAX_PLAN_BYTES = 16 * 1024 * 1024;
 /** How long lists of names are believed, milliseconds: some agents change them without a word. */
-const NAMES_MS = 5_000;
+export const NAMES_MS = 5_000;
 /** Time between two questions whether something has changed, milliseconds. */
 const REFRESH_MS = 250;
 /** A PMID of pmcd's own agent, which may be asked for at any time. */
@@ -108,9 +115,13 @@ const emptyStore = () => ({
   instances: new Map<Indom, { readonly at: number; readonly facts: InstanceFacts }>(),
   kept: new Map<string, object>(),
   plans: new Map<string, object>(),
+  planBytes: 0,
   /** What is being made, so that requests at the same time ask once. */
   making: new Map<string, Promise<object | undefined>>(),
 });
+
+const isFull = (store: ReturnType<typeof emptyStore>): boolean =>
+  Object.values(store).some((kept) => kept instanceof Map && kept.size > MAX_ENTRIES);
 
 /** SHA-1 of an identifying text (spec webapi.md 15.2, 15.3), 40 hexadecimal digits. */
 export const hashOf = (text: string): string => createHash("sha1").update(text).digest("hex");
@@ -199,6 +210,13 @@ function textsOver(context: Context, store: () => ReturnType<typeof emptyStore>)
       ];
       return mergeLabels(await Promise.all(levels));
     },
+    instancesNow(indom: Indom, needed: ValueSetCursor): InstanceFacts | undefined {
+      const known = store().instances.get(indom);
+      if (known === undefined || performance.now() - known.at >= NAMES_MS) return undefined;
+      const { names } = known.facts;
+      for (let i = 0; i < needed.numval; i++) if (!names.has(needed.instance(i))) return undefined;
+      return known.facts;
+    },
     async instances(indom: Indom, needed: Iterable<number>): Promise<InstanceFacts> {
       const kept = store().instances;
       const known = kept.get(indom);
@@ -232,10 +250,13 @@ export function createMetadata(context: Context, sessions: () => number): Metada
   const forget = (): void => {
     store = emptyStore();
   };
+  let looks = 0;
   const current = (): ReturnType<typeof emptyStore> => {
-    const isOther = session !== sessions();
-    session = sessions();
-    if (isOther || Object.values(store).some(({ size }) => size > MAX_ENTRIES)) forget();
+    const now = sessions();
+    const isOther = session !== now;
+    session = now;
+    looks = (looks + 1) % LOOKS;
+    if (isOther || (looks === 0 && isFull(store))) forget();
     return store;
   };
   const note = (changes: number): void => {
@@ -260,10 +281,17 @@ export function createMetadata(context: Context, sessions: () => number): Metada
       }
     },
     plan: (key) => current().plans.get(key),
-    keepPlan(key, plan) {
-      const { plans } = current();
-      if (plans.size >= MAX_PLANS) plans.clear();
-      plans.set(key, plan);
+    keepPlan(key, plan, bytes) {
+      const kept = current();
+      const size = bytes + 2 * key.length;
+      if (size > MAX_PLAN_BYTES / 4) return;
+      if (kept.plans.size >= MAX_PLANS || kept.planBytes + size > MAX_PLAN_BYTES) {
+        kept.plans.clear();
+        kept.planBytes = 0;
+      }
+      // One that takes the place of another counts twice, until all go.
+      kept.plans.set(key, plan);
+      kept.planBytes += size;
     },
     forget,
     forgetInstances: () => store.instances.clear(),

@@ -17,9 +17,10 @@ import {
   pmTypeStr,
   pmUnitsStr,
 } from "../pcp/mod.ts";
-import { bytesReply, type Call, type Handler, headOf } from "./call.ts";
+import { type Call, type Handler, headOf, restReply } from "./call.ts";
 import { faultOf, jsonReply, WebFault } from "./fault.ts";
-import { hashOf, identityLabels, type Metric, type Texts } from "./metadata.ts";
+import { joinAs } from "./join.ts";
+import { hashOf, identityLabels, type Metric, NAMES_MS, type Texts } from "./metadata.ts";
 import { encoded, Out } from "./out.ts";
 import { firstOf, listOf } from "./parameters.ts";
 import { jsonString } from "./quote.ts";
@@ -107,13 +108,17 @@ async function writeEntries(out: Out, call: Call, names: readonly string[], star
   }
 }
 
-/** /pmapi/metric. */
-export const tellMetrics: Handler = async (call) => {
-  const text = firstOf(call.parameters, "prefix", "names", "name") ?? "";
+/** The entries of a request, and the end of its reply; kept for some seconds, as lists of names are. */
+interface Entries {
+  readonly until: number;
+  readonly rest: Uint8Array;
+}
+
+async function entriesOf(call: Call, text: string): Promise<Entries> {
   const list = listOf(text);
-  await call.metadata.refresh();
+  const until = performance.now() + NAMES_MS;
   const out = new Out(16 * 1024);
-  out.text(`{${headOf(call)},"metrics":[`);
+  out.text('"metrics":[');
   const start = out.length;
   for (const name of list.length === 0 ? [""] : list) {
     let names;
@@ -130,7 +135,21 @@ export const tellMetrics: Handler = async (call) => {
     await writeEntries(out, call, names, start);
   }
   out.ascii("]}\r\n");
-  return bytesReply(out.finish());
+  return { until, rest: out.finish() };
+}
+
+/** /pmapi/metric. */
+export const tellMetrics: Handler = async (call) => {
+  const text = firstOf(call.parameters, "prefix", "names", "name") ?? "";
+  const { metadata } = call;
+  await metadata.refresh();
+  const key = `metric ${call.compat ? "_" : ""}${text}`;
+  let entries = metadata.plan(key) as Entries | undefined;
+  if (entries === undefined || entries.until < performance.now()) {
+    entries = await joinAs(call.joints, key, undefined, () => entriesOf(call, text));
+    metadata.keepPlan(key, entries, entries.rest.length);
+  }
+  return restReply(call, `{${headOf(call)},`, entries.rest);
 };
 
 /** /pmapi/children. */

@@ -2,6 +2,7 @@
 // comment before each metric (spec webapi.md 13); /openmetrics keeps the letter of OpenMetrics 1.0: units
 // in names, `_total` for counters, an end. Each metric and name once, in the order of the name space.
 // Lines are put together from kept parts.
+import { utf8 } from "../base/mod.ts";
 import {
   type Label,
   mergeLabels,
@@ -16,25 +17,29 @@ import {
   type ValueSetCursor,
 } from "../pcp/mod.ts";
 import type { Call, Handler } from "./call.ts";
-import { faultReply } from "./fault.ts";
+import { faultReply, type WebFault } from "./fault.ts";
+import { joinAs } from "./join.ts";
 import type { InstanceFacts, Metric } from "./metadata.ts";
 import { typeWord } from "./metric.ts";
 import { encoded, Out, type Words, writeNumber } from "./out.ts";
 import { helpLine, labelString } from "./quote.ts";
-import { type Claims, instancesIn, type Shown, walkValues } from "./walk.ts";
+import { type Claims, instancesIn, selectionText, type Shown, walkValues } from "./walk.ts";
 
 const WORDS: Words = { nan: "NaN", positive: "+Inf", negative: "-Inf" };
 
 /** What stands before the values of a metric, under each name. */
 interface Block {
   /** Comment lines, and the name as the lines of values have it. */
-  readonly heads: readonly { readonly comments: Uint8Array; readonly name: Uint8Array }[];
+  readonly heads: readonly { readonly comments: Uint8Array; readonly name: string }[];
   readonly labels: readonly Label[];
-  /** Labels of a metric without instances, or nothing. */
-  readonly tail: Uint8Array;
-  /** Labels of instances under the names that they had. */
-  readonly instances: Map<number, { readonly name: string; readonly tail: Uint8Array }>;
+  /** The lines of a metric without instances, up to its value, under each name. */
+  readonly lines: Lines;
+  /** Those of instances under the names that they had. */
+  readonly instances: Map<number, { readonly name: string; readonly lines: Lines }>;
 }
+
+/** What stands before one value, under each name of its metric. */
+type Lines = readonly Uint8Array[];
 
 /** One way to write. */
 interface Format {
@@ -52,8 +57,6 @@ interface Format {
   readonly end: string;
 }
 
-/** Stands for a value that is not shown. */
-const NO_TAIL = new Uint8Array(0);
 /** Instances above twice those that there are, before all are forgotten. */
 const SPARE_TAILS = 64;
 
@@ -163,87 +166,124 @@ async function blockOf(
   const { oneline = "" } = await metadata.texts("metric", metric.pmid);
   const heads = names.map((name) => ({
     comments: encoded(format.comments(name, metric, oneline)),
-    name: encoded(format.sampleName(name, metric)),
+    name: format.sampleName(name, metric),
   }));
-  return { heads, labels, tail: encoded(labelSet(labels, [])), instances: new Map() };
+  const set = labelSet(labels, []);
+  return { heads, labels, lines: linesOf(heads, set), instances: new Map() };
 }
 
+const linesOf = (heads: Block["heads"], labels: string): Lines =>
+  heads.map(({ name }) => encoded(`${name}${labels} `));
+
 /**
- * The labels of one instance, made once for all values of its metric; undefined for one without a
+ * The lines of one instance, made once for all values of its metric; undefined for one without a
  * name.
  */
-function instanceTail(block: Block, facts: InstanceFacts, id: number): Uint8Array | undefined {
+function instanceLines(block: Block, facts: InstanceFacts, id: number): Lines | undefined {
   const name = facts.names.get(id);
   if (name === undefined) return undefined;
   const known = block.instances.get(id);
-  if (known?.name === name) return known.tail;
+  if (known?.name === name) return known.lines;
   const own = facts.labels.get(id) ?? [];
   const labels = own.length === 0 ? block.labels : mergeLabels([block.labels, own]);
-  const tail = encoded(
-    labelSet(labels, [
-      ["instname", name],
-      ["instid", String(id >>> 0)],
-    ]),
-  );
+  const set = labelSet(labels, [
+    ["instname", name],
+    ["instid", String(id >>> 0)],
+  ]);
+  const lines = linesOf(block.heads, set);
   // Those that are gone are not told apart: all are made again now and then.
   if (block.instances.size > 2 * facts.names.size + SPARE_TAILS) block.instances.clear();
-  block.instances.set(id, { name, tail });
-  return tail;
+  block.instances.set(id, { name, lines });
+  return lines;
 }
 
-/** The labels of each value of a set, NO_TAIL for one that is not shown. */
-async function tailsOf(
-  call: Call,
+const NEWLINE = 0x0a;
+
+/** Writes the values of a metric under each of its names; comments only where a value follows. */
+function writeValues(
+  out: Out,
   set: ValueSetCursor,
   { desc }: Metric,
   block: Block,
+  facts: InstanceFacts | undefined,
   takes: ((value: number) => boolean) | undefined,
-): Promise<readonly Uint8Array[]> {
-  const tails: Uint8Array[] = [];
-  const facts =
-    desc.indom === PM_INDOM_NULL
-      ? undefined
-      : await call.metadata.instances(desc.indom, instancesIn(set));
+  time: string,
+): void {
   const count = facts === undefined ? 1 : set.numval;
-  for (let i = 0; i < count; i++) {
-    const isGood = takes === undefined || takes(numberAt(set, i, desc.type));
-    const tail = facts === undefined ? block.tail : instanceTail(block, facts, set.instance(i));
-    tails.push(isGood && tail !== undefined ? tail : NO_TAIL);
+  for (let at = 0; at < block.heads.length; at++) {
+    let isFirst = true;
+    for (let i = 0; i < count; i++) {
+      const lines =
+        facts === undefined ? block.lines : instanceLines(block, facts, set.instance(i));
+      const line = lines?.[at];
+      if (line === undefined) continue;
+      if (takes !== undefined && !takes(numberAt(set, i, desc.type))) continue;
+      const comments = block.heads[at]?.comments;
+      if (isFirst && comments !== undefined) out.raw(comments);
+      isFirst = false;
+      out.raw(line);
+      if (!writeNumber(out, set, i, desc.type, WORDS)) out.ascii(WORDS.nan);
+      if (time !== "") out.ascii(time);
+      out.char(NEWLINE);
+    }
   }
-  return tails;
 }
 
-const BLANK = 0x20;
-const NEWLINE = 0x0a;
-
-/** Writes the values of a metric under each of its names. */
-async function writeMetric(
+/** Writes a metric: at once, unless something of its metadata must be asked for. */
+function writeMetric(
   out: Out,
   call: Call,
   set: ValueSetCursor,
   shown: Shown,
   format: Format,
   time: string,
-): Promise<void> {
+): Promise<void> | undefined {
   const { metric } = shown;
-  const key = `${format.key} ${metric.pmid} ${shown.names.join(" ")}`;
-  const block = await call.metadata.kept(key, () => blockOf(call, shown, format));
-  if (block === undefined) return;
+  const { indom } = metric.desc;
   const takes = isCounter(metric) ? format.takes : undefined;
-  const tails = await tailsOf(call, set, metric, block, takes);
-  if (tails.every((tail) => tail === NO_TAIL)) return;
-  for (const head of block.heads) {
-    out.raw(head.comments);
-    for (const [i, tail] of tails.entries()) {
-      if (tail === NO_TAIL) continue;
-      out.raw(head.name);
-      out.raw(tail);
-      out.char(BLANK);
-      if (!writeNumber(out, set, i, metric.desc.type, WORDS)) out.ascii(WORDS.nan);
-      out.ascii(time);
-      out.char(NEWLINE);
-    }
+  const block = shown.made as Block | undefined;
+  const hasInstances = indom !== PM_INDOM_NULL;
+  const facts = hasInstances ? call.metadata.instancesNow(indom, set) : undefined;
+  if (block !== undefined && (!hasInstances || facts !== undefined)) {
+    writeValues(out, set, metric, block, facts, takes, time);
+    return undefined;
   }
+  const ask = async (): Promise<void> => {
+    const key = `${format.key} ${metric.pmid} ${shown.names.join(" ")}`;
+    const made = await call.metadata.kept(key, () => blockOf(call, shown, format));
+    if (made === undefined) return;
+    shown.made = made;
+    const found = hasInstances ? await call.metadata.instances(indom, instancesIn(set)) : undefined;
+    writeValues(out, set, metric, made, found, takes, time);
+  };
+  return ask();
+}
+
+/** All values as text, for everybody who asks for the same at the time. */
+interface Text {
+  readonly body: Uint8Array;
+  readonly fault: WebFault | undefined;
+}
+
+/** Bytes that the text of a selection is given at first. */
+const FIRST_ROOM = 16 * 1024;
+
+async function textOf(
+  call: Call,
+  format: Format,
+  withTimes: boolean,
+  wanted: () => boolean,
+): Promise<Text> {
+  const out = new Out(FIRST_ROOM);
+  const fault = await walkValues(call, {
+    key: format.key,
+    claims: format.claims,
+    wanted,
+    visit: (set, shown, timestamp) =>
+      writeMetric(out, call, set, shown, format, withTimes ? format.time(timestamp) : ""),
+  });
+  if (fault === undefined) out.ascii(format.end);
+  return { body: out.finish(), fault };
 }
 
 const handlerOf =
@@ -251,19 +291,15 @@ const handlerOf =
   async (call) => {
     const format = formatOf(call);
     const withTimes = call.parameters.get("times") === "true";
-    const out = new Out(64 * 1024);
-    const fault = await walkValues(call, format.claims, (set, shown, timestamp) =>
-      writeMetric(out, call, set, shown, format, withTimes ? format.time(timestamp) : ""),
+    const key = `${format.key} ${withTimes} ${selectionText(call)}`;
+    const { body, fault } = await joinAs(call.joints, key, call.gone, (wanted) =>
+      textOf(call, format, withTimes, wanted),
     );
-    if (fault !== undefined) {
-      const reply = faultReply(fault, String(call.id));
-      // The values of good names before it are told all the same, as pmproxy does.
-      if (out.length === 0 || format.end !== "") return reply;
-      out.text(reply.body);
-      return { ...reply, body: out.finish() };
-    }
-    out.ascii(format.end);
-    return { status: 200, type: format.type, body: out.finish() };
+    if (fault === undefined) return { status: 200, type: format.type, body };
+    const reply = faultReply(fault, String(call.id));
+    // The values of good names before it are told all the same, as pmproxy does.
+    if (body.length === 0 || format.end !== "") return reply;
+    return { ...reply, body: Buffer.concat([body, utf8(reply.body)]) };
   };
 
 /** /metrics and /pmapi/metrics. */

@@ -17,13 +17,14 @@ import {
   type ValueSetCursor,
 } from "../pcp/mod.ts";
 import { bytesReply, type Call, type Handler } from "./call.ts";
-import { faultReply } from "./fault.ts";
+import { faultReply, type WebFault } from "./fault.ts";
+import { joinAs } from "./join.ts";
 import type { Metric } from "./metadata.ts";
 import { typeWord } from "./metric.ts";
 import { labelText } from "./metrics.ts";
 import { Out, type Words, writeNumber } from "./out.ts";
 import { jsonString } from "./quote.ts";
-import { instancesIn, type Shown, walkValues } from "./walk.ts";
+import { instancesIn, selectionText, type Shown, walkValues } from "./walk.ts";
 
 const WORDS: Words = { nan: "NaN", positive: "Infinity", negative: "-Infinity" };
 
@@ -126,8 +127,10 @@ async function writePoints(
   }
 }
 
-/** /opentelemetry. */
-export const tellTelemetry: Handler = async (call) => {
+async function textOf(
+  call: Call,
+  wanted: () => boolean,
+): Promise<{ readonly body: Uint8Array; readonly fault: WebFault | undefined }> {
   const out = new Out(64 * 1024);
   const context = await call.metadata.labels(PM_LABEL.CONTEXT, 0);
   const resource = `{"resource":{"attributes":[${attributesOf(context).join(",")}]}`;
@@ -143,10 +146,23 @@ export const tellTelemetry: Handler = async (call) => {
       out.ascii("]}}");
     }
   };
-  const fault = await walkValues(call, (name) => [name], tell);
-  if (fault !== undefined) return faultReply(fault, String(call.id));
+  const fault = await walkValues(call, {
+    key: "otlp",
+    claims: (name) => [name],
+    visit: tell,
+    wanted,
+  });
   out.ascii("]}]}]}\r\n");
-  return bytesReply(out.finish());
+  return { body: out.finish(), fault };
+}
+
+/** /opentelemetry. */
+export const tellTelemetry: Handler = async (call) => {
+  const key = `otlp ${selectionText(call)}`;
+  const { body, fault } = await joinAs(call.joints, key, call.gone, (wanted) =>
+    textOf(call, wanted),
+  );
+  return fault === undefined ? bytesReply(body) : faultReply(fault, String(call.id));
 };
 
 /** Whether JSON comes first of what an Accept header lists (spec webapi.md 14.1). */

@@ -1,25 +1,34 @@
 // The values that a request for whole subtrees shows: names picked, metrics fetched in batches, each of
 // them once (spec webapi.md 13). Shared by all formats; leaves out what is no number.
 import { asPcpError } from "../base/mod.ts";
-import { PM_TYPE, type Timestamp, type ValueSetCursor } from "../pcp/mod.ts";
+import { PM_TYPE, type Pmid, type Timestamp, type ValueSetCursor } from "../pcp/mod.ts";
 import type { Call } from "./call.ts";
-import { faultOf, type WebFault } from "./fault.ts";
+import { faultOf, WebFault } from "./fault.ts";
 import { fetchFrom } from "./fetch.ts";
 import { matcherOf } from "./instances.ts";
-import type { Metric } from "./metadata.ts";
+import { type Metric, NAMES_MS } from "./metadata.ts";
 import { firstOf, listOf } from "./parameters.ts";
 
 /** Metrics in one request to pmcd. */
 const BATCH = 256;
 
+/** About what one metric of a selection holds. */
+const SHOWN_BYTES = 200;
+
 /** A metric and the names that are told of it. */
 export interface Shown {
   readonly metric: Metric;
   readonly names: readonly string[];
+  /** What the format has made of it; kept as long as the selection. */
+  made: object | undefined;
 }
 
-/** Takes the value set of one metric; it has values. */
-export type Visit = (set: ValueSetCursor, shown: Shown, timestamp: Timestamp) => Promise<void>;
+/** Takes the value set of one metric; it has values. At once, unless something must be asked for. */
+export type Visit = (
+  set: ValueSetCursor,
+  shown: Shown,
+  timestamp: Timestamp,
+) => Promise<void> | undefined;
 
 const isNumeric = ({ desc: { type } }: Metric): boolean =>
   type >= PM_TYPE.I32 && type <= PM_TYPE.DOUBLE;
@@ -51,39 +60,45 @@ async function newOf(
       for (const claim of taken) seen.names.add(claim);
       return true;
     });
-    if (names.length > 0) shown.push({ metric, names });
+    if (names.length > 0) shown.push({ metric, names, made: undefined });
   }
   return shown;
 }
 
-async function visitBatch(call: Call, batch: readonly Shown[], visit: Visit): Promise<void> {
-  const pmids = batch.map(({ metric }) => metric.pmid);
-  const result = await fetchFrom(call, pmids);
+/** Metrics that are fetched together. */
+interface Batch {
+  readonly pmids: readonly Pmid[];
+  readonly shown: readonly Shown[];
+}
+
+/** What a request selects: for some seconds, as the lists of names that it comes from. */
+interface Selection {
+  readonly until: number;
+  readonly batches: readonly Batch[];
+  /** That of the last name of a list, when it is unknown. */
+  readonly fault: WebFault | undefined;
+}
+
+async function visitBatch(call: Call, batch: Batch, visit: Visit): Promise<void> {
+  const result = await fetchFrom(call, batch.pmids);
   const sets = result.sets();
-  for (const shown of batch) {
+  for (const shown of batch.shown) {
     if (!sets.next()) return;
-    if (sets.pmid === shown.metric.pmid && sets.numval > 0)
-      await visit(sets, shown, result.timestamp);
+    if (sets.pmid !== shown.metric.pmid || sets.numval <= 0) continue;
+    const pause = visit(sets, shown, result.timestamp);
+    if (pause !== undefined) await pause;
   }
 }
 
-/**
- * Visits the values of all metrics that a request selects. Of names whose claims
- * meet the first one counts. Resolves with the fault of the last name of a list
- * when that is unknown; other names that are unknown are left out, as pmproxy does.
- */
-export async function walkValues(
-  call: Call,
-  claims: Claims,
-  visit: Visit,
-): Promise<WebFault | undefined> {
+async function select(call: Call, text: string, claims: Claims): Promise<Selection> {
   const { parameters, metadata } = call;
-  const list = listOf(firstOf(parameters, "names", "name", "prefix", "target") ?? "");
+  const list = listOf(text);
   const filter = parameters.get("filter");
   const isHidden = filter === undefined ? undefined : matcherOf(parameters, filter);
   const seen: Seen = { pmids: new Set(), names: new Set() };
+  const until = performance.now() + NAMES_MS;
+  const batches: Batch[] = [];
   let fault: WebFault | undefined;
-  await metadata.refresh();
   for (const name of list.length === 0 ? [""] : list) {
     fault = undefined;
     let leaves: readonly string[];
@@ -94,11 +109,56 @@ export async function walkValues(
       continue;
     }
     const wanted = isHidden === undefined ? leaves : leaves.filter((leaf) => !isHidden(leaf));
-    const shown = await newOf(call, wanted, claims, seen);
-    for (let at = 0; at < shown.length; at += BATCH)
-      await visitBatch(call, shown.slice(at, at + BATCH), visit);
+    const found = await newOf(call, wanted, claims, seen);
+    for (let at = 0; at < found.length; at += BATCH) {
+      const shown = found.slice(at, at + BATCH);
+      batches.push({ pmids: shown.map(({ metric }) => metric.pmid), shown });
+    }
   }
-  return fault;
+  return { until, batches, fault };
+}
+
+/** Who wants the values of a request, and how. */
+export interface Walk {
+  /** Of the format; part of the keys of what is kept. */
+  readonly key: string;
+  readonly claims: Claims;
+  readonly visit: Visit;
+  /** Whether anybody still waits for them. */
+  readonly wanted: () => boolean;
+}
+
+/** The parameters that select, as one text: requests with the same one show the same. */
+export function selectionText({ parameters }: Call): string {
+  const names = firstOf(parameters, "names", "name", "prefix", "target") ?? "";
+  const filter = parameters.get("filter");
+  return filter === undefined ? names : `${names} ${parameters.get("match") ?? ""} ${filter}`;
+}
+
+/**
+ * Visits the values of all metrics that a request selects. Of names whose claims
+ * meet the first one counts. Resolves with the fault of the last name of a list
+ * when that is unknown; other names that are unknown are left out, as pmproxy does.
+ */
+export async function walkValues(
+  call: Call,
+  { key, claims, visit, wanted }: Walk,
+): Promise<WebFault | undefined> {
+  const { parameters, metadata } = call;
+  await metadata.refresh();
+  const plan = `walk ${key} ${selectionText(call)}`;
+  let selection = metadata.plan(plan) as Selection | undefined;
+  if (selection === undefined || selection.until < performance.now()) {
+    const text = firstOf(parameters, "names", "name", "prefix", "target") ?? "";
+    selection = await select(call, text, claims);
+    const count = selection.batches.reduce((sum, { shown }) => sum + shown.length, 0);
+    metadata.keepPlan(plan, selection, SHOWN_BYTES * count);
+  }
+  for (const batch of selection.batches) {
+    if (!wanted()) throw new WebFault(503, "nobody waits for this reply");
+    await visitBatch(call, batch, visit);
+  }
+  return selection.fault;
 }
 
 /** Names of instances that a set needs. */
