@@ -56,13 +56,16 @@ export class OutputFile {
     this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
   }
 
-  put(bytes: Uint8Array): void {
-    this.length += bytes.length;
-    if (bytes.length > BUFFER_BYTES - this.waiting) this.flush();
-    if (bytes.length >= BUFFER_BYTES) this.write(bytes);
+  /** Appends `bytes[from, to)`. */
+  put(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    const length = to - from;
+    this.length += length;
+    if (length > BUFFER_BYTES - this.waiting) this.flush();
+    const part = length === bytes.length ? bytes : bytes.subarray(from, to);
+    if (length >= BUFFER_BYTES) this.write(part);
     else {
-      this.buffer.set(bytes, this.waiting);
-      this.waiting += bytes.length;
+      this.buffer.set(part, this.waiting);
+      this.waiting += length;
     }
   }
 

@@ -1,6 +1,6 @@
 // Layouts of data records: where every count, PMID and block is. A record that has them at the same places
 // with the same words as one that was checked is as sound as that one, so most records of an archive are
-// compared instead of read, and runs of them are stepped over together. Refuses nothing.
+// compared instead of read, many of them together (ahead.ts). Refuses nothing.
 import { MAX_VLEN, PM_VAL } from "../pcp/mod.ts";
 import { type Cut, swapped } from "./cuts.ts";
 
@@ -17,7 +17,7 @@ export interface Layout {
   /** Heads of value sets, and of blocks that are not all alike. */
   readonly places: Int32Array;
   readonly words: Int32Array;
-  /** SET_FIELDS numbers for each set with blocks. */
+  /** SET_FIELDS numbers for each set with blocks, or for several whose blocks go on alike. */
   readonly sets: Int32Array;
   /** The index words of all blocks; none where they are among the pieces. */
   readonly indexes: Int32Array;
@@ -72,13 +72,16 @@ function hasBlocks({ sets, indexes }: Layout, words: Int32Array, from: number): 
     if (step === 0) continue;
     const head = sets[set + 4] as number;
     const block = from + (sets[set + 2] as number);
-    for (let i = 0; i < count; i++) if (words[block + step * i] !== head) return false;
+    const end = block + step * count;
+    let differs = 0;
+    for (let at = block; at < end; at += step) differs |= (words[at] as number) ^ head;
+    if (differs !== 0) return false;
   }
   return true;
 }
 
 /** Whether the record that begins at word `from` has a layout; its length is that of the layout. */
-function hasLayout(layout: Layout, bytes: Buffer, words: Int32Array, from: number): boolean {
+export function hasLayout(layout: Layout, bytes: Buffer, words: Int32Array, from: number): boolean {
   const { places, words: expected, padPlaces, padMasks, pieces, model } = layout;
   for (let i = 0; i < pieces.length; i += 2) {
     const at = pieces[i] as number;
@@ -137,6 +140,7 @@ function noteBlocks(
   from: number,
   at: number,
   numval: number,
+  exact: boolean,
 ): void {
   const first = swapped(words[from + at + 1] as number) - WORD_BASE;
   const head = words[from + first] as number;
@@ -157,8 +161,20 @@ function noteBlocks(
     // The machine reads the last byte as the highest one.
     draft.padMasks.push(-1 << (8 * (4 - (size * 4 - vlen))));
   }
-  draft.sets.push(at + 1, numval, first, step, head);
   if (step === 0) heads.push(...blocks);
+  if (!exact || !goOn(draft.sets, first, numval, step, head)) {
+    draft.sets.push(at + 1, numval, first, step, head);
+  }
+}
+
+/** Adds the blocks of a set to those of the set before when they go on like them. */
+function goOn(sets: number[], first: number, numval: number, step: number, head: number): boolean {
+  const last = sets.length - SET_FIELDS;
+  if (last < 0 || step === 0 || sets[last + 3] !== step || sets[last + 4] !== head) return false;
+  const count = sets[last + 1] as number;
+  if ((sets[last + 2] as number) + step * count !== first) return false;
+  sets[last + 1] = count + numval;
+  return true;
 }
 
 /** A block index counts words from this many before its record. */
@@ -214,7 +230,7 @@ export function keepLayout(
     if (numval > 0) {
       draft.places.push(at + 2);
       const insitu = words[from + at + 2] === PM_VAL.INSITU;
-      if (!insitu) noteBlocks(draft, blocks, words, from, at + 3, numval);
+      if (!insitu) noteBlocks(draft, blocks, words, from, at + 3, numval, how === "exact");
       for (let value = 0; value < numval && how === "exact"; value++) {
         draft.places.push(at + 3 + 2 * value);
         if (!insitu) draft.places.push(at + 4 + 2 * value);
@@ -243,67 +259,4 @@ export function keepLayout(
   known.layouts.unshift(layout);
   if (known.layouts.length > MOST_LAYOUTS) known.layouts.pop();
   return layout;
-}
-
-/** Records that follow one another, as `stepOver` finds them. */
-export interface Run {
-  /** Where the next record begins in the words, and how many words there are. */
-  word: number;
-  /** Time of the last record; nothing earlier is stepped over. */
-  sec: number;
-  nsec: number;
-  /** The first time that is not stepped over any more; infinite seconds for none. */
-  limitSec: number;
-  limitNsec: number;
-  /** Bytes that the records may have together. */
-  room: number;
-  /** What was stepped over, and how long the last record of it is in bytes. */
-  records: number;
-  lastLength: number;
-}
-
-/**
- * Steps over records that have one of these layouts, whole within the words, in order of time
- * and before the limits. `timeWords`: 2 in version 2, 3 in version 3.
- */
-export function stepOver(
-  run: Run,
-  layouts: readonly Layout[],
-  bytes: Buffer,
-  words: Int32Array,
-  timeWords: number,
-): void {
-  const count = words.length;
-  let { word, sec, nsec, room } = run;
-  for (;;) {
-    const lengthWord = words[word];
-    let size = 0;
-    for (let i = 0; i < layouts.length; i++) {
-      const layout = layouts[i] as Layout;
-      if (layout.lengthWord !== lengthWord || layout.head !== timeWords + 2) continue;
-      if (word + (layout.length >> 2) > count) continue;
-      if (words[word + (layout.length >> 2) - 1] !== lengthWord) continue;
-      if (!hasLayout(layout, bytes, words, word)) continue;
-      size = layout.length;
-      break;
-    }
-    if (size === 0 || size > room) break;
-    const low = swapped(words[word + 1] as number);
-    const middle = swapped(words[word + 2] as number);
-    const newSec = timeWords === 2 ? low : middle * 0x1_0000_0000 + (low >>> 0);
-    const newNsec =
-      timeWords === 2 ? (middle >>> 0) * 1000 : swapped(words[word + 3] as number) >>> 0;
-    if (newSec < sec || (newSec === sec && newNsec < nsec)) break;
-    if (newSec > run.limitSec || (newSec === run.limitSec && newNsec >= run.limitNsec)) break;
-    sec = newSec;
-    nsec = newNsec;
-    room -= size;
-    word += size >> 2;
-    run.records++;
-    run.lastLength = size;
-  }
-  run.word = word;
-  run.sec = sec;
-  run.nsec = nsec;
-  run.room = room;
 }

@@ -305,9 +305,11 @@ export class Output {
     const { waiting, waitingFrom, waitingTo } = this;
     if (waiting === undefined) return;
     this.waiting = undefined;
-    this.attempt("__pmLogPutResult: log data: ", () =>
-      this.files?.volume.put(waiting.subarray(waitingFrom, waitingTo)),
-    );
+    try {
+      this.files?.volume.put(waiting, waitingFrom, waitingTo);
+    } catch (error) {
+      throw this.fail(`__pmLogPutResult: log data: ${errorText(error)}`, true);
+    }
   }
 
   /** Appends an index entry; none with the time of the one before. */

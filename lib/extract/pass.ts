@@ -14,13 +14,21 @@ import {
   type Timestamp,
   type Zone,
 } from "../pcp/mod.ts";
+import {
+  type Ahead,
+  firstBeyond,
+  lookAhead,
+  nothingAhead,
+  passOver,
+  type TimeLimit,
+} from "./ahead.ts";
 import { culledText } from "./culled.ts";
 import type { DescriptionWriter } from "./descriptions.ts";
 import { type Cut, CutWriter, makeCut } from "./cuts.ts";
 import { Encoder } from "./encode.ts";
 import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
-import { keepLayout, type Layout, matchLayout, type Run, stepOver } from "./layouts.ts";
+import { keepLayout, type Layout, matchLayout } from "./layouts.ts";
 import type { Output } from "./output.ts";
 import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
 import {
@@ -32,6 +40,7 @@ import {
   type Shape,
   type Shapes,
 } from "./shapes.ts";
+import { rise, sink } from "./turns.ts";
 import type { ExtractHooks } from "./types.ts";
 
 /** Between the last record of an input and its mark. */
@@ -66,6 +75,8 @@ interface Source {
   plain: boolean;
   even: boolean;
   readonly recent: Shape[];
+  /** Records after it that were looked at already. */
+  readonly ahead: Ahead;
   damaged: boolean;
 }
 
@@ -91,6 +102,10 @@ export interface PassOptions {
 const isBefore = (a: Timestamp, b: Timestamp): boolean =>
   a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
 
+/** Whether there is no metadata to write for a record of this time. */
+const isQuiet = ({ from, until }: Shape, now: Timestamp): boolean =>
+  from !== undefined && !isBefore(now, from) && (until === undefined || isBefore(now, until));
+
 const timeOf = ({ sec, nsec }: Timestamp): Timestamp => ({ sec, nsec });
 
 /** Merges all inputs into the output. */
@@ -104,16 +119,7 @@ export class DataPass {
   /** Inputs that wait with a record or a mark, as a heap by time and order. */
   private heap: Source[] = [];
   private first = true;
-  private readonly run: Run = {
-    word: 0,
-    sec: 0,
-    nsec: 0,
-    limitSec: 0,
-    limitNsec: 0,
-    room: 0,
-    records: 0,
-    lastLength: 0,
-  };
+  private readonly limit: TimeLimit = { sec: 0, nsec: 0 };
   private start: Instant | undefined;
   private finish: Instant | undefined;
 
@@ -137,6 +143,7 @@ export class DataPass {
       plain: false,
       even: true,
       recent: [],
+      ahead: nothingAhead(),
       damaged: false,
     }));
   }
@@ -162,7 +169,7 @@ export class DataPass {
     if (this.options.samples === 0) return;
     for (const source of this.sources) {
       this.fill(source);
-      if (source.state !== "ended") this.push(source);
+      if (source.state !== "ended") rise(this.heap, source);
     }
   }
 
@@ -172,6 +179,7 @@ export class DataPass {
     const bytes = output.counts.data + STEP_BYTES;
     for (let i = 0; i < STEP_RECORDS && output.counts.data < bytes; i++) {
       if (output.counts.records >= samples) return false;
+      if (samples === Number.POSITIVE_INFINITY) this.writeTogether();
       const source = this.choose();
       if (source === undefined) return false;
       const { finish } = this;
@@ -189,11 +197,10 @@ export class DataPass {
         continue;
       }
       this.write(source);
-      if (samples === Number.POSITIVE_INFINITY) this.writeRun(source);
       if (output.counts.records >= samples) return false;
       source.state = "nothing";
       this.fill(source);
-      if (source === this.heap[0] && (source.state as State) !== "ended") this.sink(0);
+      if (source === this.heap[0] && (source.state as State) !== "ended") sink(this.heap);
       else this.remove(source, (source.state as State) !== "ended");
     }
     return true;
@@ -217,9 +224,11 @@ export class DataPass {
 
   /** Reads on to the next record that is kept, or to the end. */
   private fill(source: Source): void {
-    const { reader } = source;
+    const { reader, ahead } = source;
     for (;;) {
-      if (!this.read(source)) {
+      const seen = ahead.next < ahead.count;
+      if (seen) this.takeAhead(source);
+      else if (!this.read(source)) {
         source.state = this.first ? "ended" : "mark";
         reader.close();
         return;
@@ -228,11 +237,51 @@ export class DataPass {
       source.nsec = reader.nsec;
       const { shape } = source;
       if (shape?.logger === true) this.noteLogger(source);
-      if (this.start !== undefined && isBefore(source, this.start)) continue;
-      if (shape !== undefined && !shape.kept) continue;
+      else if (!seen && source.layout !== undefined) this.look(source, source.layout);
+      const early = this.start !== undefined && isBefore(source, this.start);
+      if (early || (shape !== undefined && !shape.kept)) {
+        this.passOver(source);
+        continue;
+      }
       source.state = "record";
       return;
     }
+  }
+
+  /** Looks at the records after the one at hand. */
+  private look({ reader, shape, ahead, plain }: Source, layout: Layout): void {
+    if (shape === undefined) return;
+    const { bytes, words, at, length, version } = reader;
+    // Only what is copied, or left out, may have instances of its own.
+    const layouts = plain || !shape.kept ? shape.layouts : [layout];
+    lookAhead(ahead, layouts, bytes, words, (at + length) >> 2, version, reader);
+    shape.met += ahead.count;
+  }
+
+  /** Makes the next record that was looked at the one at hand. */
+  private takeAhead({ reader, ahead }: Source): void {
+    const number = ahead.next;
+    const from = ahead.from;
+    const to = passOver(ahead, number + 1);
+    const sec = ahead.seconds[number] as number;
+    reader.stand(from << 2, (to - from) << 2, sec, ahead.nanoseconds[number] as number);
+  }
+
+  /** Passes over records that were looked at and are not kept. */
+  private passOver(source: Source): void {
+    const { reader, shape, ahead } = source;
+    const { next, count } = ahead;
+    if (next === count) return;
+    const { limit, start } = this;
+    limit.sec = Number.POSITIVE_INFINITY;
+    limit.nsec = 0;
+    if (shape?.kept === true && start !== undefined) this.lower(start, 0);
+    const number = firstBeyond(ahead, limit, Number.POSITIVE_INFINITY, count);
+    if (number === next) return;
+    const end = passOver(ahead, number) << 2;
+    source.sec = ahead.seconds[number - 1] as number;
+    source.nsec = ahead.nanoseconds[number - 1] as number;
+    reader.skipTo(end, number - next, source.sec, source.nsec);
   }
 
   /** Steps to the next record and checks it; false at the end and at damage, which is reported. */
@@ -253,6 +302,7 @@ export class DataPass {
   private checkMark(source: Source): undefined {
     const { reader } = source;
     source.even = true;
+    source.layout = undefined;
     // Nothing may stand between the count of metrics and the last length word.
     if (reader.setsAt + 4 !== reader.at + reader.length) throw reader.damage(false);
   }
@@ -299,7 +349,7 @@ export class DataPass {
     const whole = found === MATCH.SOUND && (at & 3) === 0 && words.length > 0;
     const head = (setsAt - at) >> 2;
     source.layout = whole
-      ? keepLayout(shape, words, at >> 2, head, shape.pmids.length, !source.plain)
+      ? keepLayout(shape, words, at >> 2, head, shape.pmids.length, !source.plain && shape.kept)
       : undefined;
     return shape;
   }
@@ -392,42 +442,50 @@ export class DataPass {
   }
 
   /**
-   * Writes the records that follow the one just written, as long as they are like it: nothing else
-   * has its turn, and there are neither metadata nor an index entry to write.
+   * Writes records as long as all that they need is to be copied: no metadata, no index entry, no
+   * block to be read, and the next one of their input is known.
    */
-  private writeRun(source: Source): void {
-    const { run, heap } = this;
+  private writeTogether(): void {
+    const { heap, limit } = this;
     const { output, logEnd } = this.options;
-    const { reader, shape, layout } = source;
-    const { at, length, words } = reader;
-    if (shape === undefined || shape.logger || shape.layouts.length === 0) return;
-    if ((at & 3) !== 0 || source !== heap[0]) return;
-    const cut = layout?.cut ?? undefined;
-    if (!source.plain && cut === undefined) return;
-    const { room } = output;
-    const made = cut === undefined ? length : cut.template.length * 4;
-    run.room = cut === undefined ? room : Math.floor(room / made) * length;
-    if (run.room < length) return;
-    run.word = (at + length) >> 2;
-    run.sec = source.sec;
-    run.nsec = source.nsec;
-    run.records = 0;
-    run.limitSec = Number.POSITIVE_INFINITY;
-    run.limitNsec = 0;
-    if (shape.until !== undefined) this.limit(shape.until, 0);
-    for (const other of [heap[1], heap[2]]) if (other !== undefined) this.limit(other, 0);
-    if (logEnd !== undefined) this.limit(logEnd, 1);
-    if (this.finish !== undefined) this.limit(this.finish, 1);
-    const layouts = cut === undefined || layout === undefined ? shape.layouts : [layout];
-    stepOver(run, layouts, reader.bytes, words, reader.version);
-    if (run.records === 0) return;
-    const end = run.word << 2;
-    if (cut === undefined) {
-      output.records(reader.bytes, at + length, end, run.records, run.lastLength);
-    } else this.writeCut(cut, reader, at + length, end);
-    reader.skipTo(end, run.records, run.sec, run.nsec);
-    source.sec = this.current.sec = run.sec;
-    source.nsec = this.current.nsec = run.nsec;
+    for (;;) {
+      const source = heap[0];
+      if (source === undefined || source.state !== "record") return;
+      const { ahead, shape, reader, plain, layout, sec, nsec } = source;
+      const last = ahead.count - 1;
+      if (shape === undefined || ahead.next > last || (sec === 0 && nsec === 0)) return;
+      const cut = plain ? undefined : layout?.cut;
+      if (cut === null || (cut === undefined && !plain)) return;
+      const { at, length } = reader;
+      const made = cut === undefined ? length : cut.template.length * 4;
+      const { room } = output;
+      if (room < made || !isQuiet(shape, source)) return;
+      limit.sec = Number.POSITIVE_INFINITY;
+      limit.nsec = 0;
+      if (logEnd !== undefined) this.lower(logEnd, 1);
+      if (this.finish !== undefined) this.lower(this.finish, 1);
+      if (sec > limit.sec || (sec === limit.sec && nsec >= limit.nsec)) return;
+      if (shape.until !== undefined) this.lower(shape.until, 0);
+      for (let other = 1; other < 3 && other < heap.length; other++) {
+        this.lower(heap[other] as Source, 0);
+      }
+      const bytes = cut === undefined ? room : Math.floor(room / made) * length;
+      const { next } = ahead;
+      const number = firstBeyond(ahead, limit, (at + bytes) >> 2, last);
+      const end = passOver(ahead, number) << 2;
+      const records = number - next + 1;
+      if (cut === undefined) {
+        const lastFrom = number > next + 1 ? (ahead.ends[number - 2] as number) << 2 : at + length;
+        output.records(reader.bytes, at, end, records, number > next ? end - lastFrom : length);
+      } else this.writeCut(cut, reader, at, end);
+      reader.records += records - 1;
+      this.current.sec = number > next ? (ahead.seconds[number - 1] as number) : sec;
+      this.current.nsec = number > next ? (ahead.nanoseconds[number - 1] as number) : nsec;
+      this.takeAhead(source);
+      source.sec = reader.sec;
+      source.nsec = reader.nsec;
+      if (heap.length > 1) sink(this.heap);
+    }
   }
 
   /** Writes records of one layout, which lie one after the other, by their cut. */
@@ -446,20 +504,17 @@ export class DataPass {
     }
   }
 
-  /** Lets a run end before a time and some nanoseconds. */
-  private limit({ sec, nsec }: Timestamp, more: number): void {
-    const { run } = this;
-    if (sec > run.limitSec || (sec === run.limitSec && nsec + more >= run.limitNsec)) return;
-    run.limitSec = sec;
-    run.limitNsec = nsec + more;
+  /** Makes the limit no later than a time and some nanoseconds. */
+  private lower({ sec, nsec }: Timestamp, more: number): void {
+    const { limit } = this;
+    if (sec > limit.sec || (sec === limit.sec && nsec + more >= limit.nsec)) return;
+    limit.sec = sec;
+    limit.nsec = nsec + more;
   }
 
   /** Writes the metadata that records of a shape need; whether instances were among it. */
   private describe(shape: Shape, now: Timestamp): boolean {
-    const { from, until } = shape;
-    const quiet =
-      from !== undefined && !isBefore(now, from) && (until === undefined || isBefore(now, until));
-    if (quiet) return false;
+    if (isQuiet(shape, now)) return false;
     const time = timeOf(now);
     const { descriptions } = this.options;
     let instances = false;
@@ -521,51 +576,16 @@ export class DataPass {
         source.state = "nothing";
         this.fill(source);
       }
-      if (source.state !== "ended") this.push(source);
+      if (source.state !== "ended") rise(this.heap, source);
     }
     return true;
-  }
-
-  private isLess(a: Source, b: Source): boolean {
-    if (a.sec !== b.sec) return a.sec < b.sec;
-    return a.nsec === b.nsec ? a.order < b.order : a.nsec < b.nsec;
-  }
-
-  private push(source: Source): void {
-    const { heap } = this;
-    let at = heap.push(source) - 1;
-    while (at > 0) {
-      const up = (at - 1) >> 1;
-      const above = heap[up] as Source;
-      if (!this.isLess(source, above)) break;
-      heap[at] = above;
-      at = up;
-    }
-    heap[at] = source;
-  }
-
-  /** Moves the element at `at` down to its place. */
-  private sink(at: number): void {
-    const { heap } = this;
-    const source = heap[at] as Source;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      const right = heap[child + 1];
-      if (right !== undefined && this.isLess(right, heap[child] as Source)) child++;
-      const below = heap[child] as Source;
-      if (!this.isLess(below, source)) break;
-      heap[at] = below;
-      at = child;
-    }
-    heap[at] = source;
   }
 
   /** Takes an input out of the heap, and puts it in again when `back`. */
   private remove(source: Source, back = false): void {
     const rest = this.heap.filter((each) => each !== source);
     this.heap = [];
-    for (const each of rest) this.push(each);
-    if (back) this.push(source);
+    for (const each of rest) rise(this.heap, each);
+    if (back) rise(this.heap, source);
   }
 }

@@ -26,6 +26,9 @@ const MOST_OPEN = 200;
 const BLOCKS_TOGETHER = 32 * 1024 * 1024;
 const LARGEST_BLOCK = 512 * 1024;
 const SMALLEST_BLOCK = 16 * 1024;
+/** Blocks of a few inputs stay in the processor's cache until they are written, but are not too small. */
+const CACHED_TOGETHER = 1024 * 1024;
+const WORTHY_BLOCK = 64 * 1024;
 /** Pieces of memory that are kept for the next input. */
 const MOST_SPARE = 4;
 const TRAILER = 4;
@@ -81,7 +84,9 @@ export class OpenFiles {
 
   /** Bytes that are read together now. */
   get block(): number {
-    const share = Math.floor(BLOCKS_TOGETHER / Math.max(1, this.active));
+    const active = Math.max(1, this.active);
+    const cached = Math.max(WORTHY_BLOCK, Math.floor(CACHED_TOGETHER / active));
+    const share = Math.min(cached, Math.floor(BLOCKS_TOGETHER / active));
     return Math.min(LARGEST_BLOCK, Math.max(SMALLEST_BLOCK, share));
   }
 
@@ -215,6 +220,18 @@ export class RecordReader implements SourceRecord {
     this.files.giveMemory(this.memory);
     this.memory = new Uint8Array(0);
     this.use(this.memory, 0);
+  }
+
+  /** Makes the record at `bytes[at, at + length)`, which is like the one before, the one at hand. */
+  stand(at: number, length: number, sec: number, nsec: number): void {
+    this.at = at;
+    this.setsAt = at + this.head;
+    this.length = length;
+    this.offset = this.base + at;
+    this.position = this.offset + length;
+    this.records++;
+    this.sec = sec;
+    this.nsec = nsec;
   }
 
   /** Takes note of records that were stepped over after the one at hand, up to byte `end`. */
