@@ -26,6 +26,26 @@ interface Block {
   readonly entries: Map<string, Entry>;
 }
 
+/** Where a file form is broken, as the cause of the error that says so. */
+export interface NamesFault {
+  readonly reason: string;
+  /** The file, by a preprocessor's line marks where there are some, and the line in it. */
+  readonly file: string;
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+  /** The whole line. */
+  readonly text: string;
+  /** Whether the words are wrong there, rather than what all of them say. */
+  readonly syntax: boolean;
+}
+
+/** What parseNames says of the place where a file is broken; undefined for other errors. */
+export const namesFault = (error: PcpError): NamesFault | undefined => FAULTS.get(error);
+const FAULTS = new WeakMap<PcpError, NamesFault>();
+
+const LINE_MARK = /^# (\d+) "(.*)"\s*$/;
+
 interface Token {
   readonly kind: "name" | "path" | "{" | "}" | "pmid" | "other" | "end";
   readonly text: string;
@@ -33,16 +53,16 @@ interface Token {
 }
 
 const SPACE = /\s*/y;
-const WORD = /[A-Za-z]\w*(?:\.[A-Za-z]\w*)*(?![\w.])/y;
-const PMID = /\d+(?:\s*:\s*(?:\d+|\*)){1,2}(?![\w:])|\d+(?![\w:])/y;
+const WORD = /[A-Za-z]\w*(?:\.[A-Za-z]\w*)*(?=[\s{}]|$)/y;
+const PMID = /\d+(?:\s*:\s*(?:\d+|\*)){1,2}(?=[\s{}]|$)|\d+(?=[\s{}]|$)/y;
 const OTHER = /\S[^\s{}]*/y;
 
 /** Blanks out comments and preprocessor lines, so that every offset keeps its place. */
-function plain(text: string, fail: (at: number, reason: string) => never): string {
+function plain(text: string, fail: (at: number, reason: string, syntax: false) => never): string {
   const blank = (part: string): string => part.replace(/[^\n]/g, " ");
   const bare = text.replace(/\/\*[^]*?(?:\*\/|$)/g, blank);
-  return bare.replace(/^#.*$/gm, (line: string, at: number) => {
-    if (!/^# \d+ ".*"\s*$/.test(line)) fail(at, "Illegal line number control number");
+  return bare.replace(/^[ \t]*#.*$/gm, (line: string, at: number) => {
+    if (!LINE_MARK.test(line)) fail(at, "Illegal line number control number", false);
     return blank(line);
   });
 }
@@ -56,21 +76,29 @@ class Parser {
     private readonly source: string,
     private readonly file: string,
   ) {
-    this.text = plain(source, (at, reason) => this.fail(at, reason));
-    const long = source.split("\n").findIndex((line) => line.length > MAX_LINE);
-    if (long >= 0) {
-      throw new PcpError(
-        PM_ERR.PMNS,
-        `${file}:${long + 1}:${MAX_LINE + 1}: Absurdly long line, cannot recover`,
-      );
-    }
+    this.text = plain(source, (at, reason, syntax) => this.fail(at, reason, syntax));
+    const long = /^.{256}/m.exec(source);
+    if (long !== null)
+      this.fail(long.index + MAX_LINE, "Absurdly long line, cannot recover", false);
     this.advance();
   }
 
-  fail(at: number, reason: string): never {
-    const before = this.source.slice(0, at).split("\n");
-    const column = (before.at(-1) ?? "").length + 1;
-    throw new PcpError(PM_ERR.PMNS, `${this.file}:${before.length}:${column}: ${reason}`);
+  fail(at: number, reason: string, syntax = true): never {
+    const lines = this.source.slice(0, at).split("\n");
+    const start = at - (lines.at(-1) ?? "").length;
+    const column = at - start + 1;
+    const [text = ""] = this.source.slice(start).split("\n", 1);
+    let { file } = this;
+    let line = lines.length;
+    const mark = lines.slice(0, -1).findLastIndex((before) => LINE_MARK.test(before));
+    const [, number, name] = LINE_MARK.exec(lines[mark] ?? "") ?? [];
+    if (number !== undefined && name !== undefined) {
+      file = name;
+      line = Number(number) + lines.length - mark - 2;
+    }
+    const error = new PcpError(PM_ERR.PMNS, `${file}:${line}:${column}: ${reason}`);
+    FAULTS.set(error, { reason, file, line, column, text, syntax });
+    throw error;
   }
 
   private match(pattern: RegExp): string | undefined {
@@ -158,17 +186,21 @@ export function parseNames(text: string, file = "pmns", options: NamesOptions = 
     const block = parser.block();
     if (!blocks.has(block.path)) blocks.set(block.path, block);
     else if (block.path === "root") {
-      parser.fail(block.at, 'Multiple name space entries for "root"');
+      parser.fail(block.at, 'Multiple name space entries for "root"', false);
     } else surplus.push(block);
   }
   const root = blocks.get("root");
   if (root === undefined) {
-    throw new PcpError(PM_ERR.PMNS, `${file}: No name space entry for "root"`);
+    const reason = 'No name space entry for "root"';
+    const error = new PcpError(PM_ERR.PMNS, `${file}: ${reason}`);
+    FAULTS.set(error, { reason, file, line: 1, column: 1, text: "", syntax: false });
+    throw error;
   }
   blocks.delete("root");
   const names = new Names(options);
   const place = ({ entries, at: start }: Block, prefix: string, depth: number): void => {
-    if (depth > MAX_PMNS_DEPTH) parser.fail(start, `more than ${MAX_PMNS_DEPTH} levels of names`);
+    if (depth > MAX_PMNS_DEPTH)
+      parser.fail(start, `more than ${MAX_PMNS_DEPTH} levels of names`, false);
     for (const { name, pmid, at } of entries.values()) {
       const path = prefix === "" ? name : `${prefix}.${name}`;
       if (pmid !== undefined) {
@@ -176,13 +208,14 @@ export function parseNames(text: string, file = "pmns", options: NamesOptions = 
           names.add(path, pmid);
         } catch (error) {
           if (!(error instanceof PcpError)) throw error;
-          parser.fail(at, error.message);
+          parser.fail(at, error.message, false);
         }
         continue;
       }
       const inner = blocks.get(path);
       if (inner === undefined) {
-        parser.fail(at, `Cannot find definition for non-terminal node "${path}" in name space`);
+        const reason = `Cannot find definition for non-terminal node "${path}" in name space`;
+        parser.fail(at, reason, false);
       }
       blocks.delete(path);
       names.addBranch(path);
@@ -192,7 +225,7 @@ export function parseNames(text: string, file = "pmns", options: NamesOptions = 
   place(root, "", 1);
   const [stray = surplus[0]] = blocks.values();
   if (stray !== undefined) {
-    parser.fail(stray.at, `Disconnected subtree ("${stray.path}") in name space`);
+    parser.fail(stray.at, `Disconnected subtree ("${stray.path}") in name space`, false);
   }
   return names;
 }

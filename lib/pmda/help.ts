@@ -3,23 +3,14 @@
 // another magic number or a size that is none is EINVAL; an entry that leads nowhere has no text.
 import { readFileSync } from "node:fs";
 import { asPcpError, PcpError, utf8Text, viewOf } from "../base/mod.ts";
+import type { HelpTexts } from "./agent.ts";
 import { INDOM_BIT, type HelpEntry } from "./help-source.ts";
-import type { TextSubject } from "../pdu/mod.ts";
 
 const MAGIC = 0x50635068;
 const VERSION = 0x3132;
 const RECORD_BYTES = 12;
 const PAG_HEAD = "PcPh22\n";
 const EINVAL = -22;
-
-/** The two levels of help. */
-export type TextLevel = "oneline" | "help";
-
-/** Help texts to be looked up. */
-export interface HelpTexts {
-  /** The text, which may be empty; undefined where there is none. */
-  text(subject: TextSubject, ident: number, level: TextLevel): string | undefined;
-}
 
 /** The two files as bytes. */
 export interface CompiledHelp {

@@ -20,3 +20,26 @@ export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
 export { type AgentLog, type AgentLogOptions, createAgentLog, openAgentLog } from "./log.ts";
 export { serveAgent, type ServeOptions, type Transport } from "./serve.ts";
 export { createSession, type Session, type SessionOptions } from "./session.ts";
+export {
+  type AgentLink,
+  createAgentLink,
+  CREDS_TIME_LIMIT,
+  type LinkOptions,
+  type LinkTransport,
+  REQUEST_TIME_LIMIT,
+} from "./link.ts";
+export {
+  type AgentAddress,
+  agentOverLink,
+  type AgentStream,
+  type PipedProcess,
+} from "./link-streams.ts";
+export { loadNames, localAccess, namesComplaint, readNames } from "./pmns.ts";
+export {
+  defineOption,
+  definedNumbers,
+  preprocess,
+  type PreprocessAccess,
+  type Preprocessed,
+  type PreprocessOptions,
+} from "./preprocess.ts";

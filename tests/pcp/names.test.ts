@@ -161,7 +161,7 @@ describe("file form", () => {
     ["root { b 1:4096:1 }\n", "pmns:1:10: Illegal cluster field in PMID"],
     ["root { b 1:1:1024 }\n", "pmns:1:10: Illegal item field in PMID"],
     ["root { 1b 1:1:1 }\n", "pmns:1:8: Expected NAME or }"],
-    ["root { a-b 1:1:1 }\n", "pmns:1:9: Expected NAME, PMID or }"],
+    ["root { a-b 1:1:1 }\n", "pmns:1:8: Expected NAME or }"],
     ["root { a.b 1:1:1 }\n", "pmns:1:8: Expected NAME or }"],
     ["root { a -1:1:1 }\n", "pmns:1:10: Expected NAME, PMID or }"],
     ["root { a 1:1:1: }\n", "pmns:1:10: Expected NAME, PMID or }"],
