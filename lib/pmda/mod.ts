@@ -43,3 +43,4 @@ export {
   type Preprocessed,
   type PreprocessOptions,
 } from "./preprocess.ts";
+export { addNames, editedText, mergeNames, parseDomainNumbers, removeNames } from "./pmns-edit.ts";
