@@ -44,8 +44,6 @@ export interface ListenOptions {
   readonly clients?: ClientTable;
   /** PCP_SYSCONF_DIR is looked at. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** STATE_CHANGE bits of the table itself: see SessionSetting. */
-  readonly changesSince?: SessionSetting["changesSince"];
   readonly log: (level: "Info" | "Warning" | "Error", text: string) => void;
 }
 
@@ -213,7 +211,6 @@ export async function listenForClients(options: ListenOptions): Promise<Collecto
         warn,
         account: account && { uid: account.uid, gid: account.gids[0] ?? 0 },
       }),
-    changesSince: options.changesSince ?? (() => ({ bits: 0, seen: 0 })),
     needsCertificate: tls?.needsCertificate === true,
   };
   const wires = new Set<ClientWire>();

@@ -44,8 +44,6 @@ export interface RequestClient {
   /** OPERATION bits that it may not use. */
   readonly denied: () => number;
   readonly contextLabels: () => AgentLabelSet;
-  /** STATE_CHANGE bits since the last fetch that no agent knows of; asking clears them. */
-  readonly changes: () => number;
 }
 
 /** Bytes to be sent; undefined for requests without reply. */
@@ -79,7 +77,7 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
     writer.reset();
     return then(routed.fetch(pmids, profile, writer), () => {
       if (writer.count !== pmids.length) throw new PcpError(PM_ERR.IPC);
-      const changes = writer.changes | client.changes();
+      const { changes } = writer;
       const result = encodeWritten(FROM_ANON, writer, realTime(), highres);
       return changes === 0
         ? result

@@ -56,8 +56,6 @@ export interface SessionSetting {
   readonly clients: ClientTable;
   readonly access: AccessControl;
   readonly contextLabels: (account: Account | undefined) => AgentLabelSet;
-  /** STATE_CHANGE bits that came up since a number of changes, and that number now. */
-  readonly changesSince: (seen: number) => { readonly bits: number; readonly seen: number };
   /** A certificate of the client is wanted: those that are not local must use TLS. */
   readonly needsCertificate?: boolean;
 }
@@ -110,7 +108,6 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
   let held = false;
   let timer: Timer | undefined;
   let container = false;
-  let { seen } = setting.changesSince(0);
   const routed = router.newClient();
   const fact = setting.clients.add(routed.number);
   const requests = createRequests({
@@ -118,11 +115,6 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
     routed,
     denied: () => denied,
     contextLabels: () => setting.contextLabels(peer.account),
-    changes() {
-      const change = setting.changesSince(seen);
-      ({ seen } = change);
-      return change.bits;
-    },
   });
 
   const finish = (): void => {

@@ -5,6 +5,12 @@ import type { BuiltinAgent } from "./define.ts";
 /** All of them, by domain. */
 export const BUILTIN_AGENTS: readonly BuiltinAgent[] = [
   {
+    name: "mmv",
+    domain: 70,
+    summary: "metrics that programs leave in memory-mapped files",
+    load: async () => (await import("./agents/mmv/mmv.ts")).mmv,
+  },
+  {
     name: "trivial",
     domain: 250,
     summary: "the time, in one metric",

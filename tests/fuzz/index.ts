@@ -3,12 +3,14 @@
 // the first input that breaks its promise.
 import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
+import { fuzzSessions, fuzzTables } from "./collector.fuzz.ts";
 import { fuzzDecompress } from "./decompress.fuzz.ts";
 import { fuzzDerived } from "./derived.fuzz.ts";
 import { fuzzExtract } from "./extract.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzHead } from "./head.fuzz.ts";
+import { fuzzMmv } from "./mmv.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
@@ -32,6 +34,9 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   time: fuzzTimes,
   derived: fuzzDerived,
   web: fuzzWeb,
+  mmv: fuzzMmv,
+  collector: fuzzSessions,
+  tables: fuzzTables,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */
