@@ -44,3 +44,5 @@ export {
   type PreprocessOptions,
 } from "./preprocess.ts";
 export { addNames, editedText, mergeNames, parseDomainNumbers, removeNames } from "./pmns-edit.ts";
+export { createEventArray, type EventArray } from "./event-array.ts";
+export { createEventQueue, createEventQueues, type EventQueue } from "./event-queue.ts";
