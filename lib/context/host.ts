@@ -22,6 +22,7 @@ import {
   connectPmcd,
   createProfile,
   createReconnectPolicy,
+  type FetchReply,
   type InstanceProfile,
   type PmcdConnection,
   type Profile,
@@ -214,14 +215,23 @@ function callsOver(session: Session, profile: InstanceProfile, limit: number): C
   let wanted: Profile | undefined;
   let told: { readonly session: number; readonly profile: Profile } | undefined;
 
-  const run = <T>(work: (pmcd: PmcdConnection) => Promise<T>): Promise<T> =>
-    queue.run(async () => {
-      const pmcd = await session.open();
-      try {
-        return await work(pmcd);
-      } finally {
+  const serve = <T>(pmcd: PmcdConnection, work: (pmcd: PmcdConnection) => Promise<T>): Promise<T> =>
+    work(pmcd).then(
+      (result) => {
         if (pmcd.status !== "ended") session.answered();
-      }
+        return result;
+      },
+      (error: unknown) => {
+        if (pmcd.status !== "ended") session.answered();
+        throw error;
+      },
+    );
+  const run = <T>(work: (pmcd: PmcdConnection) => Promise<T>): Promise<T> =>
+    queue.run(() => {
+      const pmcd = session.last;
+      // The usual case needs no pause.
+      if (pmcd.status !== "ended") return serve(pmcd, work);
+      return session.open().then((opened) => serve(opened, work));
     });
 
   return {
@@ -292,14 +302,14 @@ function fetchingCalls({ queue, profiled }: Calls, spec: HostSpec) {
   return {
     fetch(pmids) {
       if (pmids.length === 0) return Promise.reject(new PcpError(PM_ERR.TOOSMALL));
-      return profiled(async (pmcd) => {
-        const { changes: now, result } = await pmcd.fetch(pmids);
+      const take = ({ changes: now, result }: FetchReply): FetchReply => {
         const all = now | changes;
         changes = 0;
         checkAnswer(pmids, result);
         if (pmids.some(isNoAgents)) correctErrors(result);
         return { changes: all, result };
-      });
+      };
+      return profiled((pmcd) => pmcd.fetch(pmids).then(take));
     },
     async hostName() {
       try {

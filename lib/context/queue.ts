@@ -80,21 +80,36 @@ export function createCallQueue(limit: number = CALLS_LIMIT): CallQueue {
     run: <T>(work: () => T | Promise<T>) =>
       new Promise<T>((resolve, reject) => {
         if (closed !== undefined) throw closed;
-        const serve = async (): Promise<void> => {
-          try {
-            checkLate();
-            resolve(await work());
-          } catch (error) {
-            reject(error);
-          }
-          // Before the caller hears of the end, so that its next call or change is made at once.
+        // Before the caller hears of the end, so that its next call or change is made at once.
+        const over = (): void => {
           served = undefined;
           goOn();
+        };
+        const succeed = (result: T): void => {
+          resolve(result);
+          over();
+        };
+        const fail = (error: unknown): void => {
+          reject(error);
+          over();
         };
         const call: Entry = {
           start() {
             served = call;
-            ended = serve();
+            let result: T | Promise<T>;
+            try {
+              checkLate();
+              result = work();
+            } catch (error) {
+              ended = Promise.resolve();
+              fail(error);
+              return;
+            }
+            if (result instanceof Promise) ended = result.then(succeed, fail);
+            else {
+              ended = Promise.resolve();
+              succeed(result);
+            }
           },
           fail: reject,
         };

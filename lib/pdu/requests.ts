@@ -165,6 +165,12 @@ const NO_ANSWER: readonly number[] = [PM_ERR.IPC, PM_ERR.TIMEOUT, PM_ERR.PERMISS
 const isAnswer = (error: unknown): boolean =>
   error instanceof PcpError && !NO_ANSWER.includes(error.code);
 
+/** A profile that pmcd has not been told. */
+interface Unsent {
+  readonly kind: "unsent";
+  readonly bytes: Uint8Array;
+}
+
 /** The requests of a session over its open link; `requestCeiling` is in bytes. */
 export function requestsOver(
   link: Link,
@@ -175,11 +181,10 @@ export function requestsOver(
   const { features } = session;
   const highres = (features & FEATURE.HIGHRES) !== 0;
   const fetchType = highres ? PDU_TYPE.HIGHRES_RESULT : PDU_TYPE.RESULT;
-  let profile: { readonly kind: "sent" } | { readonly kind: "unsent"; readonly bytes: Uint8Array } =
-    {
-      kind: "unsent",
-      bytes: encodeProfile(FROM_ANON, CONTEXT_SLOT, INCLUDE_ALL.state, INCLUDE_ALL.rules),
-    };
+  let profile: { readonly kind: "sent" } | Unsent = {
+    kind: "unsent",
+    bytes: encodeProfile(FROM_ANON, CONTEXT_SLOT, INCLUDE_ALL.state, INCLUDE_ALL.rules),
+  };
 
   /** Throws for a PDU that pmcd would drop the connection for. */
   const checkSize = ({ length }: Uint8Array): void => {
@@ -219,13 +224,21 @@ export function requestsOver(
   };
 
   /** An exchange with the profile before it if that has not been sent; the ceiling is for each. */
-  const withProfile = async (
+  const withProfile = (
     bytes: Uint8Array,
     judge: (pdu: Uint8Array) => Verdict,
   ): Promise<Uint8Array> => {
     checkSize(bytes);
-    if (profile.kind === "sent") return link.exchange(bytes, judge);
-    const unsent = profile;
+    return profile.kind === "sent"
+      ? link.exchange(bytes, judge)
+      : profileFirst(profile, bytes, judge);
+  };
+
+  const profileFirst = async (
+    unsent: Unsent,
+    bytes: Uint8Array,
+    judge: (pdu: Uint8Array) => Verdict,
+  ): Promise<Uint8Array> => {
     checkSize(unsent.bytes);
     const both = new Uint8Array(unsent.bytes.length + bytes.length);
     both.set(unsent.bytes);
@@ -351,7 +364,7 @@ export function requestsOver(
       };
     },
 
-    async fetch(pmids) {
+    fetch(pmids) {
       let changes = 0;
       let notices = 0;
       const judge = (pdu: Uint8Array): Verdict => {
@@ -363,12 +376,19 @@ export function requestsOver(
         changes |= code;
         return notices > NOTICES_LIMIT ? "wrong" : "more";
       };
-      const bytes = encodeFetch(FROM_ANON, CONTEXT_SLOT, pmids, highres);
-      const reply = decodePdu(await withProfile(bytes, judge));
-      if (reply.kind === "error") throw new PcpError(reply.code);
-      if (reply.kind !== "highres-result" && reply.kind !== "result")
-        throw wrongReply(`${reply.kind} in place of a result`);
-      return { changes, result: reply.result };
+      const take = (bytes: Uint8Array): FetchReply => {
+        const reply = decodePdu(bytes);
+        if (reply.kind === "error") throw new PcpError(reply.code);
+        if (reply.kind !== "highres-result" && reply.kind !== "result")
+          throw wrongReply(`${reply.kind} in place of a result`);
+        return { changes, result: reply.result };
+      };
+      try {
+        const bytes = encodeFetch(FROM_ANON, CONTEXT_SLOT, pmids, highres);
+        return withProfile(bytes, judge).then(take);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
 
     async store(result) {

@@ -35,8 +35,6 @@ interface Plan {
   readonly entries: readonly PlanEntry[];
   /** The values as a reply tells them, without what is about the request. */
   readonly joint: Joint<Uint8Array>;
-  /** Bytes of a reply, as the last one was. */
-  room: number;
 }
 
 /** Selections in the order in which they count; the singular ones refuse what is unknown. */
@@ -87,14 +85,14 @@ async function planOf(
     pmids: entries.map(({ pmid }) => pmid),
     entries,
     joint: newJoint<Uint8Array>(),
-    room: FIRST_ROOM,
   };
   return { plan, isWhole };
 }
 
-/** Bytes that a reply is given at first, and above what the one before took. */
-const FIRST_ROOM = 1024;
-const SPARE = 64;
+/** Where values are written, in one go; replies get a copy. Nobody keeps it for longer. */
+let scratch = new Out();
+/** A longer reply takes it along. */
+const SCRATCH_MAX = 256 * 1024;
 
 /** About what a name of a plan holds. */
 const ENTRY_BYTES = 300;
@@ -168,18 +166,20 @@ export async function fetchFrom(call: Call, pmids: readonly Pmid[]): Promise<Res
 
 /** The values of a plan as a reply tells them, from the time to the end. */
 async function told(call: Call, plan: Plan): Promise<Uint8Array> {
-  const out = new Out(plan.room);
-  if (plan.pmids.length === 0) {
-    const now = Date.now();
-    writeTime(out, call.compat, { sec: Math.floor(now / 1000), nsec: (now % 1000) * 1_000_000 });
-  } else {
-    const result = await fetchFrom(call, plan.pmids);
-    writeTime(out, call.compat, result.timestamp);
-    writeSets(out, result, plan, call.compat);
-  }
+  const result = plan.pmids.length === 0 ? undefined : await fetchFrom(call, plan.pmids);
+  // Something is left in it where an earlier reply was too large.
+  if (scratch.length > 0) scratch = new Out();
+  const out = scratch;
+  const now = Date.now();
+  const time = { sec: Math.floor(now / 1000), nsec: (now % 1000) * 1_000_000 };
+  writeTime(out, call.compat, result?.timestamp ?? time);
+  if (result !== undefined) writeSets(out, result, plan, call.compat);
   out.ascii("]}\r\n");
-  plan.room = out.length + SPARE;
-  return out.finish();
+  if (out.length > SCRATCH_MAX) {
+    scratch = new Out();
+    return out.finish();
+  }
+  return out.take();
 }
 
 function planText(call: Call): NonNullable<Memo["plan"]> {

@@ -19,6 +19,10 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ZERO = 0x30;
 const MINUS = 0x2d;
+const POINT = 0x2e;
+/** Significant digits of a FLOAT. */
+const SHORT = 8;
+const POWERS: readonly number[] = Array.from({ length: 12 }, (_, power) => 10 ** power);
 /** Longest number: a sign, 20 digits, a point, an exponent. */
 const NUMBER_ROOM = 32;
 const digits = new Uint8Array(24);
@@ -105,8 +109,51 @@ export class Out {
   float(value: number, precision: number, words: Words): void {
     if (Number.isInteger(value) && Math.abs(value) < 10_000_000 && !Object.is(value, -0))
       this.integer(value);
+    else if (precision === SHORT && this.short(value)) return;
     else if (Number.isFinite(value)) this.ascii(formatG(value, precision));
     else this.ascii(Number.isNaN(value) ? words.nan : value > 0 ? words.positive : words.negative);
+  }
+
+  /**
+   * A number of the usual sizes with eight significant digits, without a text in between; false, and
+   * nothing is written, where rounding might go wrong.
+   */
+  private short(value: number): boolean {
+    const size = Math.abs(value);
+    if (!(size >= 0.001 && size < 1e7)) return false;
+    let whole = 1;
+    for (let limit = 10; size >= limit; limit *= 10) whole += 1;
+    // Below 1 leading zeros are no significant digits.
+    let decimals = SHORT - whole;
+    if (size < 1) decimals = size >= 0.1 ? 8 : size >= 0.01 ? 9 : 10;
+    const scaled = size * (POWERS[decimals] ?? 1);
+    const down = Math.floor(scaled);
+    const rest = scaled - down;
+    if (Math.abs(rest - 0.5) < 1e-4) return false;
+    let digitsLeft = rest > 0.5 ? down + 1 : down;
+    // Rounded up to one digit more.
+    if (digitsLeft >= 100_000_000) return false;
+    while (decimals > 0 && digitsLeft % 10 === 0) {
+      digitsLeft /= 10;
+      decimals -= 1;
+    }
+    this.room(NUMBER_ROOM);
+    if (value < 0) this.bytes[this.length++] = MINUS;
+    let end = this.length + Math.max(whole, 1) + (decimals > 0 ? decimals + 1 : 0);
+    const stop = end;
+    for (let at = 0; at < decimals; at++) {
+      const next = Math.floor(digitsLeft / 10);
+      this.bytes[--end] = ZERO + (digitsLeft - 10 * next);
+      digitsLeft = next;
+    }
+    if (decimals > 0) this.bytes[--end] = POINT;
+    for (let at = 0; at < whole; at++) {
+      const next = Math.floor(digitsLeft / 10);
+      this.bytes[--end] = ZERO + (digitsLeft - 10 * next);
+      digitsLeft = next;
+    }
+    this.length = stop;
+    return true;
   }
 
   /** A JSON string of UTF-8 bytes. */
@@ -135,6 +182,13 @@ export class Out {
   /** What was written; the buffer is not used again. */
   finish(): Uint8Array {
     return this.bytes.subarray(0, this.length);
+  }
+
+  /** A copy of what was written; the buffer is used again, for something else. */
+  take(): Uint8Array {
+    const copy = this.bytes.slice(0, this.length);
+    this.length = 0;
+    return copy;
   }
 }
 
