@@ -40,7 +40,7 @@ export interface CollectorFacts {
   readonly labels: () => string;
   readonly zone: () => { readonly timezone: string; readonly zoneinfo: string };
   /** Seconds that agents have for an answer; 0: no limit. */
-  timeout: number;
+  readonly timeout: number;
   /** Times that the table was read again. */
   readonly reloads: () => number;
   /** Reads the table again. */
@@ -307,20 +307,13 @@ const whole = (value: Atom): number => {
 function controlRows(facts: CollectorFacts): MetricRow[] {
   const registers = new Int32Array(REGISTERS);
   return [
-    {
-      ...row(
-        "control.timeout",
-        [0, 4],
-        { ...NUMBER, sem: PM_SEM.DISCRETE },
-        "seconds that agents have for an answer",
-        () => facts.timeout,
-      ),
-      store(value) {
-        const seconds = whole(value);
-        if (seconds < 0) throw new PcpError(PM_ERR.SIGN);
-        facts.timeout = seconds;
-      },
-    },
+    row(
+      "control.timeout",
+      [0, 4],
+      { ...NUMBER, sem: PM_SEM.DISCRETE },
+      "seconds that agents have for an answer",
+      () => facts.timeout,
+    ),
     {
       ...row(
         "control.register",
