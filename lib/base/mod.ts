@@ -47,4 +47,5 @@ export {
 } from "./log.ts";
 export { wholeNumber } from "./numbers.ts";
 export { compilePosix, PosixError } from "./posix.ts";
+export { openSharedMemory, type SharedMemory } from "./shared-memory.ts";
 export { ctime, ctimeShort } from "./time.ts";

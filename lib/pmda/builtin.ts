@@ -11,6 +11,12 @@ export const BUILTIN_AGENTS: readonly BuiltinAgent[] = [
     load: async () => (await import("./agents/mmv/mmv.ts")).mmv,
   },
   {
+    name: "txmon",
+    domain: 248,
+    summary: "PCP's example: transactions that programs count through shared memory",
+    load: async () => (await import("./agents/txmon.ts")).txmon,
+  },
+  {
     name: "trivial",
     domain: 250,
     summary: "the time, in one metric",
