@@ -3,6 +3,7 @@
 // peer does to a verb ends as one line and status 1.
 
 import { complain, say } from "./output.ts";
+import { DSO_HOST } from "./self.ts";
 import type { Invocation, VerbEntry } from "./verb.ts";
 import { programName, PROGRAMS, VERBS } from "./verbs.ts";
 
@@ -68,6 +69,9 @@ async function runBare(args: readonly string[], verb?: string): Promise<number |
 
 /** The whole program for an argv[0] and the arguments after it; returns the exit status. */
 export async function main(argv0: string, args: readonly string[]): Promise<number> {
+  // No verb of a user's: how this program starts itself, whatever it is called.
+  if (args[0] === DSO_HOST)
+    return (await import("../lib/collector/mod.ts")).runDsoHost(args[1] ?? "");
   const program = programName(argv0);
   const alias = PROGRAMS.get(program);
   if (alias !== undefined) {

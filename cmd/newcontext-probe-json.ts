@@ -2,7 +2,7 @@
 
 import { now } from "../lib/pcp/mod.ts";
 import { type Failure, withoutPassword } from "../lib/probe/mod.ts";
-import { PROGRAM } from "./newcontext-probe-open.ts";
+import { PROGRAM } from "./newcontext-probe-request.ts";
 import type { ProbeRequest } from "./newcontext-probe-request.ts";
 
 /** Version of the shape; a number more when something that was there is told otherwise. */

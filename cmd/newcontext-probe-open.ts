@@ -5,9 +5,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { asPcpError, type PcpError, PM_ERR } from "../lib/base/mod.ts";
 import type { ConnectStep } from "../lib/pdu/mod.ts";
-import { type Context, createLocalAgents, newContext } from "../lib/context/mod.ts";
+import { type Context, newContext } from "../lib/context/mod.ts";
 import {
-  applyLocalSpecs,
   type Failure,
   failureOf,
   featureNames,
@@ -17,11 +16,8 @@ import {
   stepReport,
   withoutPassword,
 } from "../lib/probe/mod.ts";
-import type { ProbeRequest } from "./newcontext-probe-request.ts";
+import { PROGRAM, type ProbeRequest } from "./newcontext-probe-request.ts";
 import { complain } from "./output.ts";
-
-/** Name of this verb in messages. */
-export const PROGRAM = "newcontext-probe";
 
 /** A source that is open; its opening tells the latest connection. */
 export interface OpenSource {
@@ -139,23 +135,31 @@ function sourceError(error: unknown): PcpError {
   return found;
 }
 
+/** Opens a context over the agents of this machine; they end with it. */
+async function openLocal(
+  { localAgents }: ProbeRequest,
+  options: { readonly env: NodeJS.ProcessEnv; readonly warn: (message: string) => void },
+): Promise<Opened> {
+  const { tableOf } = await import("./local-agents.ts");
+  const agents = tableOf(PROGRAM, localAgents, options.env);
+  const context = await newContext(
+    { type: "local" },
+    { ...options, local: { agents, closeAgents: true } },
+  );
+  return { ok: true, context, opening: NO_STEPS };
+}
+
 /** Opens the source of a request. */
 export async function openSource(request: ProbeRequest): Promise<Opened> {
   const { source, watch } = request;
   if (source.type === "host") return openHost(request, source.name);
   try {
-    const agents = createLocalAgents();
-    applyLocalSpecs(agents, request.localAgents);
-    const spec =
-      source.type === "archive"
-        ? ({ type: "archive", archive: source.name } as const)
-        : ({ type: "local" } as const);
-    const context = await newContext(spec, {
-      env: environmentOf(request),
-      warn: warner(request),
-      archive: { growing: watch !== undefined },
-      local: { agents },
-    });
+    const options = { env: environmentOf(request), warn: warner(request) };
+    if (source.type === "local") return await openLocal(request, options);
+    const context = await newContext(
+      { type: "archive", archive: source.name },
+      { ...options, archive: { growing: watch !== undefined } },
+    );
     return { ok: true, context, opening: NO_STEPS };
   } catch (error) {
     return { ok: false, failure: failureOf(sourceError(error), { about: source.type }), steps: [] };

@@ -10,6 +10,9 @@ import {
   samplingInterval,
 } from "./options/newcontext-probe.ts";
 
+/** Name of this verb in messages. */
+export const PROGRAM = "newcontext-probe";
+
 /** Where metrics come from. */
 export type ProbeSource =
   | { readonly type: "host"; readonly name: string }

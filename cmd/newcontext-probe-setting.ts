@@ -13,8 +13,8 @@ import {
   type Style,
   withoutPassword,
 } from "../lib/probe/mod.ts";
-import { cannotOpen, PROGRAM, warn } from "./newcontext-probe-open.ts";
-import type { ProbeRequest } from "./newcontext-probe-request.ts";
+import { cannotOpen, warn } from "./newcontext-probe-open.ts";
+import { PROGRAM, type ProbeRequest } from "./newcontext-probe-request.ts";
 import { complain, outputStyle, wantsColour } from "./output.ts";
 import { isTerminal } from "./terminal.ts";
 

@@ -3,7 +3,7 @@
 
 import { asPcpError } from "../lib/base/mod.ts";
 import { probeVerb, type ProbeOptions } from "./options/newcontext-probe.ts";
-import { type ProbeRequest, requestOf } from "./newcontext-probe-request.ts";
+import { PROGRAM, type ProbeRequest, requestOf } from "./newcontext-probe-request.ts";
 import { command, type CommandLine, refuse } from "./verb.ts";
 
 /** Finds mistakes in texts that no source is needed for. */
@@ -11,12 +11,14 @@ async function checkTexts(request: ProbeRequest): Promise<void> {
   if (request.zone.kind !== "named" && request.localAgents.length + request.metrics.length === 0) {
     return;
   }
-  const { applyLocalSpecs, parseMetricSpec } = await import("../lib/probe/mod.ts");
-  const { createLocalAgents } = await import("../lib/context/mod.ts");
+  const { parseMetricSpec } = await import("../lib/probe/mod.ts");
   const { Mistake, ownZone } = await import("./newcontext-probe-setting.ts");
   ownZone(request);
   try {
-    applyLocalSpecs(createLocalAgents(), request.localAgents);
+    if (request.localAgents.length > 0) {
+      const { tableOf } = await import("./local-agents.ts");
+      tableOf(PROGRAM, request.localAgents);
+    }
   } catch (error) {
     throw new Mistake(asPcpError(error).message);
   }

@@ -6,12 +6,8 @@ import { isGiven } from "../lib/cli/mod.ts";
 import { listenFds } from "../lib/daemon/mod.ts";
 import { proxyVerb, type ProxyOptions } from "./options/proxy.ts";
 import { complain } from "./output.ts";
+import { sourceScript } from "./self.ts";
 import { command, type CommandLine } from "./verb.ts";
-
-/** Where the sources of a compiled executable stand. */
-const COMPILED = /^(?:\/\$bunfs\/|[A-Z]:[\\/]~BUN[\\/])/;
-
-const script = (): string | undefined => (COMPILED.test(Bun.main) ? undefined : Bun.main);
 
 async function actOn(action: string, line: CommandLine<ProxyOptions>): Promise<number> {
   const { actOnService } = await import("./proxy-service.ts");
@@ -23,7 +19,7 @@ async function actOn(action: string, line: CommandLine<ProxyOptions>): Promise<n
     environment: process.env,
     execPath: process.execPath,
     argv0: process.argv0,
-    script: script(),
+    script: sourceScript(),
     uid: process.getuid?.() ?? -1,
     workingDirectory: process.cwd(),
   });
@@ -57,7 +53,7 @@ async function proxy(line: CommandLine<ProxyOptions>): Promise<number> {
     environment: process.env,
     execPath: process.execPath,
     argv0: process.argv0,
-    script: script(),
+    script: sourceScript(),
     args: process.argv.slice(2),
     start: startProxy,
   });

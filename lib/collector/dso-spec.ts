@@ -21,9 +21,6 @@ export interface HostSpec extends DsoSpec {
   readonly reports: boolean;
 }
 
-/** First argument of this program when it is to be the process around a compiled agent. */
-export const DSO_HOST_ARGUMENT = "--pcpbox-dso-host";
-
 /** What a host says of its agent, before anything else: one line of JSON. */
 export type DsoReport = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
@@ -55,8 +52,5 @@ export function specOf(text: string): HostSpec {
   };
 }
 
-/** The arguments with which this program becomes the process around an agent. */
-export const dsoHostArguments = (spec: HostSpec): readonly string[] => [
-  DSO_HOST_ARGUMENT,
-  JSON.stringify(spec),
-];
+/** The argument with which a program that calls `runDsoHost` with it is the process around an agent. */
+export const hostArgument = (spec: HostSpec): string => JSON.stringify(spec);

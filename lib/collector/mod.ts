@@ -1,9 +1,19 @@
 // collector: agents brought together: the table of those that there are, processes of those that need
 // one, and what clients ask of all of them.
 export { AGENT_STATUS, type SupervisedAgent } from "./supervise.ts";
-export { DSO_HOST_ARGUMENT, dsoHostArguments, type DsoSpec, type HostSpec } from "./dso-spec.ts";
+export { type DsoSpec, hostArgument, type HostSpec } from "./dso-spec.ts";
 export { type LocalOperation, parseLocalSpec } from "./specs.ts";
 export { type AgentKind, type AgentLine, parsePmcdConf, type PmcdConf } from "./table-file.ts";
+export { contextLabels, type ContextLabelOptions } from "./context-labels.ts";
+export {
+  type AgentEntry,
+  type AgentOrigin,
+  createRegistry,
+  findDso,
+  type NewAgent,
+  type Registry,
+  type RegistryOptions,
+} from "./registry.ts";
 export { type AgentSource, createRouter } from "./router.ts";
 export type * from "./types.ts";
 

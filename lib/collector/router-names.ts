@@ -30,7 +30,7 @@ function dynamicRoot(names: Names, name: string): Pmid | undefined {
 
 /** The calls about names of one client. `ask` hands work to the agent of a domain. */
 export function routedNames(
-  source: Pick<AgentSource, "names">,
+  known: AgentSource["names"],
   ask: <T>(domain: number, work: (agent: Agent) => Awaitable<T>) => Awaitable<T>,
   by: Caller,
 ): NameCalls {
@@ -43,14 +43,14 @@ export function routedNames(
 
   return {
     async lookupName(name) {
-      const names = await source.names();
+      const names = await known();
       if (name === "") throw new PcpError(PM_ERR.NAME);
       const root = names.find(name) === undefined ? dynamicRoot(names, name) : undefined;
       if (root === undefined) return names.lookup(name);
       return below(root, (dynamic) => dynamic.lookup(name, by));
     },
     async namesOf(pmid) {
-      const found = (await source.names()).namesOf(pmid);
+      const found = (await known()).namesOf(pmid);
       if (found.length > 0) return found;
       if (pmidDomain(pmid) === DYNAMIC_DOMAIN) throw new PcpError(PM_ERR.PMID);
       return ask(pmidDomain(pmid), ({ names }) => {
@@ -59,7 +59,7 @@ export function routedNames(
       });
     },
     async children(name) {
-      const names = await source.names();
+      const names = await known();
       const root = dynamicRoot(names, name);
       if (root !== undefined) return below(root, (dynamic) => dynamic.children(name, by));
       const found = names.children(name);
@@ -69,7 +69,7 @@ export function routedNames(
       };
     },
     async traverse(name) {
-      const names = await source.names();
+      const names = await known();
       const root = dynamicRoot(names, name);
       if (root !== undefined) return below(root, (dynamic) => dynamic.traverse(name, by));
       const found: string[] = [];

@@ -30,7 +30,7 @@ export interface AgentSource {
   /** Those that are there at present. */
   readonly agents: Iterable<Agent>;
   /** The static names and dynamic roots. Rejects with PM_ERR_NOPMNS. */
-  names(): Awaitable<Names>;
+  readonly names: () => Awaitable<Names>;
   /** Tells all clients of STATE_CHANGE bits. */
   raise(bits: number): void;
   /** STATE_CHANGE bits that came up since a number of changes, and that number now. */
@@ -137,7 +137,12 @@ function createAttributes(context: number) {
 }
 
 /** Requests of one client. */
-function createClient(source: AgentSource, number: number, release: () => void): RouterClient {
+function createClient(
+  source: AgentSource,
+  names: AgentSource["names"],
+  number: number,
+  release: () => void,
+): RouterClient {
   const everything = createProfile();
   const plain: Caller = { context: number, profile: everything };
   const attributes = createAttributes(number);
@@ -234,7 +239,7 @@ function createClient(source: AgentSource, number: number, release: () => void):
       );
       for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
     },
-    ...routedNames(source, ask, plain),
+    ...routedNames(names, ask, plain),
     attribute(key, value) {
       attributes.set(key, value);
     },
@@ -250,11 +255,11 @@ export function createRouter(source: AgentSource): Router {
   const taken: boolean[] = [];
   return {
     knows: (domain) => source.knows(domain),
-    newClient() {
+    newClient(names = source.names) {
       const free = taken.indexOf(false);
       const number = free < 0 ? taken.length : free;
       taken[number] = true;
-      return createClient(source, number, () => {
+      return createClient(source, names, number, () => {
         taken[number] = false;
       });
     },

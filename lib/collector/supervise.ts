@@ -32,6 +32,8 @@ export const AGENT_STATUS = { NOT_READY: 1, EXITED: 2, NOT_STARTED: 4, DROPPED: 
 export interface Supervision {
   readonly name: string;
   readonly domain: number;
+  /** It has been started already. */
+  readonly first?: StartedAgent;
   /** Starts it; rejects with PcpError, the reason as a sentence. */
   start(): Promise<StartedAgent>;
   /** Takes reports of ends and starts, a sentence each. */
@@ -84,6 +86,7 @@ const seconds = (milliseconds: number): string => `${Math.ceil(milliseconds / 10
 export function supervise({
   name,
   domain,
+  first,
   start,
   report,
   changed,
@@ -113,6 +116,22 @@ export function supervise({
     changed(STATE_CHANGE.DROP_AGENT);
   };
 
+  const runs = (started: StartedAgent): void => {
+    current = started;
+    last = started.agent;
+    status = 0;
+    void started.gone.then((end) => ended(started, end));
+    if (starts > 0) {
+      report("Info", `${title}: started again`);
+      changed(STATE_CHANGE.RESTART_AGENT);
+    }
+    starts += 1;
+  };
+  if (first !== undefined) {
+    backOff.started();
+    runs(first);
+  }
+
   const begin = async (): Promise<Agent> => {
     backOff.started();
     let started: StartedAgent;
@@ -132,15 +151,7 @@ export function supervise({
     const { agent } = started;
     for (const [context, pairs] of attributes)
       for (const [key, value] of pairs) await agent.attribute?.(context, key, value);
-    current = started;
-    last = agent;
-    status = 0;
-    void started.gone.then((end) => ended(started, end));
-    if (starts > 0) {
-      report("Info", `${title}: started again`);
-      changed(STATE_CHANGE.RESTART_AGENT);
-    }
-    starts += 1;
+    runs(started);
     return agent;
   };
 

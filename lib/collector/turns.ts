@@ -6,8 +6,10 @@ import type { Agent, AgentNames, Awaitable } from "../pmda/mod.ts";
 export const isPromise = <T>(value: Awaitable<T>): value is Promise<T> => value instanceof Promise;
 
 /** Goes on with a value, at once when it is there. */
-export const whenThere = <T, R>(value: Awaitable<T>, use: (value: T) => Awaitable<R>): Awaitable<R> =>
-  isPromise(value) ? value.then(use) : use(value);
+export const whenThere = <T, R>(
+  value: Awaitable<T>,
+  use: (value: T) => Awaitable<R>,
+): Awaitable<R> => (isPromise(value) ? value.then(use) : use(value));
 
 /** As `whenThere`, and with what was thrown or rejected. */
 export function settle<T, R>(

@@ -1,7 +1,7 @@
 // Many agents as one (spec pdu.md 10): what a client of a collector, or a local context, asks. No
 // behaviour.
 import type { Instances } from "../archive/mod.ts";
-import type { Desc, Indom, InstanceId, Pmid, ResultView, ResultWriter } from "../pcp/mod.ts";
+import type { Desc, Indom, InstanceId, Names, Pmid, ResultView, ResultWriter } from "../pcp/mod.ts";
 import type { Children, InstanceProfile, TextSubject } from "../pdu/mod.ts";
 import type { AgentLabelSet, Awaitable } from "../pmda/mod.ts";
 
@@ -49,5 +49,6 @@ export interface RouterClient {
 export interface Router {
   /** False for a domain that was never in the table: clients are told PM_ERR_PMID, not NOAGENT. */
   knows(domain: number): boolean;
-  newClient(): RouterClient;
+  /** `names` in place of the names of the table. */
+  newClient(names?: () => Awaitable<Names>): RouterClient;
 }

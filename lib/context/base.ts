@@ -30,6 +30,17 @@ export const noDerived = async (): Promise<never> => {
 export const isNoAgents = (pmid: Pmid): boolean =>
   pmidDomain(pmid) === DYNAMIC_DOMAIN && !isDynamicRoot(pmid);
 
+/**
+ * What current PCP makes of a reply: PM_ERR_PMID in place of PM_ERR_NOAGENT for PMIDs that no agent
+ * can have (spec pdu.md 9.3).
+ */
+export function correctErrors(result: ResultView): void {
+  for (const set = result.sets(); set.next();) {
+    if (set.numval === PM_ERR.NOAGENT && isNoAgents(set.pmid))
+      set.view.setInt32(set.offset + 4, PM_ERR.PMID);
+  }
+}
+
 /** Throws PcpError PM_ERR_MODE for a mode that contexts of a type do not have. */
 export function checkMode(type: ContextType, mode: Mode): void {
   const known =

@@ -1,23 +1,28 @@
 // A context over the agents of a table in this program (spec local.md): requests go to the agent of
-// the domain, names come from a file. Without agents everything but names and the context's own
-// labels is PM_ERR_NOAGENT, per metric in a fetch. Refuses what only archives can do.
-import { readFileSync, readlinkSync } from "node:fs";
+// the domain, names come from a file and from agents. Without agents everything but names and the
+// context's own labels is PM_ERR_NOAGENT, per metric in a fetch. Refuses what only archives can do.
+import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
 import {
+  contextLabels,
+  createRegistry,
+  type Registry,
+  type RouterClient,
+} from "../collector/mod.ts";
+import {
   type Desc,
-  type Indom,
-  indomDomain,
   localZone,
   type Names,
-  parseLabels,
   NO_DESC,
-  PM_INDOM_NULL,
+  PCP_ATTR,
+  PM_ID_NULL,
   PM_LABEL,
   type Pmid,
-  pmidDomain,
+  type ResultInit,
+  ResultWriter,
   type ResultView,
-  type ValueSetInit,
+  type Timestamp,
   type Zone,
 } from "../pcp/mod.ts";
 import {
@@ -25,28 +30,24 @@ import {
   createProfile,
   decodePdu,
   encodeResult,
+  encodeWritten,
   type Environment,
   FROM_ANON,
   type InstanceProfile,
 } from "../pdu/mod.ts";
-import { checkMode, checkStore, closedError, firstZone, isNoAgents, noDerived } from "./base.ts";
-import {
-  createLocalAgents,
-  type LocalAgent,
-  type LocalAgents,
-  type LocalCaller,
-} from "./local-agents.ts";
-import { localNameSpace, readNames } from "./local-names.ts";
+import { checkMode, checkStore, closedError, correctErrors, firstZone, noDerived } from "./base.ts";
 import { createCallQueue } from "./queue.ts";
-import type { Context, ContextLabelSet } from "./types.ts";
+import type { Context } from "./types.ts";
 
 /** How a local context is opened. All may be left out. */
 export interface LocalContextOptions {
   /** The table of agents; an empty one by default. */
-  readonly agents?: LocalAgents;
-  /** The names, or the file that has them; by default the file of PMNS_DEFAULT, or PCP's own. */
+  readonly agents?: Registry;
+  /** Whether the agents of the table end with the context. */
+  readonly closeAgents?: boolean;
+  /** The names, or the file that has them; those of the table by default. */
   readonly names?: Names | string;
-  /** PMNS_DEFAULT, PCP_VAR_DIR and TZ are looked at; the process's unless given. */
+  /** PMNS_DEFAULT, PCP_VAR_DIR, PCP_SYSCONF_DIR, PCP_CONTAINER and TZ; the process's unless given. */
   readonly env?: Environment;
 }
 
@@ -54,40 +55,8 @@ export interface LocalContextOptions {
 export interface LocalContext extends Context {
   readonly type: "local";
   /** The table that it was opened with. */
-  readonly agents: LocalAgents;
+  readonly agents: Registry;
   duplicate(): Promise<LocalContext>;
-}
-
-/** First line of a small file of the system; undefined when there is none. */
-function firstLine(path: string): string | undefined {
-  try {
-    const [line = ""] = readFileSync(path, "utf8").split("\n");
-    return line === "" || line === "(none)" ? undefined : line;
-  } catch (error) {
-    if (asPcpError(error).code === PM_ERR.GENERIC) throw error;
-    return undefined;
-  }
-}
-
-/** The context's own labels: who this machine and this process are. */
-function contextLabels(): ContextLabelSet {
-  const machine = firstLine("/etc/machine-id");
-  const text = JSON.stringify({
-    domainname: firstLine("/proc/sys/kernel/domainname") ?? "localdomain",
-    groupid: process.getgid?.(),
-    hostname: hostname(),
-    machineid: machine,
-    userid: process.getuid?.(),
-  });
-  const set = parseLabels(text, PM_LABEL.CONTEXT);
-  // Whose process it is does not belong to the identity of a metric.
-  const records = set.records.map((record) => {
-    const { nameOffset, nameLength } = record;
-    const name = Buffer.from(set.json).toString("latin1", nameOffset, nameOffset + nameLength);
-    const own = name === "userid" || name === "groupid";
-    return own ? { ...record, flags: record.flags | PM_LABEL.OPTIONAL } : record;
-  });
-  return { ...set, records, error: 0 };
 }
 
 /** The zone of this machine as pmNewContextZone has it; else that of the process. */
@@ -102,71 +71,75 @@ function ownZone(env: Environment): Zone {
   return name === undefined ? localZone(env) : firstZone([`:${name}`]);
 }
 
-/** Which domain answers for an identifier at a level of labels. */
-function labelDomain(level: number, ident: number): number {
-  if (level === PM_LABEL.DOMAIN) return ident;
-  if (level === PM_LABEL.INDOM || level === PM_LABEL.INSTANCES) return indomDomain(ident as Indom);
-  return pmidDomain(ident as Pmid);
-}
-
-/** The value sets of all metrics, each from its agent; a fault of an agent is that of its metrics. */
-async function fetchSets(
-  pmids: readonly Pmid[],
-  agents: LocalAgents,
-  by: LocalCaller,
-): Promise<ValueSetInit[]> {
-  const sets: (ValueSetInit | undefined)[] = pmids.map(() => undefined);
-  const places = Map.groupBy(pmids.keys(), (at) => pmidDomain(pmids[at] as Pmid));
-  for (const [domain, group] of places) {
-    const wanted = group.map((at) => pmids[at] as Pmid);
-    let found: readonly ValueSetInit[];
-    try {
-      found = await agents.find(domain).fetch(wanted, by);
-      if (found.length !== wanted.length)
-        throw new PcpError(PM_ERR.IPC, `${found.length} answers for ${wanted.length} metrics`);
-    } catch (error) {
-      const { code } = asPcpError(error);
-      found = wanted.map((pmid) => ({
-        pmid,
-        error: code === PM_ERR.NOAGENT && isNoAgents(pmid) ? PM_ERR.PMID : code,
-      }));
-    }
-    group.forEach((at, index) => {
-      sets[at] = found[index];
-    });
-  }
-  return sets.filter((set) => set !== undefined);
-}
-
-/** A result as bytes, as contexts of other types have it. */
-function resultOf(sets: readonly ValueSetInit[], milliseconds: number): ResultView {
-  const sec = Math.floor(milliseconds / 1000);
-  const nsec = Math.floor((milliseconds - sec * 1000) * 1e6);
-  const pdu = decodePdu(encodeResult(FROM_ANON, { timestamp: { sec, nsec }, sets }, true));
+/** Bytes of a result as a view. */
+function viewOfResult(bytes: Uint8Array): ResultView {
+  const pdu = decodePdu(bytes);
   if (pdu.kind !== "highres-result") throw new PcpError(PM_ERR.IPC, `${pdu.kind} for a result`);
   return pdu.result;
+}
+
+function now(): Timestamp {
+  const milliseconds = performance.timeOrigin + performance.now();
+  const sec = Math.floor(milliseconds / 1000);
+  return { sec, nsec: Math.floor((milliseconds - sec * 1000) * 1e6) };
+}
+
+/** Who this process is, for agents that want to know. */
+function attributes(client: RouterClient, env: Environment): void {
+  const tell = (key: number, value: number | string | undefined): void => {
+    if (value !== undefined) void client.attribute(key, String(value));
+  };
+  tell(PCP_ATTR.USERID, process.getuid?.());
+  tell(PCP_ATTR.GROUPID, process.getgid?.());
+  tell(PCP_ATTR.PROCESSID, process.pid);
+  tell(PCP_ATTR.CONTAINER, env["PCP_CONTAINER"]);
+}
+
+/** The context's own labels: who this machine and this process are. */
+function ownLabels(env: Environment) {
+  const [uid, gid] = [process.getuid?.(), process.getgid?.()];
+  return contextLabels({
+    env,
+    account: uid === undefined || gid === undefined ? undefined : { uid, gid },
+  });
 }
 
 /** Calls about metadata, each answered by the agent of a domain. */
 function metadataCalls(
   run: <T>(work: () => Promise<T>) => Promise<T>,
-  agents: LocalAgents,
-  by: LocalCaller,
+  client: RouterClient,
+  profile: InstanceProfile,
+  env: Environment,
 ) {
-  const agentOf = (indom: Indom): LocalAgent => {
-    if (indom === PM_INDOM_NULL) throw new PcpError(PM_ERR.INDOM);
-    return agents.find(indomDomain(indom));
-  };
-  const desc = async (pmid: Pmid): Promise<Desc> => agents.find(pmidDomain(pmid)).desc(pmid, by);
   return {
-    desc: (pmid) => run(() => desc(pmid)),
+    lookupNames: (names) =>
+      run(async () => {
+        if (names.length === 0) throw new PcpError(PM_ERR.TOOSMALL);
+        const pmids: Pmid[] = [];
+        let resolved = 0;
+        for (const name of names) {
+          try {
+            pmids.push(await client.lookupName(name));
+            resolved += 1;
+          } catch (error) {
+            const { code } = asPcpError(error);
+            if (names.length === 1 || code === PM_ERR.NOPMNS) throw error;
+            pmids.push(PM_ID_NULL);
+          }
+        }
+        return { pmids, resolved };
+      }),
+    namesOf: (pmid) => run(async () => client.namesOf(pmid)),
+    children: (name) => run(async () => client.children(name)),
+    traverse: (name) => run(async () => client.traverse(name)),
+    desc: (pmid) => run(async () => client.desc(pmid)),
     descs: (pmids) =>
       run(async () => {
         if (pmids.length === 0) throw new PcpError(PM_ERR.TOOSMALL);
         const found: Desc[] = [];
         for (const pmid of pmids) {
           try {
-            found.push(await desc(pmid));
+            found.push(await client.desc(pmid));
           } catch (error) {
             if (pmids.length === 1 || !(error instanceof PcpError)) throw error;
             found.push(NO_DESC);
@@ -174,46 +147,48 @@ function metadataCalls(
         }
         return found;
       }),
-    instances: (indom) => run(async () => agentOf(indom).instances(indom, by)),
-    instanceName: (indom, instance) =>
-      run(async () => agentOf(indom).instanceName(indom, instance, by)),
-    instanceId: (indom, name) => run(async () => agentOf(indom).instanceId(indom, name, by)),
+    instances: (indom) => run(async () => client.instances(indom)),
+    instanceName: (indom, instance) => run(async () => client.instanceName(indom, instance)),
+    instanceId: (indom, name) => run(async () => client.instanceId(indom, name)),
     text: (subject, ident, level, direct = false) =>
       run(async () => {
-        const domain =
-          subject === "metric" ? pmidDomain(ident as Pmid) : indomDomain(ident as Indom);
-        const agent = agents.find(domain);
         if (level === "help") {
           try {
-            const text = await agent.text(subject, ident, "help", by);
+            const text = await client.text(subject, ident, "help");
             if (direct || text !== "") return text;
           } catch (error) {
             if (direct || !(error instanceof PcpError)) throw error;
           }
         }
-        return agent.text(subject, ident, "oneline", by);
+        return client.text(subject, ident, "oneline");
       }),
     labels: (level, ident) =>
-      run(async () => {
-        if (level === PM_LABEL.CONTEXT) return [contextLabels()];
-        return agents.find(labelDomain(level, ident)).labels(level, ident, by);
-      }),
+      run(async () =>
+        level === PM_LABEL.CONTEXT ? [ownLabels(env)] : client.labels(level, ident, profile),
+      ),
   } satisfies Partial<Context>;
 }
 
-function openWith(options: LocalContextOptions, profile: InstanceProfile): LocalContext {
+/** Stores one metric after the other, until one fails. */
+async function storeEach(client: RouterClient, result: ResultInit): Promise<void> {
+  checkStore(result);
+  for (const set of result.sets) {
+    const one = { timestamp: result.timestamp, sets: [set] };
+    await client.store(viewOfResult(encodeResult(FROM_ANON, one, true)));
+  }
+}
+
+function openWith(
+  options: LocalContextOptions,
+  agents: Registry,
+  profile: InstanceProfile,
+): LocalContext {
   const env = options.env ?? process.env;
-  const agents = options.agents ?? createLocalAgents();
   const queue = createCallQueue();
-  const context = agents.newContext();
-  const by: LocalCaller = { context, profile };
-  const file = env["PMNS_DEFAULT"] ?? `${env["PCP_VAR_DIR"] ?? "/var/lib/pcp"}/pmns/root`;
-  const given = options.names ?? file;
-  const names = localNameSpace(
-    async () => (typeof given === "string" ? readNames(given) : given),
-    agents,
-    by,
-  );
+  const { names } = options;
+  const client = agents.router.newClient(names === undefined ? undefined : agents.namesFrom(names));
+  attributes(client, env);
+  const writer = new ResultWriter();
   const run = <T>(work: () => Promise<T>): Promise<T> => queue.run(work);
   const checkOpen = (): void => {
     if (queue.closed !== undefined) throw queue.closed;
@@ -222,11 +197,7 @@ function openWith(options: LocalContextOptions, profile: InstanceProfile): Local
     type: "local",
     name: "",
     agents,
-    lookupNames: (list) => run(() => names.lookupNames(list)),
-    namesOf: (pmid) => run(() => names.namesOf(pmid)),
-    children: (name) => run(() => names.children(name)),
-    traverse: (name) => run(() => names.traverse(name)),
-    ...metadataCalls(run, agents, by),
+    ...metadataCalls(run, client, profile, env),
     addProfile(indom, instances) {
       checkProfile(indom, instances);
       queue.note(() => profile.add(indom, instances));
@@ -242,32 +213,40 @@ function openWith(options: LocalContextOptions, profile: InstanceProfile): Local
     fetch: (pmids) =>
       run(async () => {
         if (pmids.length === 0) throw new PcpError(PM_ERR.TOOSMALL);
-        const now = performance.timeOrigin + performance.now();
-        return { changes: 0, result: resultOf(await fetchSets(pmids, agents, by), now) };
+        const timestamp = now();
+        writer.reset();
+        await client.fetch(pmids, profile, writer);
+        const result = viewOfResult(encodeWritten(FROM_ANON, writer, timestamp, true));
+        correctErrors(result);
+        return { changes: writer.changes, result };
       }),
-    store: (result) =>
-      run(async () => {
-        checkStore(result);
-        for (const set of result.sets) await agents.find(pmidDomain(set.pmid)).store(set, by);
-      }),
+    store: (result) => run(() => storeEach(client, result)),
     hostName: () => run(async () => hostname()),
     zone: () => run(async () => ownZone(env)),
     addDerived: noDerived,
     async duplicate() {
       checkOpen();
-      return openWith({ ...options, agents }, profile.duplicate());
+      return openWith(options, agents, profile.duplicate());
     },
     reconnect: () => run(async () => undefined),
     async close() {
       if (queue.closed !== undefined) return;
       // What an agent is asked for at present may take its time.
       void queue.close(closedError());
-      for (const { agent } of agents.entries)
-        if (!(agent instanceof PcpError)) agent.contextClosed?.(context);
+      client.close();
+      if (options.closeAgents === true) await agents.close();
     },
   };
 }
 
-/** Opens a context over the agents of a table. Names are read when they are asked for. */
-export const openLocalContext = async (options: LocalContextOptions = {}): Promise<LocalContext> =>
-  openWith(options, createProfile());
+/**
+ * Opens a context over the agents of a table, which starts those that have not been started. Names
+ * are read when they are asked for. Rejects with PcpError when the table cannot be built.
+ */
+export async function openLocalContext(options: LocalContextOptions = {}): Promise<LocalContext> {
+  const { env } = options;
+  const agents =
+    options.agents ?? createRegistry({ initial: "empty", ...(env === undefined ? {} : { env }) });
+  await agents.connect();
+  return openWith(options, agents, createProfile());
+}

@@ -10,14 +10,6 @@ export {
 export { type HostContext, openHostContext } from "./host.ts";
 export { type LocalContext, type LocalContextOptions, openLocalContext } from "./local.ts";
 export {
-  createLocalAgents,
-  type LocalAgent,
-  type LocalAgentEntry,
-  type LocalAgents,
-  type LocalCaller,
-  type LocalNames,
-} from "./local-agents.ts";
-export {
   type AnyContext,
   type ContextFlags,
   type ContextSpec,

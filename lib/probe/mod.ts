@@ -9,7 +9,6 @@ export { fileState } from "./file-state.ts";
 export { type FailurePlace, failureOf, hintOf } from "./hints.ts";
 export { jsonText, metricJson, plainJsonText, sampleJson } from "./json.ts";
 export { contextLabels, lookLive, type Opening } from "./live.ts";
-export { applyLocalSpecs, parseLocalSpec } from "./local.ts";
 export { type Metric, type Metrics, resolveMetrics } from "./metrics.ts";
 export { type MetricSpec, parseMetricSpec } from "./metric-spec.ts";
 export { plainLines, plainText, withoutPassword } from "./plain.ts";

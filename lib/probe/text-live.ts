@@ -223,7 +223,7 @@ export function liveText(style: Style, what: string, report: LiveReport): string
   if (report.agents.length > 0) {
     lines.push(...section(style, "Agents"), ...agentLines(style, report.agents));
   } else if (report.pmcd === null) {
-    const why = "none: this program brings no agents of its own and loads no shared objects";
+    const why = "none: the table is empty";
     lines.push(...section(style, "Agents"), `  ${wrapText(why, style.width, 2).slice(2)}`);
   }
   return `${lines.join("\n")}\n`;

@@ -3,13 +3,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { PcpError, PM_ERR, utf8Text } from "../../lib/base/mod.ts";
-import {
-  createLocalAgents,
-  type LocalAgent,
-  type LocalContext,
-  openLocalContext,
-  PM_MODE,
-} from "../../lib/context/mod.ts";
+import { type AgentOrigin, createRegistry } from "../../lib/collector/mod.ts";
+import { type LocalContext, openLocalContext, PM_MODE } from "../../lib/context/mod.ts";
 import {
   asIndom,
   asInstance,
@@ -25,8 +20,9 @@ import {
   type Pmid,
   pmidBuild,
   pmidItem,
-  type ValueSetInit,
+  pmExtractValue,
 } from "../../lib/pcp/mod.ts";
+import type { Agent } from "../../lib/pmda/mod.ts";
 import { codeOf } from "./codes.ts";
 
 const contexts: LocalContext[] = [];
@@ -56,24 +52,26 @@ const toys = indomBuild(99, 1);
 const { NAME, NONLEAF, NOAGENT, PMID, INDOM, INST, TEXT, VALUE, TOOSMALL } = PM_ERR;
 
 /** An agent of domain 99: item 0 counts its own fetches, 1 has instances, 2 can be set, 3 is broken. */
-function toyAgent(ended: number[] = []): LocalAgent {
+function toyAgent(ended: number[] = []): Agent {
   let stored = 7;
-  const scalar = (pmid: Pmid, value: number): ValueSetInit => ({
-    pmid,
-    type: PM_TYPE.U32,
-    instances: [-1],
-    values: [value],
-  });
   const named = ["toy.stored"];
   return {
-    async fetch(pmids, { profile }) {
+    name: "toy",
+    domain: 99,
+    features: 0,
+    fetch(pmids, { profile }, out) {
       if (pmids.some((pmid) => pmidItem(pmid) === 3)) throw new PcpError(PM_ERR.AGAIN);
-      return pmids.map((pmid): ValueSetInit => {
-        const wanted = [1, 2, 3].filter((one) => profile.wants(toys, asInstance(one)));
-        if (pmidItem(pmid) === 1)
-          return { pmid, type: PM_TYPE.U32, instances: wanted, values: wanted };
-        return pmidItem(pmid) === 2 ? scalar(pmid, stored) : { pmid, error: PMID };
-      });
+      for (const pmid of pmids) {
+        if (pmidItem(pmid) === 0) {
+          out.fail(pmid, PMID);
+          continue;
+        }
+        out.begin(pmid, PM_TYPE.U32);
+        if (pmidItem(pmid) === 2) out.add(-1, stored);
+        else
+          for (const one of [1, 2, 3]) if (profile.wants(toys, asInstance(one))) out.add(one, one);
+        out.end();
+      }
     },
     async desc(pmid) {
       if (pmidItem(pmid) > 2) throw new PcpError(PMID);
@@ -99,9 +97,9 @@ function toyAgent(ended: number[] = []): LocalAgent {
     async labels(level) {
       return [{ ...parseLabels('{"agent":"toy"}', level), error: 0 }];
     },
-    async store(set) {
-      if (!("values" in set)) throw new PcpError(VALUE);
-      stored = Number(set.values[0]);
+    async store(result) {
+      for (const set = result.sets(); set.next();)
+        stored = Number(pmExtractValue(set, 0, PM_TYPE.U32));
     },
     names: {
       async lookup(name) {
@@ -214,10 +212,11 @@ describe("without agents", () => {
 });
 
 describe("with agents", () => {
-  const agents = createLocalAgents();
+  const agents = createRegistry({ initial: "empty" });
   const ended: number[] = [];
-  agents.add({ domain: 99, name: "toy", init: "", agent: toyAgent(ended) });
-  agents.add({ domain: 98, name: "gone.so", init: "gone_init", agent: new PcpError(-2) });
+  const given = (agent: Agent): AgentOrigin => ({ kind: "given", agent });
+  agents.add({ domain: 99, name: "toy", origin: given(toyAgent(ended)) });
+  agents.add({ domain: 98, name: "/no/gone.so", init: "gone_init", origin: { kind: "dso" } });
 
   test("the agent of the domain answers, in the order asked for", async () => {
     const context = await contextWith({ names, agents });
@@ -275,24 +274,5 @@ describe("with agents", () => {
     await second.close();
     expect(ended.length).toBe(2);
     expect(ended[1]).toBe(Number(ended[0]) + 1);
-  });
-
-  test("the table: first of a domain wins, taken away by domain or name, bounded", () => {
-    const table = createLocalAgents();
-    const [one, two] = [toyAgent(), toyAgent()];
-    table.add({ domain: 5, name: "one", init: "", agent: one });
-    table.add({ domain: 5, name: "two", init: "", agent: two });
-    expect(table.find(5)).toBe(one);
-    table.delete({ name: "one" });
-    expect(table.find(5)).toBe(two);
-    expect(() => table.delete({ domain: 6 })).toThrow("domain 6");
-    table.delete({ domain: 5 });
-    expect(() => table.find(5)).toThrow("No PMCD agent");
-    for (const domain of [-1, 511, 1.5, Number.NaN])
-      expect(() => table.add({ domain, name: "x", init: "", agent: one })).toThrow("domain");
-    for (let i = 0; i < 4096; i++) table.add({ domain: 1, name: "x", init: "", agent: one });
-    expect(() => table.add({ domain: 1, name: "x", init: "", agent: one })).toThrow("4096");
-    table.clear();
-    expect(table.entries).toEqual([]);
   });
 });

@@ -4,11 +4,11 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
+import { createRegistry } from "../../lib/collector/mod.ts";
 import {
   type AnyContext,
   type ContextFlags,
   type ContextSpec,
-  createLocalAgents,
   newContext,
   type NewContextOptions,
   PM_MODE,
@@ -64,7 +64,7 @@ describe("newContext", () => {
     const recorded = await opened({ type: "archive", archive: join(fixtures, "v3-types") });
     expect(recorded.type === "archive" ? recorded.label().version : 0).toBe(3);
     const names = parseNames("root { a 1:0:1 }");
-    const agents = createLocalAgents();
+    const agents = createRegistry({ initial: "empty" });
     const local = await opened({ type: "local" }, { local: { names, agents } });
     expect(await local.traverse("")).toContain("a");
     expect(local.type === "local" ? local.agents : 0).toBe(agents);

@@ -16,7 +16,8 @@ import {
   unparseHostSpec,
 } from "../../lib/pcp/mod.ts";
 import { clientTls, parseTlsConf } from "../../lib/pdu/mod.ts";
-import { parseLocalSpec, parseMetricSpec } from "../../lib/probe/mod.ts";
+import { parseLocalSpec } from "../../lib/collector/mod.ts";
+import { parseMetricSpec } from "../../lib/probe/mod.ts";
 import { hex } from "../helpers/vector.ts";
 import { FuzzFinding, type Fuzzer, type Random, seeded } from "./random.ts";
 

@@ -3,13 +3,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { PcpError, PM_ERR, pmErrCode } from "../../lib/base/mod.ts";
-import { createLocalAgents } from "../../lib/context/mod.ts";
 import { asPmid, PM_INDOM_NULL, PM_SEM, PM_TYPE, pmParseUnitsStr, UTC } from "../../lib/pcp/mod.ts";
 import { agentComplaint, agentReport } from "../../lib/probe/agents.ts";
 import { changedFacts } from "../../lib/probe/changes.ts";
 import { failureOf, HINT_CODES, hintOf } from "../../lib/probe/hints.ts";
 import { jsonText } from "../../lib/probe/json.ts";
-import { applyLocalSpecs, parseLocalSpec } from "../../lib/probe/local.ts";
 import { parseMetricSpec } from "../../lib/probe/metric-spec.ts";
 import { rateOf } from "../../lib/probe/metrics.ts";
 import { plainLines, plainText } from "../../lib/probe/plain.ts";
@@ -112,59 +110,6 @@ describe("specifications of metrics", () => {
       expect(() => parseMetricSpec(text)).toThrow(new PcpError(PM_ERR.GENERIC, message));
     });
   }
-});
-
-describe("specifications of local agents", () => {
-  test("are done in order", () => {
-    const agents = createLocalAgents();
-    applyLocalSpecs(agents, [
-      "add,29,/a,init,more",
-      "add,30,/b,i",
-      "del,30",
-      "add,31,/c,i",
-      "del,,/c",
-    ]);
-    expect(agents.entries.map(({ domain, name, init }) => [domain, name, init])).toEqual([
-      [29, "/a", "init,more"],
-    ]);
-    applyLocalSpecs(agents, ["clear"]);
-    expect(agents.entries).toEqual([]);
-  });
-
-  // The table of spec local.md 4, whose messages are those of PCP.
-  for (const [spec, reason] of [
-    ["", "bad op in spec"],
-    ["ADD,1,x,y", "bad op in spec"],
-    ["clear,x", "unexpected text after clear op in spec"],
-    ["clear ", "unexpected text after clear op in spec"],
-    ["add", "expected , after op in spec"],
-    ["del", "expected , after op in spec"],
-    ["add,", "missing domain in spec"],
-    ["del,", "missing domain in spec"],
-    ["add,,x,y", "missing domain in spec"],
-    ["add,x,y,z", "bad domain in spec"],
-    ["add,29x,y,z", "bad domain in spec"],
-    ["add,511,y,z", "bad domain in spec"],
-    ["add,-1,y,z", "bad domain in spec"],
-    ["del,x", "bad domain in spec"],
-    ["add,29", "missing dso-path in spec"],
-    ["add,29,", "missing dso-path in spec"],
-    ["add,29,/p", "missing init-routine in spec"],
-    ["add,29,/p,", "missing init-routine in spec"],
-    ["del,,", "missing domain and dso-path in spec"],
-  ] as const) {
-    test(`refused: ${spec}`, () => {
-      expect(() => parseLocalSpec(spec)).toThrow(
-        new PcpError(PM_ERR.GENERIC, `pmSpecLocalPMDA failed: ${reason}`),
-      );
-    });
-  }
-
-  test("an entry that is not there", () => {
-    expect(() => applyLocalSpecs(createLocalAgents(), ["del,99"])).toThrow(
-      "pmSpecLocalPMDA failed: __pmLocalPMDA: Unknown or illegal instance domain identifier",
-    );
-  });
 });
 
 test("states of agents, as pmcd.agent.status has them", () => {
