@@ -5,6 +5,7 @@ import { Glob } from "bun";
 import { describe, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { chromiumPath } from "./chromium.ts";
 import { pcp7Root } from "./pcp7.ts";
 
 /** The peers tests may ask for. */
@@ -18,6 +19,7 @@ export type Peer =
   | "valkey"
   | "openssl"
   | "avahi"
+  | "chromium"
   | "ipv6"
   | "root";
 
@@ -93,6 +95,8 @@ function look(peer: Peer): Finding {
       return Bun.which("openssl") === null ? "no openssl" : null;
     case "avahi":
       return missing("running Avahi", ["/run/avahi-daemon/socket"]);
+    case "chromium":
+      return missing("Chromium", [chromiumPath]);
     case "ipv6": {
       const table = "/proc/net/if_inet6";
       const loopback = existsSync(table) && /^0{31}1 /m.test(readFileSync(table, "utf8"));

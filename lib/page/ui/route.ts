@@ -46,11 +46,13 @@ export function readRoute(hash: string): PageState {
   const charts: { host: string; metric: string; instances: string[] | undefined }[] = [];
   let host = DEFAULT_HOST;
   for (const [key, value] of parameters) {
-    if (key === "h" && value !== "" && (hosts.includes(value) || hosts.length < MAX_HOSTS)) {
+    if (key === "h" && value !== "") {
       host = value;
-      if (!hosts.includes(value)) hosts.push(value);
+      if (!hosts.includes(host) && hosts.length < MAX_HOSTS) hosts.push(host);
     } else if (key === "m" && value !== "" && charts.length < MAX_CHARTS) {
-      if (!hosts.includes(host)) hosts.push(host);
+      if (hosts.length === 0) hosts.push(host);
+      // Charts of a host too many go with it.
+      if (!hosts.includes(host)) continue;
       charts.push({ host, metric: value, instances: undefined });
     } else if (key === "i") {
       const chart = charts.at(-1);

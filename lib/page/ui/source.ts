@@ -77,7 +77,7 @@ export interface Source {
   close(): void;
 }
 
-/** Without charts, this is asked for now and then, which tells how the host is. */
+/** Asked for once in a while where there are no charts: it tells how the host is. */
 const PULSE = "pmcd.version";
 const PULSE_SECONDS = 5;
 /** Seconds between attempts: doubled each time. */
