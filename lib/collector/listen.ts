@@ -5,7 +5,7 @@ import { chmodSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { SocketHandler, SocketListener, TCPSocketListenOptions } from "bun";
-import { asPcpError, PcpError, peerCredentials, PM_ERR } from "../base/mod.ts";
+import { asPcpError, PcpError, peerCredentials, PM_ERR, pmErrStr } from "../base/mod.ts";
 import {
   type AccessNames,
   type AccessRule,
@@ -236,10 +236,10 @@ export async function listenForClients(options: ListenOptions): Promise<Collecto
           listeners.push(listener);
           actual = listener.port;
         } catch (error) {
-          const { code, message } = asPcpError(error);
+          const { code } = asPcpError(error);
           // A machine without one family of addresses listens on the other.
           if (options.interfaces === undefined && (code === -97 || code === -99)) continue;
-          throw new PcpError(code, `cannot listen on ${address} port ${actual}: ${message}`);
+          throw new PcpError(code, `cannot listen on ${address} port ${actual}: ${pmErrStr(code)}`);
         }
       }
       open.push(actual);
