@@ -29,7 +29,8 @@ const agent = await openAgent(await found.load(), {
   env: process.env,
   log: log.write,
 });
-await serveAgent(agent, { transport, log: log.write });
+const onListening = (): void => log.write("Info", "listening");
+await serveAgent(agent, { transport, log: log.write, onListening });
 await agent.close?.();
 log.close();
 process.exit(0);

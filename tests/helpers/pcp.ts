@@ -35,10 +35,24 @@ export interface PcpTree {
 /** The agents a private pmcd can have. `pmcd` is always there. */
 export type Agent = "sample" | "simple" | "linux" | "proc";
 
+/** An agent that a test brings along. */
+export interface OwnAgent {
+  readonly name: string;
+  readonly domain: number;
+  /** What follows the domain in pmcd.conf; `folder` is the pmcd's. */
+  readonly line: (folder: string) => string;
+  /** Text of a name space file: `root { ... }` and the blocks below it. */
+  readonly names: string;
+  /** A metric that has a value when the agent is there. */
+  readonly probe?: string;
+}
+
 /** How a private pmcd is started. */
 export interface PmcdOptions {
   /** Agents beside pmcd's own; `["sample"]` by default. `simple` costs a Python start. */
   readonly agents?: readonly Agent[];
+  /** More agents, which must not clash with those. */
+  readonly own?: readonly OwnAgent[];
   /** Serve TLS with these certificates. */
   readonly tls?: TlsFiles;
   /** With `tls`: refuse clients that present no certificate of the authority (pmcd -Q). */
@@ -203,7 +217,12 @@ async function prepareAgents(tree: PcpTree, agents: readonly Agent[], folder: st
 }
 
 /** The name space file of these agents, merged by the tree's own program. */
-async function prepareNames(tree: PcpTree, agents: readonly Agent[], folder: string) {
+async function prepareNames(
+  tree: PcpTree,
+  agents: readonly Agent[],
+  own: readonly OwnAgent[],
+  folder: string,
+) {
   const source = join(folder, "names");
   mkdirSync(source);
   const copy = (from: string, to: string) =>
@@ -223,6 +242,10 @@ async function prepareNames(tree: PcpTree, agents: readonly Agent[], folder: str
       writeFileSync(join(source, part), "root {\n simple 253:*:*\n}\n");
     else copy(`pmns/${part}`, part);
     parts.push(part);
+  }
+  for (const { name, names } of own) {
+    writeFileSync(join(source, `root_${name}`), names);
+    parts.push(`root_${name}`);
   }
   const merge = ["/usr/lib/pcp/bin/pmnsmerge", "-a", ...parts, join(folder, "pmns")];
   await must(tree.command(["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", source, ...merge]));
@@ -254,10 +277,11 @@ async function prepareSasl(folder: string, sasl: { user: string; password: strin
 /** Starts a private pmcd and answers when it serves its agents' metrics. */
 export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promise<Pmcd> {
   const agents = options.agents ?? ["sample"];
+  const own = options.own ?? [];
   const folder = privateFolder(`${tree.name}-pmcd`);
   const tlsConf = options.tls === undefined ? "" : serverTlsConf(options.tls);
   const serverEnv = writePcpConf(tree, folder, tlsConf);
-  await prepareNames(tree, agents, folder);
+  await prepareNames(tree, agents, own, folder);
   await prepareAgents(tree, agents, folder);
   if (options.sasl !== undefined) await prepareSasl(folder, options.sasl);
   const configuration = join(folder, "pmcd.conf");
@@ -266,6 +290,7 @@ export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promi
     [
       `pmcd 2 dso pmcd_init ${pmdaFolder}/pmcd/pmda_pmcd.so`,
       ...agents.map((agent) => agentLine(agent, folder)),
+      ...own.map(({ name, domain, line }) => `${name} ${domain} ${line(folder)}`),
       "[access]",
       options.access ?? 'allow "*" : all;',
       "",
@@ -297,6 +322,7 @@ export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promi
     const daemon = startDaemon(tree.command(argv), join(folder, "log", "pmcd.out"), { env });
     const probe = agents.includes("simple") ? ["simple.numfetch"] : [];
     if (agents.includes("sample")) probe.push("sample.long.one");
+    for (const { probe: metric } of own) if (metric !== undefined) probe.push(metric);
     probe.push("pmcd.version");
     const ready = async () => {
       if (!(await isListening({ path: socket }))) return false;

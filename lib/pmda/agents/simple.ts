@@ -31,12 +31,18 @@ function timeFields({ env, log }: AgentSetting) {
   let complained = false;
 
   const read = (): void => {
-    const [line = ""] = readFileSync(path, "latin1").split("\n", 1);
+    const text = readFileSync(path, "latin1");
+    if (text === "") {
+      log("Error", `fgets on ${path} found no data`);
+      return;
+    }
+    const [line = ""] = text.split("\n", 1);
     for (const word of line.slice(0, MAX_LINE).split(",")) {
       if (word === "") continue;
       if (Object.hasOwn(FIELDS, word)) cache.add(word);
       else log("Warning", `ignoring "${word}" in ${path}`);
     }
+    if (cache.active().length === 0) log("Warning", '"timenow" instance domain is empty');
   };
   const check = (): void => {
     try {
@@ -52,7 +58,6 @@ function timeFields({ env, log }: AgentSetting) {
       if (!complained) log("Error", `stat failed on ${path}: ${systemText(error)}`);
       complained = true;
     }
-    if (cache.active().length === 0) log("Warning", '"timenow" instance domain is empty');
   };
   check();
   return { cache, check };

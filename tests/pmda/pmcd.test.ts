@@ -1,0 +1,150 @@
+// Goal: under a real pmcd, of both releases and by every transport, our simple and trivial look to
+// PCP's programs like PCP's own: names, descriptors, texts, labels, values, stores, reloads. Further:
+// what becomes of agents that end, and of a pmcd that does.
+import { afterAll, beforeAll, expect } from "bun:test";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { type OwnAgent, type PcpTree, type Pmcd, runIn, startPmcd } from "../helpers/pcp.ts";
+import { pcp6 } from "../helpers/pcp6.ts";
+import { pcp7 } from "../helpers/pcp7.ts";
+import { havePeers, type Peer, skipAloud, testWith } from "../helpers/peers.ts";
+import { freePort, waitUntil } from "../helpers/ports.ts";
+import { type Daemon, must, privateFolder, startDaemon } from "../helpers/process.ts";
+import { ownAgent, sessionText, writeSimpleConf } from "./pmcd-session.ts";
+
+const main = join(import.meta.dir, "../helpers/agent-main.ts");
+const expected = readFileSync(join(import.meta.dir, "../fixtures/pmda/pmcd-session.txt"), "utf8");
+
+const RELEASES: readonly { readonly peer: Peer; readonly tree: PcpTree }[] = [
+  { peer: "pcp6", tree: pcp6 },
+  { peer: "pcp7", tree: pcp7 },
+];
+
+const running: (Daemon | Pmcd)[] = [];
+afterAll(async () => {
+  for (const each of running) await each.stop();
+});
+
+// A program that pmcd 7 can start in its own root, where there is neither Bun nor this tree.
+let program = "";
+beforeAll(async () => {
+  if (!havePeers("pcp6") && !havePeers("pcp7")) return;
+  program = join(privateFolder("agent"), "agent");
+  await must([process.execPath, "build", "--compile", main, "--outfile", program], {
+    cwd: join(import.meta.dir, "../.."),
+  });
+}, 60_000);
+
+/** Agents that pmcd starts itself, with pipes. */
+const piped = (name: "simple" | "trivial"): OwnAgent =>
+  ownAgent(name, (folder) => {
+    const log = join(folder, "log", `${name}.log`);
+    return `pipe binary /bin/sh -c "exec ${program} ${name} pipe 2> ${log}"`;
+  });
+
+/** An agent that listens already when pmcd starts, which only connects. */
+async function listening(
+  name: "simple" | "trivial",
+  kind: "inet" | "ipv6" | "unix",
+  folder: string,
+): Promise<OwnAgent> {
+  const where = kind === "unix" ? join(folder, `${name}.socket`) : String(await freePort());
+  const log = join(folder, `${name}.log`);
+  if (name === "simple") writeSimpleConf(folder, "sec,min,hour\n");
+  const env = { PCP_PMDAS_DIR: join(folder, "pmdas") };
+  const daemon = startDaemon([program, name, kind, where], log, { env });
+  running.push(daemon);
+  const ready = async (): Promise<boolean> =>
+    existsSync(log) && readFileSync(log, "utf8").includes("listening");
+  expect(await waitUntil(ready, 10_000, daemon.alive)).toBe(true);
+  return ownAgent(name, () => `socket ${kind} ${where}`);
+}
+
+for (const { peer, tree } of RELEASES) {
+  const start = async (own: readonly OwnAgent[]): Promise<Pmcd> => {
+    const pmcd = await startPmcd(tree, { agents: [], own });
+    running.push(pmcd);
+    return pmcd;
+  };
+
+  testWith(peer, `${peer}: by pipe`, async () => {
+    const pmcd = await start([piped("simple"), piped("trivial")]);
+    expect(await sessionText(pmcd)).toBe(expected);
+  });
+
+  // pmcd looks ipv6 agents up as "localhost".
+  const hosts = join(tree.root, "/etc/hosts");
+  const ipv6 = existsSync(hosts) && /^::1\s.*\blocalhost\b/m.test(readFileSync(hosts, "utf8"));
+  for (const [forSimple, forTrivial] of [
+    ["inet", "unix"],
+    ["unix", "ipv6"],
+    ["ipv6", "inet"],
+  ] as const) {
+    const name = `${peer}: by ${forSimple} and ${forTrivial}`;
+    if (!ipv6 && (forSimple === "ipv6" || forTrivial === "ipv6")) {
+      skipAloud(name, "localhost has no IPv6 address there");
+      continue;
+    }
+    testWith([peer, "ipv6"], name, async () => {
+      const folder = privateFolder("agents");
+      const simple = await listening("simple", forSimple, folder);
+      const trivial = await listening("trivial", forTrivial, folder);
+      expect(await sessionText(await start([simple, trivial]), folder)).toBe(expected);
+    });
+  }
+}
+
+/** Processes of the program, each started for one agent. */
+const processes = (): number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return readlinkSync(`/proc/${name}/exe`) === program;
+      } catch (error) {
+        // It may have ended since the folder was read.
+        expect(error).toBeInstanceOf(Error);
+        return false;
+      }
+    })
+    .map(Number);
+
+const numfetch = async (pmcd: Pmcd): Promise<string> => {
+  const argv = ["pmprobe", "-h", `unix:${pmcd.socket}`, "-v", "simple.numfetch"];
+  const { stdout } = await runIn(pmcd.tree, argv, { env: pmcd.clientEnv });
+  return stdout.trim();
+};
+
+testWith("pcp6", "an agent is killed, started again, and ends with pmcd", async () => {
+  const before = new Set(processes());
+  const pmcd = await startPmcd(pcp6, { agents: [], own: [piped("simple")] });
+  running.push(pmcd);
+  const [pid = 0] = processes().filter((each) => !before.has(each));
+  expect(await numfetch(pmcd)).toMatch(/^simple.numfetch 1 \d+$/);
+  process.kill(pid, "SIGKILL");
+  const back = async (): Promise<boolean> => / 1 \d+$/.test(await numfetch(pmcd));
+  expect(await waitUntil(back, 10_000)).toBe(true);
+  const after = processes().filter((each) => !before.has(each));
+  expect(after).not.toContain(pid);
+  expect(after.length).toBe(1);
+  pmcd.daemon().signal("SIGHUP");
+  await Bun.sleep(200);
+  expect(await back()).toBe(true);
+  expect(processes().filter((each) => !before.has(each))).toEqual(after);
+  await pmcd.stop();
+  const gone = async (): Promise<boolean> => !processes().some((each) => !before.has(each));
+  expect(await waitUntil(gone, 5000)).toBe(true);
+});
+
+testWith("pcp6", "pmcd starts an agent with a socket itself, and it ends with pmcd", async () => {
+  const before = new Set(processes());
+  const agent = ownAgent("trivial", (folder) => {
+    const socket = join(folder, "run", "trivial.socket");
+    return `socket unix ${socket} ${program} trivial unix ${socket}`;
+  });
+  const pmcd = await startPmcd(pcp6, { agents: [], own: [agent] });
+  running.push(pmcd);
+  await pmcd.stop();
+  const gone = async (): Promise<boolean> => !processes().some((each) => !before.has(each));
+  expect(await waitUntil(gone, 5000)).toBe(true);
+});
