@@ -40,15 +40,21 @@ class Area {
 const is64 = (type: PmType): boolean => type === PM_TYPE.I64 || type === PM_TYPE.U64;
 const isFloat = (type: PmType): boolean => type === PM_TYPE.FLOAT || type === PM_TYPE.DOUBLE;
 
+const isNumeric = (type: PmType): boolean => type >= PM_TYPE.I32 && type <= PM_TYPE.DOUBLE;
+
+/** Whether an atom can be a value of the type; what it is may be something else than it should. */
+function fits(type: PmType, value: Atom): boolean {
+  if (typeof value === "number")
+    return isNumeric(type) && (isFloat(type) || Number.isInteger(value));
+  if (typeof value === "bigint") return isNumeric(type);
+  return typeof value === "string" ? type === PM_TYPE.STRING : value instanceof Uint8Array;
+}
+
 /** Throws PM_ERR_TYPE for an atom that cannot be a value of the type. */
 function checkAtom(type: PmType, value: Atom): void {
-  const kind = typeof value;
-  if (kind === "object") return;
-  if (type === PM_TYPE.STRING ? kind === "string" : false) return;
-  if (type >= PM_TYPE.STRING || type < 0 || kind === "string")
-    throw new PcpError(PM_ERR.TYPE, `a ${kind} is no value of type ${type}`);
-  if (!isFloat(type) && kind === "number" && !Number.isInteger(value))
-    throw new PcpError(PM_ERR.TYPE, `${String(value)} is no value of type ${type}`);
+  if (fits(type, value)) return;
+  const what = typeof value === "number" ? String(value) : `a ${typeof value}`;
+  throw new PcpError(PM_ERR.TYPE, `${what} is no value of type ${type}`);
 }
 
 /** A place in a result under construction. */

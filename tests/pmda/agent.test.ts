@@ -1,0 +1,647 @@
+// Goal: agents made of definitions keep the rules of chapter 7 of spec pmda.md: what a fetch gives and
+// logs, instances, texts, labels, stores, versions, hooks; and whatever a callback does, only its own
+// value or request fails.
+import { expect, test } from "bun:test";
+import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
+import {
+  asInstance,
+  asPmid,
+  type Atom,
+  type Indom,
+  indomBuild,
+  PM_LABEL,
+  PM_SEM,
+  PM_TYPE,
+  PM_VAL,
+  type Pmid,
+  pmidBuild,
+  pmExtractValue,
+  ResultView,
+  ResultWriter,
+} from "../../lib/pcp/mod.ts";
+import { createProfile, decodePdu, encodeResult } from "../../lib/pdu/mod.ts";
+import {
+  type AgentDefinition,
+  type AgentOptions,
+  type AgentSetting,
+  type Caller,
+  createCache,
+  makeAgent,
+  type MetricRow,
+  openAgent,
+  type RunningAgent,
+} from "../../lib/pmda/mod.ts";
+
+const domain = 77;
+const by: Caller = { context: 0, profile: createProfile() };
+const pmid = (item: number, cluster = 0): Pmid => pmidBuild(domain, cluster, item);
+const indom = (serial: number): Indom => indomBuild(domain, serial);
+
+/** A metric of type 32 unless said otherwise. */
+const row = (item: number, more: Partial<MetricRow> = {}): MetricRow => ({
+  name: `t.m${item}`,
+  cluster: 0,
+  item,
+  type: PM_TYPE.I32,
+  sem: PM_SEM.INSTANT,
+  fetch: () => item,
+  ...more,
+});
+
+/** An agent with what it logs. */
+function agentOf(definition: Partial<AgentDefinition>, options: Partial<AgentOptions> = {}) {
+  const logged: string[] = [];
+  const log: AgentSetting["log"] = (level, text) => void logged.push(`${level} ${text}`);
+  const whole = { name: "t", metrics: [], ...definition };
+  return { agent: makeAgent(whole, { domain, log, ...options }), logged };
+}
+
+/** The sets of a fetch: `item=code`, or `item=instance:value,…`. */
+async function fetch(agent: RunningAgent, items: readonly number[], caller = by): Promise<string> {
+  const out = new ResultWriter();
+  await agent.fetch(
+    items.map((item) => pmid(item)),
+    caller,
+    out,
+  );
+  const bytes = out.finish(0);
+  const sets = new ResultView(bytes, { sec: 0, nsec: 0 }, out.count, 0).sets();
+  const words: string[] = [];
+  for (const item of items) {
+    expect(sets.next()).toBe(true);
+    expect(sets.pmid).toBe(pmid(item));
+    const type = agent.definition.metrics.find((each) => each.item === item)?.type ?? 0;
+    const values = Array.from({ length: Math.max(sets.numval, 0) }, (_, i) => {
+      const value = pmExtractValue(sets, i, type, type);
+      return `${sets.instance(i)}:${String(value)}`;
+    });
+    words.push(`${item}=${sets.numval > 0 ? values.join(",") : sets.numval}`);
+  }
+  return words.join(" ");
+}
+
+/** The code that a call fails with; 0 when it does not. */
+async function codeOf(work: () => unknown): Promise<number> {
+  try {
+    await work();
+    return 0;
+  } catch (error) {
+    expect(error).toBeInstanceOf(PcpError);
+    return error instanceof PcpError ? error.code : 0;
+  }
+}
+
+const three = [
+  { id: 0, name: "a" },
+  { id: 5, name: "b long" },
+  { id: 9, name: "b other" },
+];
+
+test("values of every type, in the form that each has", async () => {
+  const values: [number, Atom][] = [
+    [PM_TYPE.I32, -1],
+    [PM_TYPE.U32, 4294967295],
+    [PM_TYPE.I64, -1n],
+    [PM_TYPE.U64, 18446744073709551615n],
+    [PM_TYPE.FLOAT, 1.5],
+    [PM_TYPE.DOUBLE, 0.1],
+    [PM_TYPE.STRING, "häh"],
+    [PM_TYPE.STRING, ""],
+    [PM_TYPE.AGGREGATE, new Uint8Array([1, 2, 3])],
+  ];
+  const { agent } = agentOf({
+    metrics: values.map(([type, value], item) => row(item, { type, fetch: () => value })),
+  });
+  const got = await fetch(
+    agent,
+    values.map((_, item) => item),
+  );
+  expect(got).toBe(
+    "0=-1:-1 1=-1:4294967295 2=-1:-1 3=-1:18446744073709551615 4=-1:1.5 5=-1:0.1 6=-1:häh 7=-1: 8=-1:1,2,3",
+  );
+});
+
+test("instances: order of the table, the profile, none, faults of single ones", async () => {
+  const { agent, logged } = agentOf({
+    metrics: [
+      row(0, { indom: 1, fetch: (instance) => instance * 2 }),
+      row(1, { indom: 2 }),
+      row(2, {
+        indom: 1,
+        fetch: (instance) => (instance === 5 ? { error: PM_ERR.INST } : instance),
+      }),
+      row(3, { indom: 1, fetch: (instance) => (instance === 9 ? undefined : { error: -5 }) }),
+      row(4, { indom: 1, fetch: (instance) => (instance === 9 ? { error: -5 } : undefined) }),
+      row(5, { indom: 1, instances: () => [9, 3], fetch: (instance) => instance }),
+    ],
+    indoms: [
+      { serial: 1, instances: three },
+      { serial: 2, instances: [] },
+    ],
+  });
+  expect(await fetch(agent, [0, 1, 2])).toBe("0=0:0,5:10,9:18 1=0 2=0:0,9:9");
+  expect(logged).toEqual([
+    "Warning pmdaFetch: Instance 5 of PMID 77.0.2 not handled by fetch callback",
+  ]);
+  // Without any value the last callback decides.
+  expect(await fetch(agent, [3, 4])).toBe("3=0 4=-5");
+  const profile = createProfile();
+  profile.add(indom(1), [asInstance(9), asInstance(3)]);
+  expect(await fetch(agent, [0, 5], { context: 0, profile })).toBe("0=9:18 5=9:9,3:3");
+  profile.delete(indom(1));
+  expect(await fetch(agent, [0], { context: 0, profile })).toBe("0=0");
+});
+
+test("instances of a cache: active ones, ascending", async () => {
+  const cache = createCache();
+  for (const name of ["x", "y", "z"]) cache.add(name);
+  cache.hide("y");
+  const { agent } = agentOf({
+    metrics: [row(0, { indom: 1, fetch: (instance) => instance })],
+    indoms: [{ serial: 1, instances: cache }],
+  });
+  expect(await fetch(agent, [0])).toBe("0=0:0,2:2");
+  expect(await agent.instances(indom(1), by)).toEqual({
+    ids: [0, 2].map(asInstance),
+    names: ["x", "z"],
+  });
+  expect(await codeOf(() => agent.instanceName(indom(1), asInstance(1), by))).toBe(PM_ERR.INST);
+  expect(await codeOf(() => agent.instanceId(indom(1), "y", by))).toBe(PM_ERR.INST);
+  cache.add("y");
+  expect(await fetch(agent, [0])).toBe("0=0:0,1:1,2:2");
+  expect(await agent.instanceId(indom(1), "y", by)).toBe(asInstance(1));
+});
+
+test("instances of a function: asked once for a request, now or later", async () => {
+  let calls = 0;
+  for (const later of [false, true]) {
+    const source = () => {
+      calls += 1;
+      return later ? Promise.resolve(three) : three;
+    };
+    const { agent } = agentOf({
+      metrics: [row(0, { indom: 1 }), row(1, { indom: 1 })],
+      indoms: [{ serial: 1, instances: source }],
+    });
+    calls = 0;
+    expect(await fetch(agent, [0, 1])).toBe("0=0:0,5:0,9:0 1=0:1,5:1,9:1");
+    expect(calls).toBe(1);
+    expect((await agent.instances(indom(1), by)).names.length).toBe(3);
+    expect(calls).toBe(2);
+  }
+});
+
+test("instances are found by number, by name, and by the first word of a name", async () => {
+  const refreshed: number[] = [];
+  const { agent } = agentOf({
+    indoms: [{ serial: 1, instances: three }],
+    refreshInstances: (serial) => void refreshed.push(serial),
+  });
+  expect(await agent.instanceName(indom(1), asInstance(5), by)).toBe("b long");
+  expect(await agent.instanceId(indom(1), "b other", by)).toBe(asInstance(9));
+  expect(await agent.instanceId(indom(1), "b", by)).toBe(asInstance(5));
+  expect(await codeOf(() => agent.instanceId(indom(1), "b none", by))).toBe(PM_ERR.INST);
+  expect(await codeOf(() => agent.instanceId(indom(1), "", by))).toBe(PM_ERR.INST);
+  expect(await codeOf(() => agent.instanceName(indom(1), asInstance(1), by))).toBe(PM_ERR.INST);
+  expect(await codeOf(() => agent.instances(indom(2), by))).toBe(PM_ERR.INDOM);
+  expect(await codeOf(() => agent.instances(indomBuild(78, 1), by))).toBe(PM_ERR.INDOM);
+  expect(refreshed).toEqual([1, 1, 1, 1, 1, 1]);
+});
+
+test("metrics that there are not", async () => {
+  const { agent, logged } = agentOf({ metrics: [row(3)] });
+  const out = new ResultWriter();
+  await agent.fetch([pmid(4), pmid(3, 1), asPmid(0xffffffff), pmidBuild(78, 0, 3)], by, out);
+  const sets = new ResultView(out.finish(0), { sec: 0, nsec: 0 }, out.count, 0).sets();
+  while (sets.next()) expect(sets.numval).toBe(PM_ERR.PMID);
+  expect(out.count).toBe(4);
+  expect(await codeOf(() => agent.desc(pmid(4), by))).toBe(PM_ERR.PMID);
+  expect(logged).toEqual(["Error pmdaDesc: Requested metric 77.0.4 is not defined"]);
+});
+
+test("what is thrown or makes no sense fails one value, with a line in the log", async () => {
+  const bad: [unknown, number][] = [
+    ["text", PM_ERR.TYPE],
+    [1.5, PM_ERR.TYPE],
+    [Number.NaN, PM_ERR.TYPE],
+    [null, PM_ERR.TYPE],
+    [{}, PM_ERR.TYPE],
+    [{ error: 3 }, PM_ERR.TYPE],
+    [{ error: "x" }, PM_ERR.TYPE],
+    [true, PM_ERR.TYPE],
+    [() => 1, PM_ERR.TYPE],
+    [Symbol("x"), PM_ERR.TYPE],
+    [[1], PM_ERR.TYPE],
+    [Promise.resolve("text"), PM_ERR.TYPE],
+    [Promise.reject(new PcpError(PM_ERR.NYI)), PM_ERR.NYI],
+    [Promise.reject(new Error("late")), PM_ERR.GENERIC],
+    [new Uint8Array(3), PM_ERR.TYPE],
+  ];
+  const throwing: [unknown, number][] = [
+    [new Error("boom"), PM_ERR.GENERIC],
+    [new PcpError(PM_ERR.AGAIN), PM_ERR.AGAIN],
+    [new PcpError(PM_ERR.PMID), PM_ERR.PMID],
+    ["a string", PM_ERR.GENERIC],
+    [undefined, PM_ERR.GENERIC],
+    [Object.assign(new Error("gone"), { code: "ENOENT" }), -2],
+  ];
+  const rows = bad.map(([value], item) => row(item, { fetch: () => value as Atom }));
+  throwing.forEach(([value], index) =>
+    rows.push(
+      row(bad.length + index, {
+        fetch() {
+          throw value;
+        },
+      }),
+    ),
+  );
+  rows.push(row(900, { fetch: () => 42 }));
+  const { agent, logged } = agentOf({ metrics: rows });
+  const items = rows.map(({ item }) => item);
+  const codes = [...bad, ...throwing].map(([, code], item) => `${item}=${code}`);
+  expect(await fetch(agent, items)).toBe([...codes, "900=-1:42"].join(" "));
+  const quiet = [PM_ERR.NYI, PM_ERR.AGAIN] as number[];
+  expect(logged.length).toBe(codes.length - quiet.length);
+  expect(logged).toContain(
+    "Error pmdaFetch: Fetch callback error from metric PMID 77.0.15[-1]: boom",
+  );
+  expect(logged).toContain("Error pmdaFetch: PMID 77.0.17 not handled by fetch callback");
+});
+
+test("codes that are no faults are logged for debugging only", async () => {
+  const rows = [row(0, { fetch: () => ({ error: PM_ERR.APPVERSION }) })];
+  const quiet = agentOf({ metrics: rows });
+  const loud = agentOf({ metrics: rows }, { debug: true });
+  for (const { agent } of [quiet, loud])
+    expect(await fetch(agent, [0])).toBe(`0=${PM_ERR.APPVERSION}`);
+  expect(quiet.logged).toEqual([]);
+  expect(loud.logged.length).toBe(1);
+});
+
+test("a fetch is answered at once when every callback does", () => {
+  const { agent } = agentOf({
+    metrics: [row(0), row(1, { indom: 1 })],
+    indoms: [{ serial: 1, instances: three }],
+    refresh: () => undefined,
+    check: () => undefined,
+    done: () => undefined,
+  });
+  expect(agent.fetch([pmid(0), pmid(1)], by, new ResultWriter())).toBeUndefined();
+});
+
+test("a callback that does not end is given up, and not called again until it has", async () => {
+  let calls = 0;
+  let release: (value: number) => void = () => undefined;
+  const { agent, logged } = agentOf(
+    {
+      metrics: [
+        row(0),
+        row(1, {
+          fetch() {
+            calls += 1;
+            return new Promise<number>((resolve) => {
+              release = resolve;
+            });
+          },
+        }),
+        row(2, { fetch: () => Promise.resolve(2) }),
+        row(3, { fetch: () => new Promise<number>(() => undefined), indom: 1 }),
+      ],
+      indoms: [{ serial: 1, instances: three }],
+    },
+    { timeLimit: 30 },
+  );
+  expect(await fetch(agent, [0, 1, 2])).toBe(`0=-1:0 1=${PM_ERR.AGAIN} 2=-1:2`);
+  expect(await fetch(agent, [1, 0])).toBe(`1=${PM_ERR.AGAIN} 0=-1:0`);
+  expect(calls).toBe(1);
+  expect(logged).toEqual(["Warning pmdaFetch: PMID 77.0.1[-1]: no answer within 0.03 s"]);
+  release(7);
+  await Bun.sleep(0);
+  const again = fetch(agent, [1]);
+  release(8);
+  expect(await again).toBe("1=-1:8");
+  expect(calls).toBe(2);
+  expect(await fetch(agent, [3])).toBe(`3=${PM_ERR.AGAIN}`);
+});
+
+test("a refresh, a check, any other callback that does not end costs its request", async () => {
+  const never = new Promise<never>(() => undefined);
+  const refreshing = agentOf({ metrics: [row(0)], refresh: () => never }, { timeLimit: 20 });
+  expect(await codeOf(() => fetch(refreshing.agent, [0]))).toBe(PM_ERR.AGAIN);
+  expect(await codeOf(() => fetch(refreshing.agent, [0]))).toBe(PM_ERR.AGAIN);
+  expect(await refreshing.agent.desc(pmid(0), by)).toBeDefined();
+  const checking = agentOf({ metrics: [row(0)], check: () => never }, { timeLimit: 20 });
+  expect(await codeOf(() => fetch(checking.agent, [0]))).toBe(PM_ERR.AGAIN);
+  const other = agentOf(
+    {
+      metrics: [row(0, { store: () => never })],
+      indoms: [{ serial: 1, instances: () => never }],
+      text: () => never,
+      version: 7,
+      names: {
+        lookup: () => never,
+        namesOf: () => never,
+        children: () => never,
+        traverse: () => never,
+      },
+      attribute: () => never,
+    },
+    { timeLimit: 20 },
+  ).agent;
+  for (const call of [
+    () => other.text("metric", pmid(0), "help", by),
+    () => other.instances(indom(1), by),
+    () => other.instanceName(indom(1), asInstance(0), by),
+    () => other.labels(PM_LABEL.INSTANCES, indom(1), by),
+    () => other.names?.lookup("a", by),
+    () => other.attribute?.(0, 1, "x"),
+    () => other.store(storing([[0, PM_TYPE.I32, [-1], [1]]]), by),
+  ])
+    expect(await codeOf(call)).toBe(PM_ERR.AGAIN);
+});
+
+test("a limit of 0 waits for as long as it takes", async () => {
+  const slow = row(0, { fetch: async () => Bun.sleep(30).then(() => 1) });
+  expect(await fetch(agentOf({ metrics: [slow] }, { timeLimit: 0 }).agent, [0])).toBe("0=-1:1");
+});
+
+test("refresh gets the rows of the fetch, and its fault is that of all", async () => {
+  const seen: string[] = [];
+  const { agent, logged } = agentOf({
+    metrics: [row(0), row(1)],
+    refresh(rows) {
+      seen.push(rows.map(({ item }) => item).join());
+      if (rows.length === 1) throw new Error("no samples");
+    },
+  });
+  expect(await fetch(agent, [1, 0, 5])).toBe(`1=-1:1 0=-1:0 5=${PM_ERR.PMID}`);
+  expect(seen).toEqual(["1,0"]);
+  expect(await codeOf(() => fetch(agent, [1]))).toBe(PM_ERR.GENERIC);
+  expect(logged).toEqual(["Error pmdat: refresh callback: no samples"]);
+});
+
+test("check comes before every request and its fault is the answer; done comes after", async () => {
+  const trace: string[] = [];
+  let fault = 0;
+  for (const later of [false, true]) {
+    const { agent } = agentOf({
+      metrics: [row(0, { fetch: () => (trace.push("fetch"), 1) })],
+      indoms: [{ serial: 1, instances: three }],
+      check() {
+        trace.push("check");
+        if (fault !== 0) throw new PcpError(fault);
+        return later ? Promise.resolve() : undefined;
+      },
+      done() {
+        trace.push("done");
+        throw new Error("what done does is nobody's fault");
+      },
+    });
+    fault = 0;
+    trace.length = 0;
+    expect(await fetch(agent, [0])).toBe("0=-1:1");
+    expect(trace.join()).toBe("check,fetch,done");
+    await agent.instances(indom(1), by);
+    expect(trace.length).toBe(5);
+    fault = PM_ERR.PERMISSION;
+    for (const call of [
+      () => fetch(agent, [0]),
+      () => agent.desc(pmid(0), by),
+      () => agent.instances(indom(1), by),
+      () => agent.text("metric", pmid(0), "help", by),
+      () => agent.labels(PM_LABEL.DOMAIN, domain, by),
+    ])
+      expect(await codeOf(call)).toBe(fault);
+  }
+});
+
+test("texts: file, table, callback, none; an empty one is one", async () => {
+  const { agent } = agentOf(
+    {
+      metrics: [row(0, { oneline: "table", help: "" }), row(1)],
+      indoms: [{ serial: 1, instances: three, help: "indom" }],
+      text: (subject, ident, level) =>
+        ident === pmid(1) && level === "help" ? `${subject} ${level}` : undefined,
+    },
+    {
+      help: {
+        text: (subject, ident, level) =>
+          subject === "metric" && level === "oneline" && ident === pmid(1) ? "file" : undefined,
+      },
+    },
+  );
+  expect(await agent.text("metric", pmid(0), "oneline", by)).toBe("table");
+  expect(await agent.text("metric", pmid(0), "help", by)).toBe("");
+  expect(await agent.text("metric", pmid(1), "oneline", by)).toBe("file");
+  expect(await agent.text("metric", pmid(1), "help", by)).toBe("metric help");
+  expect(await agent.text("instance domain", indom(1), "help", by)).toBe("indom");
+  const missing = () => agent.text("instance domain", indom(1), "oneline", by);
+  expect(await codeOf(missing)).toBe(PM_ERR.TEXT);
+  expect(await codeOf(() => agent.text("metric", pmid(9), "help", by))).toBe(PM_ERR.TEXT);
+});
+
+/** Label sets as text: the JSON with the flags of each label in hexadecimal. */
+async function labels(agent: RunningAgent, level: number, ident: number): Promise<string[]> {
+  return (await agent.labels(level, ident, by)).map(
+    ({ instance, json, records, error }) =>
+      `${instance} ${Buffer.from(json).toString()} ${records.map(({ flags }) => flags.toString(16)).join()}${error === 0 ? "" : ` ${error}`}`,
+  );
+}
+
+test("labels of every level", async () => {
+  const { agent, logged } = agentOf({
+    metrics: [row(0, { labels: { b: 1, a: { d: "x", c: true } }, notes: { b: 2, n: null } })],
+    indoms: [
+      {
+        serial: 1,
+        instances: three,
+        labels: '{ "z" : 1.50, "y": "text" }',
+        instanceLabels(instance) {
+          if (instance === 9) throw new PcpError(PM_ERR.NYI);
+          return instance === 0 ? undefined : { number: instance };
+        },
+      },
+    ],
+    clusterLabels: (cluster) => (cluster === 3 ? { cluster } : undefined),
+  });
+  expect(await labels(agent, PM_LABEL.DOMAIN, domain)).toEqual(['-1 {"agent":"t"} 2']);
+  expect(await labels(agent, PM_LABEL.INDOM, indom(1))).toEqual(['-1 {"y":"text","z":1.50} 4,4']);
+  expect(await labels(agent, PM_LABEL.CLUSTER, pmid(99, 3))).toEqual(['-1 {"cluster":3} 8']);
+  expect(await labels(agent, PM_LABEL.CLUSTER, pmid(0))).toEqual([]);
+  expect(await labels(agent, PM_LABEL.ITEM, pmid(0))).toEqual([
+    '-1 {"a":{"c":true,"d":"x"},"b":2,"n":null} 50,50,90,90',
+  ]);
+  expect(await labels(agent, PM_LABEL.ITEM, pmid(1))).toEqual([]);
+  expect(await labels(agent, PM_LABEL.INSTANCES, indom(1))).toEqual([
+    "0  ",
+    '5 {"number":5} 20',
+    `9   ${PM_ERR.NYI}`,
+  ]);
+  expect(logged[0]).toStartWith("Warning pmdaLabel: InDom 77.1[9]: ");
+  expect(await labels(agent, PM_LABEL.INSTANCES, indom(2))).toEqual([]);
+  expect(await codeOf(() => agent.labels(3, 0, by))).toBe(-22);
+});
+
+test("labels of the domain, and those that are none", async () => {
+  const own = agentOf({ labels: { role: "testing" }, notes: { hint: 1 } }).agent;
+  expect(await labels(own, PM_LABEL.DOMAIN, domain)).toEqual([
+    '-1 {"hint":1,"role":"testing"} 82,2',
+  ]);
+  const bad = agentOf({ labels: "{nonsense" }).agent;
+  expect(await codeOf(() => bad.labels(PM_LABEL.DOMAIN, domain, by))).toBe(-22);
+  const old = agentOf({ version: 6, labels: { a: 1 } }).agent;
+  expect(await labels(old, PM_LABEL.DOMAIN, domain)).toEqual([]);
+});
+
+type StoreSet = readonly [item: number, type: number, instances: number[], values: Atom[]];
+
+/** A store request, through the bytes that it travels as. */
+function storing(sets: readonly StoreSet[], valfmt?: number): ResultView {
+  const list = sets.map(([item, type, instances, values]) => ({
+    pmid: pmid(item),
+    type,
+    instances,
+    values,
+    ...(valfmt === undefined ? {} : { valfmt }),
+  }));
+  const pdu = decodePdu(encodeResult(0, { timestamp: { sec: 0, nsec: 0 }, sets: list }, false));
+  if (pdu.kind !== "result") throw new Error(pdu.kind);
+  return pdu.result;
+}
+
+test("stores: the row's callback, the agent's, none; the first fault ends it", async () => {
+  const stored: string[] = [];
+  const keep = (item: number) => (value: Atom, instance: number) => {
+    if (value === 13) throw new PcpError(PM_ERR.BADSTORE);
+    stored.push(`${item}[${instance}]=${String(value)}`);
+  };
+  const { agent } = agentOf({
+    metrics: [
+      row(0, { store: keep(0) }),
+      row(1, { type: PM_TYPE.U64, store: keep(1) }),
+      row(2, { type: PM_TYPE.STRING, store: keep(2) }),
+      row(3, { indom: 1, store: async (value, instance) => keep(3)(value, instance) }),
+      row(4, { type: PM_TYPE.FLOAT, store: keep(4) }),
+      row(5, { type: PM_TYPE.AGGREGATE, store: keep(5) }),
+    ],
+    indoms: [{ serial: 1, instances: three }],
+  });
+  await agent.store(storing([[0, PM_TYPE.I32, [-1], [-7]]]), by);
+  await agent.store(
+    storing([
+      [1, PM_TYPE.U64, [-1], [1n << 63n]],
+      [2, PM_TYPE.STRING, [-1], ["txt"]],
+      [4, PM_TYPE.FLOAT, [-1], [0.5]],
+      [5, PM_TYPE.AGGREGATE, [-1], [new Uint8Array([1, 2])]],
+    ]),
+    by,
+  );
+  await agent.store(storing([[4, PM_TYPE.FLOAT, [-1], [2.5]]], PM_VAL.INSITU), by);
+  const several: StoreSet = [3, PM_TYPE.I32, [0, 5, 9], [1, 13, 3]];
+  expect(await codeOf(() => agent.store(storing([several]), by))).toBe(PM_ERR.BADSTORE);
+  expect(stored).toEqual([
+    "0[-1]=-7",
+    "1[-1]=9223372036854775808",
+    "2[-1]=txt",
+    "4[-1]=0.5",
+    "5[-1]=1,2",
+    "4[-1]=2.5",
+    "3[0]=1",
+  ]);
+  const bad: [StoreSet, number][] = [
+    [[9, PM_TYPE.I32, [-1], [1]], PM_ERR.PMID],
+    [[3, PM_TYPE.I32, [4], [1]], PM_ERR.INST],
+    [[0, PM_TYPE.I32, [-1, -1], [1, 2]], PM_ERR.BADSTORE],
+    [[0, PM_TYPE.I32, [], []], PM_ERR.BADSTORE],
+    [[0, PM_TYPE.STRING, [-1], ["1"]], PM_ERR.BADSTORE],
+    [[2, PM_TYPE.I32, [-1], [1]], PM_ERR.BADSTORE],
+    [[1, PM_TYPE.STRING, [-1], ["1"]], PM_ERR.CONV],
+  ];
+  for (const [set, code] of bad)
+    expect(await codeOf(() => agent.store(storing([set]), by))).toBe(code);
+  const without = agentOf({ metrics: [row(0)] }).agent;
+  const plain = storing([[0, PM_TYPE.I32, [-1], [1]]]);
+  expect(await codeOf(() => without.store(plain, by))).toBe(PM_ERR.PERMISSION);
+  const general = agentOf({
+    metrics: [row(0)],
+    store: (metric, instance, value) =>
+      void stored.push(`${metric.item} ${instance} ${String(value)}`),
+  }).agent;
+  await general.store(plain, by);
+  expect(stored.at(-1)).toBe("0 -1 1");
+});
+
+test("tables that contradict themselves are refused in pmdaInit's words", async () => {
+  const refused = (definition: Partial<AgentDefinition>): string => {
+    try {
+      agentOf(definition);
+      return "";
+    } catch (error) {
+      return error instanceof PcpError ? error.message : "another error";
+    }
+  };
+  expect(refused({ metrics: [row(0, { indom: 4 })] })).toBe(
+    "pmdaInit: PMDA pmdat: Undefined instance domain serial (4) specified for metric 77.0.0 (e_metrics[0])",
+  );
+  const bare = { cluster: 0, item: 1, type: 0, sem: 3 };
+  expect(refused({ metrics: [bare] })).toBe(
+    "pmdaInit: PMDA pmdat: using pmdaFetch() but fetch call back not set",
+  );
+  expect(refused({ metrics: [row(1), row(1)] })).toContain("metric 77.0.1 given twice");
+  expect(refused({ metrics: [row(1024)] })).toContain("out of range");
+  const twice = { serial: 1, instances: [] };
+  expect(refused({ indoms: [twice, twice] })).toContain("(1) given twice");
+  expect(refused({ metrics: [bare], fetch: () => 1 })).toBe("");
+});
+
+test("tables can be given again", async () => {
+  const { agent } = agentOf({ metrics: [row(0)] });
+  agent.redefine({ metrics: [row(1, { name: ["t.one", "t.uno"] })] });
+  expect(await fetch(agent, [0, 1])).toBe(`0=${PM_ERR.PMID} 1=-1:1`);
+  expect(agent.leaves).toEqual([
+    { name: "t.one", pmid: pmid(1) },
+    { name: "t.uno", pmid: pmid(1) },
+  ]);
+  expect(() => agent.redefine({ metrics: [row(1), row(1)] })).toThrow("given twice");
+  expect(await fetch(agent, [1])).toBe("1=-1:1");
+});
+
+test("what a version does not have", async () => {
+  const names = {
+    lookup: () => pmid(0),
+    namesOf: () => ["a"],
+    children: () => ({ names: [], statuses: [] }),
+    traverse: () => [],
+  };
+  expect(agentOf({ version: 3, names }).agent.names).toBeUndefined();
+  expect(await agentOf({ version: 4, names }).agent.names?.lookup("a", by)).toBe(pmid(0));
+  const told: string[] = [];
+  const attribute = (): void => void told.push("attribute");
+  await agentOf({ version: 5, attribute }).agent.attribute?.(0, 1, "x");
+  expect(told).toEqual([]);
+  await agentOf({ version: 6, attribute }).agent.attribute?.(0, 1, "x");
+  expect(told).toEqual(["attribute"]);
+});
+
+test("an agent says what has changed, once, and whether it is ready", async () => {
+  let setting: AgentSetting | undefined;
+  const agent = await openAgent(
+    (given) => {
+      setting = given;
+      given.ready(false);
+      given.changed("names");
+      return { name: "t", metrics: [row(0)] };
+    },
+    { domain: 600, args: ["x"], env: { A: "b" } },
+  );
+  expect(agent.domain).toBe(88);
+  expect(setting?.args).toEqual(["x"]);
+  expect(agent.ready).toBe(false);
+  expect(await codeOf(() => agent.desc(pmidBuild(88, 0, 0), by))).toBe(PM_ERR.PMDANOTREADY);
+  setting?.ready(true);
+  const out = new ResultWriter();
+  await agent.fetch([pmidBuild(88, 0, 0)], by, out);
+  expect([out.count, out.changes]).toEqual([1, 16]);
+  setting?.redefine({ metrics: [] });
+  expect(await codeOf(() => agent.desc(pmidBuild(88, 0, 0), by))).toBe(PM_ERR.PMID);
+});
