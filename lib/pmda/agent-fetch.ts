@@ -197,6 +197,11 @@ function putMetric(job: FetchJob, entry: MetricEntry): Promise<void> | undefined
     job.out.fail(desc.pmid, PM_ERR.AGAIN);
     return undefined;
   }
+  const refused = row.refused?.() ?? 0;
+  if (refused < 0) {
+    job.out.fail(desc.pmid, refused);
+    return undefined;
+  }
   if (row.instances !== undefined || entry.indom !== undefined) {
     let list: Awaitable<Instances>;
     try {

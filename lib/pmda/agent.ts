@@ -146,11 +146,16 @@ function createGate(definition: AgentDefinition, log: AgentSetting["log"], timeL
   return {
     hasHooks,
     /** `limit` is 0 for work that keeps to the time by itself. */
-    run<T>(what: string, work: () => Awaitable<T>, limit = timeLimit): Awaitable<T> {
+    run<T>(
+      what: string,
+      by: Caller | undefined,
+      work: () => Awaitable<T>,
+      limit = timeLimit,
+    ): Awaitable<T> {
       if (!hasHooks) return plain(what, work, limit);
       let value: Awaitable<T>;
       try {
-        const checked = definition.check?.();
+        const checked = definition.check?.(by);
         if (isPromise(checked)) return hooked(what, checked as Promise<void>, work, limit);
         value = plain(what, work, limit);
       } catch (cause) {
@@ -243,7 +248,7 @@ function fetchCall(
     // Each part of a fetch is limited by itself; a limit around all of it would leave a callback
     // that goes on writing into a result which has been given away.
     if (!gate.hasHooks && definition.refresh === undefined) return work(pmids, by, out);
-    return gate.run("refresh callback", () => work(pmids, by, out), 0);
+    return gate.run("refresh callback", by, () => work(pmids, by, out), 0);
   };
 }
 
@@ -256,7 +261,7 @@ function instanceCalls(definition: AgentDefinition, state: State, gate: Gate) {
     work: (entry: IndomEntry, request: object) => Awaitable<T>,
   ): Awaitable<T> => {
     checkReady(state);
-    return gate.run("instances", () => {
+    return gate.run("instances", by, () => {
       const entry = state.tables.indom(indom);
       if (entry === undefined) throw new PcpError(PM_ERR.INDOM);
       const request = {};
@@ -279,7 +284,7 @@ function instanceCalls(definition: AgentDefinition, state: State, gate: Gate) {
 function nameCalls(names: AgentNames, state: State, gate: Gate): AgentNames {
   const run = <T>(work: () => Awaitable<T>): Awaitable<T> => {
     checkReady(state);
-    return gate.run("names", work);
+    return gate.run("names", undefined, work);
   };
   return {
     lookup: (name, by) => run(() => names.lookup(name, by)),
@@ -302,7 +307,7 @@ function textCall(
   };
   return (subject, ident, level, by) => {
     checkReady(state);
-    return gate.run("text callback", () => {
+    return gate.run("text callback", by, () => {
       const row =
         subject === "metric"
           ? state.tables.metric(ident as Pmid)?.row
@@ -353,10 +358,12 @@ export function makeAgent(definition: AgentDefinition, options: AgentOptions): R
     dynamicRoots: definition.dynamicRoots ?? [],
     ...(names === undefined ? {} : { names }),
     fetch: fetchCall(definition, state, gate, { log, debug, timeLimit }),
-    desc(pmid) {
+    desc(pmid, by) {
       checkReady(state);
-      return gate.run("desc", () => {
+      return gate.run("desc", by, () => {
         const entry = state.tables.metric(pmid);
+        const refused = entry?.row.refused?.() ?? 0;
+        if (refused < 0) throw new PcpError(refused);
         if (entry !== undefined) return entry.desc;
         log("Error", `pmdaDesc: Requested metric ${pmIDStr(pmid)} is not defined`);
         throw new PcpError(PM_ERR.PMID);
@@ -367,17 +374,19 @@ export function makeAgent(definition: AgentDefinition, options: AgentOptions): R
     labels(level, ident, by) {
       checkReady(state);
       if (version < SINCE.labels) return [];
-      return gate.run("label callback", () =>
+      return gate.run("label callback", by, () =>
         labelsAt({ definition, tables: state.tables, env, log }, level, ident, by),
       );
     },
     store(result: ResultView, by) {
       checkReady(state);
-      return gate.run("store callback", () => storeAll(definition, state.tables, result, by));
+      return gate.run("store callback", by, () => storeAll(definition, state.tables, result, by));
     },
     attribute(context, key, value) {
       if (version < SINCE.attributes || definition.attribute === undefined) return undefined;
-      return gate.run("attribute callback", () => definition.attribute?.(context, key, value));
+      return gate.run("attribute callback", undefined, () =>
+        definition.attribute?.(context, key, value),
+      );
     },
     contextClosed(context) {
       try {
