@@ -84,7 +84,7 @@ for (const [peer, tree] of RELEASES) {
       expect(all).toContain('"model":"RGB"');
       expect(all).toContain("trivial.time PMID: 250.0.0 [");
       const values = await ask("pminfo", "-h", host, "-f", "simple.color");
-      expect(values).toContain('inst [2 or "blue"] value 201');
+      expect(values).toMatch(/inst \[2 or "blue"\] value 20\d/);
       expect(await ask("pmprobe", "-h", host, "-I", "simple.color")).toContain(
         '"red" "green" "blue"',
       );
@@ -104,8 +104,8 @@ for (const [peer, tree] of RELEASES) {
     testWith(peer, "TLS when the client wants it, and without", async () => {
       const files = await tlsFiles();
       const tls = {
-        cert: readFileSync(files.certificate, "utf8"),
-        key: readFileSync(files.key, "utf8"),
+        cert: readFileSync(files.serverCertificate, "utf8"),
+        key: readFileSync(files.serverKey, "utf8"),
       };
       const { port } = await start({ tls });
       const plain = await ask("pminfo", "-h", `localhost:${port}`, "-f", "pmcd.feature.secure");
@@ -202,7 +202,7 @@ test("the table is read again: agents go and come, clients stay and hear of it",
 function raw(
   port: number,
   bytes: Uint8Array,
-  wait = 300,
+  wait = 120,
 ): Promise<{ all: Buffer; closed: boolean }> {
   const { promise, resolve } = Promise.withResolvers<{ all: Buffer; closed: boolean }>();
   const parts: Buffer[] = [];
@@ -213,7 +213,7 @@ function raw(
     socket.destroy();
     resolve({ all: Buffer.concat(parts), closed });
   };
-  socket.on("data", (part) => parts.push(part));
+  socket.on("data", (part: Buffer) => parts.push(part));
   socket.on("close", () => finish(true));
   socket.on("error", () => finish(true));
   return promise;
