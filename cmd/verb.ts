@@ -71,12 +71,16 @@ export function refuse(verb: Verb, errors: readonly string[]): number {
 /** Tells a verb about mistakes on its command line after they were printed. */
 export type Refused = (errors: readonly string[], misspelt: boolean) => void;
 
-async function answer<T extends OptionTable>(
+/**
+ * Answers one command line of a verb: questions and mistakes here, the rest by `work`. For verbs
+ * whose first words decide which of several descriptions holds.
+ */
+export async function answer<T extends OptionTable>(
   verb: Verb<T>,
   args: readonly string[],
   invocation: Invocation,
   work: Work<T>,
-  refused: Refused | undefined,
+  refused?: Refused,
 ): Promise<number> {
   const operandsLast = verb.actsAsPcp && process.env["POSIXLY_CORRECT"] !== undefined;
   const result = readVerb(verb, args, { operandsLast });

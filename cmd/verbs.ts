@@ -21,6 +21,11 @@ export const VERBS: readonly VerbEntry[] = [
     command: async () => (await import("./newcontext-probe.ts")).default,
   },
   {
+    name: "pmda-run",
+    describe: async () => (await import("./options/pmda-run.ts")).pmdaRunVerb,
+    command: async () => (await import("./pmda-run.ts")).default,
+  },
+  {
     name: "completion",
     describe: async () => (await import("./options/completion.ts")).completionVerb,
     command: async () => (await import("./completion.ts")).default,
@@ -41,6 +46,12 @@ export const VERBS: readonly VerbEntry[] = [
 export const PROGRAMS: ReadonlyMap<string, string> = new Map([
   ["pmproxy", "proxy"],
   ["pmlogextract", "extract"],
+  ["dbpmda", "pmda-run"],
+  ["pmdasimple", "pmda-run"],
+  ["pmdatrivial", "pmda-run"],
+  ["pmdatxmon", "pmda-run"],
+  ["pmdasample", "pmda-run"],
+  ["pmdalinux", "pmda-run"],
 ]);
 
 /** A program's own name out of argv[0]: without directories and without `.exe`. */

@@ -34,7 +34,11 @@ export interface OptionSpec {
   /** May be given several times with each one counting; otherwise the last one wins. */
   readonly repeatable?: boolean;
   /** Options that must not stand before this one, and the sentence for when one does. */
-  readonly excludes?: { readonly options: readonly string[]; readonly error: string };
+  readonly excludes?: {
+    readonly options: readonly string[];
+    /** The sentence, or how it is made of both spellings. */
+    readonly error: string | ((spelling: string, earlier: string) => string);
+  };
   /** Words that the argument can be, for completion. */
   readonly choices?: readonly string[];
   /** What the argument names, for completion. */
@@ -167,11 +171,10 @@ function take(
 ): void {
   reading.asked ??= spec.asks;
   const { excludes } = spec;
-  if (
-    excludes !== undefined &&
-    reading.given.some((each) => excludes.options.includes(each.option))
-  ) {
-    reading.errors.push(excludes.error);
+  const earlier = reading.given.findLast((each) => excludes?.options.includes(each.option));
+  if (excludes !== undefined && earlier !== undefined) {
+    const { error } = excludes;
+    reading.errors.push(typeof error === "string" ? error : error(spelling, earlier.spelling));
     return;
   }
   if (text === undefined) {

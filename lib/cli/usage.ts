@@ -31,8 +31,10 @@ export interface OptionLine {
 }
 
 /** The heading of a group; options of no group in particular have the plain word. */
-export const groupTitle = (group: string): string =>
-  group === "" ? "Options" : `${group} options`;
+export function groupTitle(group: string): string {
+  if (group === "") return "Options";
+  return group.includes("options") ? group : `${group} options`;
+}
 
 /** The options of a verb by group, groups and options in table order, old names last. */
 export function optionGroups(verb: Verb): ReadonlyMap<string, readonly OptionLine[]> {

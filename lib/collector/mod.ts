@@ -1,6 +1,7 @@
 // collector: agents brought together: the table of those that there are, processes of those that need
 // one, and what clients ask of all of them.
-export { AGENT_STATUS, type SupervisedAgent } from "./supervise.ts";
+export { AGENT_STATUS, supervise, type SupervisedAgent } from "./supervise.ts";
+export { type ProcessSetting, startDsoHost } from "./processes.ts";
 export { type DsoSpec, hostArgument, type HostSpec } from "./dso-spec.ts";
 export { type LocalOperation, parseLocalSpec } from "./specs.ts";
 export { type AgentKind, type AgentLine, parsePmcdConf, type PmcdConf } from "./table-file.ts";
@@ -15,6 +16,14 @@ export {
   type RegistryOptions,
 } from "./registry.ts";
 export { type AgentSource, createRouter } from "./router.ts";
+export { type AccessRule, parseAccess } from "./access.ts";
+export { type AgentSpec, type AgentsToml, parseAgentsToml } from "./agents-toml.ts";
+export {
+  type Collector,
+  type CollectorOptions,
+  type CollectorTable,
+  startCollector,
+} from "./collector.ts";
 export type * from "./types.ts";
 
 /**

@@ -14,7 +14,13 @@ export {
 export { createDispatcher, type Dispatcher, type DispatchOptions } from "./dispatch.ts";
 export { BUILTIN_AGENTS, builtinAgent } from "./builtin.ts";
 export { DEFAULT_TIME_LIMIT } from "./limit.ts";
-export { type CheckSetting, type CheckSession, createCheckSession } from "./check-session.ts";
+export {
+  type CheckSession,
+  type CheckSetting,
+  createCheckSession,
+  type LineOrigin,
+} from "./check-session.ts";
+export { isModulePath, loadAuthorModule, type LoadedAgent } from "./author-module.ts";
 export { type CompiledHelp, decodeHelp, encodeHelp, readHelp } from "./help.ts";
 export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
 export { type AgentLog, type AgentLogOptions, createAgentLog, openAgentLog } from "./log.ts";
@@ -46,3 +52,14 @@ export {
 export { addNames, editedText, mergeNames, parseDomainNumbers, removeNames } from "./pmns-edit.ts";
 export { createEventArray, type EventArray } from "./event-array.ts";
 export { createEventQueue, createEventQueues, type EventQueue } from "./event-queue.ts";
+export {
+  addDomain,
+  agentNames,
+  confLine,
+  confWith,
+  confWithout,
+  dropDomain,
+  type InstalledAgent,
+  subtreeText,
+} from "./install.ts";
+export { unifiedDiff } from "./diff.ts";

@@ -162,6 +162,10 @@ describe("names of PCP's programs", () => {
     expect([...PROGRAMS]).toEqual([
       ["pmproxy", "proxy"],
       ["pmlogextract", "extract"],
+      ["dbpmda", "pmda-run"],
+      ...["simple", "trivial", "txmon", "sample", "linux"].map(
+        (agent): [string, string] => [`pmda${agent}`, "pmda-run"],
+      ),
     ]);
   });
 

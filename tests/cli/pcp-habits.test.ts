@@ -55,6 +55,23 @@ describe("options that exclude each other", () => {
     expect(errors("-ll", "a", "b")).toEqual([]);
   });
 
+  test("can be told by both spellings", () => {
+    const error = (spelling: string, earlier: string): string => `${spelling} after ${earlier}`;
+    const table = defineOptions({
+      a: { short: "a", help: "a", group: "", knownTo: "pcp" },
+      b: { short: "b", long: "bee", help: "b", group: "", knownTo: "pcp" },
+      c: {
+        short: "c",
+        excludes: { options: ["a", "b"], error },
+        help: "c",
+        group: "",
+        knownTo: "pcp",
+      },
+    });
+    const result = readOptions(table, ["-a", "--bee", "-c"]);
+    expect(result.kind === "error" ? result.errors : []).toEqual(["-c after --bee"]);
+  });
+
   test("of a verb's own check, operands are known to it and mistakes leave it out", () => {
     expect(errors("a")).toEqual(["too few"]);
     expect(errors("--own")).toEqual([]);

@@ -1,0 +1,263 @@
+// `--install` and `--remove`: an agent's names into the name space and its line into pmcd.conf, or both
+// out again, and pmcd told (spec pmda.md 2.2, 16). With --dry-run nothing is written: what would
+// change is printed as a diff. Refuses machines without pmcd.conf, names of other agents, and files
+// that somebody else is changing.
+
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { asPcpError, PcpError, PM_ERR } from "../lib/base/mod.ts";
+import { isGiven, lastGiven } from "../lib/cli/mod.ts";
+import { readPcpConf } from "../lib/daemon/mod.ts";
+import { type Names, namesText, parseNames } from "../lib/pcp/mod.ts";
+import {
+  addDomain,
+  agentNames,
+  confWith,
+  confWithout,
+  dropDomain,
+  type InstalledAgent,
+  loadNames,
+  localAccess,
+  openAgent,
+  subtreeText,
+  unifiedDiff,
+} from "../lib/pmda/mod.ts";
+import type { PmdaRunOptions } from "./options/pmda-run.ts";
+import { complain, say } from "./output.ts";
+import { domainOf } from "./pmda-run-agent.ts";
+import { pmdaCommand } from "./pmda-run-command.ts";
+import type { AgentSource } from "./pmda-run-source.ts";
+import type { CommandLine } from "./verb.ts";
+
+type Line = CommandLine<PmdaRunOptions>;
+
+/** Milliseconds that somebody else may hold the name space. */
+const LOCK_MS = 5000;
+const LOCK_STEP_MS = 100;
+/** pmcd tells files by their time of change, in seconds, and looks at its agents one after the other. */
+const PMCD_MS = 1200;
+
+/** Where PCP has what an installation changes. */
+interface Places {
+  readonly conf: string;
+  readonly root: string;
+  readonly subtree: string;
+  readonly pidFile: string;
+  readonly includes: string;
+}
+
+function placesOf(name: string): Places {
+  const conf = readPcpConf(process.env);
+  const varDir = conf.get("PCP_VAR_DIR") ?? "/var/lib/pcp";
+  const includes = join(varDir, "pmns");
+  const root = process.env["PMNS_DEFAULT"] ?? join(includes, "root");
+  return {
+    conf: conf.get("PCP_PMCDCONF_PATH") ?? "/etc/pcp/pmcd/pmcd.conf",
+    root,
+    subtree: join(dirname(root), name),
+    pidFile: join(conf.get("PCP_RUN_DIR") ?? "/run/pcp", "pmcd.pid"),
+    includes,
+  };
+}
+
+const textOf = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, "utf8") : undefined;
+
+/** A file that is to become another text, or to go. */
+interface Change {
+  readonly path: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** Puts the text in the file's place at once, with its owner and mode. */
+function applyChange({ path, before, after }: Change): void {
+  if (before === after) return;
+  if (after === undefined) {
+    rmSync(path, { force: true });
+    return;
+  }
+  const fresh = `${path}.pcpbox-new`;
+  const old = statSync(path, { throwIfNoEntry: false });
+  writeFileSync(fresh, after, { mode: 0o644 });
+  if (old !== undefined) {
+    chmodSync(fresh, old.mode & 0o7777);
+    if (process.getuid?.() === 0) chownSync(fresh, old.uid, old.gid);
+  }
+  renameSync(fresh, path);
+}
+
+/** Holds the lock that PCP's scripts take while they change a name space. */
+async function withLock<T>(root: string, work: () => T): Promise<T> {
+  const lock = `${root}.lock`;
+  for (let waited = 0; ; waited += LOCK_STEP_MS) {
+    try {
+      closeSync(openSync(lock, "wx"));
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw asPcpError(error);
+      if (waited >= LOCK_MS)
+        throw new PcpError(PM_ERR.PMNS, `${lock} is there: the name space is being changed`);
+      await sleep(LOCK_STEP_MS);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+/** The names of a compiled agent: the file that its own installation uses, where there is one. */
+function dsoNames(path: string, domain: number, { includes }: Places): Names {
+  const file = join(dirname(path), "pmns");
+  const text = textOf(file);
+  if (text === undefined) {
+    complain(`Warning: no ${file}: no metric names for this agent\n`);
+    return parseNames("root { }");
+  }
+  // A symbol such as SIMPLE stands for the domain there.
+  const plain = text.replace(/\b[A-Z_]\w*(?=:[\d*])/g, String(domain));
+  const top = /^\s*([A-Za-z]\w*)\s*\{/m.exec(plain)?.[1] ?? "";
+  const whole = /^\s*root\s*\{/m.test(plain) ? plain : `root {\n${top}\n}\n${plain}`;
+  return loadNames(file, whole, localAccess(false), { folders: [includes, dirname(file)] });
+}
+
+async function namesOf(source: AgentSource, line: Line, places: Places): Promise<Names> {
+  const domain = domainOf(source, line);
+  if (source.kind === "dso") return dsoNames(source.dso.path, domain, places);
+  const agent = await openAgent(source.factory, {
+    domain,
+    args: line.operands,
+    env: process.env,
+  });
+  const names = agentNames(agent);
+  await agent.close?.();
+  return names;
+}
+
+function transportOf({ options }: Line): InstalledAgent["transport"] {
+  const given = lastGiven(options, "inet", "ipv6", "unix", "pipe");
+  return given === undefined || given.option === "pipe"
+    ? { kind: "pipe", notready: isGiven(options, "notready") }
+    : { kind: given.option, address: given.value };
+}
+
+/** The agent as pmcd.conf is to have it. */
+function installedAgent(source: AgentSource, line: Line): InstalledAgent {
+  const transport = transportOf(line);
+  const more: string[] = [];
+  if (transport.kind === "inet") more.push("-i", transport.address);
+  if (transport.kind === "ipv6") more.push("-6", transport.address);
+  if (transport.kind === "unix") more.push("-u", transport.address);
+  const log = lastGiven(line.options, "log")?.value;
+  if (log !== undefined) more.push("-l", log);
+  return {
+    name: source.name,
+    domain: domainOf(source, line),
+    transport,
+    command: pmdaCommand(source, line, more),
+  };
+}
+
+/** The name space with, or without, an agent. */
+async function nameChanges(
+  source: AgentSource,
+  line: Line,
+  places: Places,
+  remove: boolean,
+): Promise<readonly Change[]> {
+  const { root, subtree, includes } = places;
+  const domain = domainOf(source, line);
+  const before = textOf(root);
+  if (before === undefined && remove) return [];
+  const tree = loadNames(root, before ?? "root { }", localAccess(false), { folders: [includes] });
+  const old = textOf(subtree);
+  if (remove) {
+    const changed = dropDomain(tree, domain) > 0;
+    return [
+      { path: root, before, after: changed ? namesText(tree) : before },
+      { path: subtree, before: old, after: undefined },
+    ];
+  }
+  const own = await namesOf(source, line, places);
+  addDomain(tree, own, domain);
+  return [
+    { path: root, before, after: namesText(tree) },
+    { path: subtree, before: old, after: own.size === 0 ? old : subtreeText(own) },
+  ];
+}
+
+/** Tells pmcd that its files have changed; whether it runs. */
+function signalPmcd({ pidFile }: Places): boolean {
+  const pid = Number(textOf(pidFile)?.trim() ?? Number.NaN);
+  if (!Number.isInteger(pid) || pid <= 1) return false;
+  try {
+    process.kill(pid, "SIGHUP");
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EPERM") complain(`Warning: pmcd (process ${pid}) cannot be told: ${code}\n`);
+    return false;
+  }
+}
+
+/** Writes pmcd.conf: an agent that is there already goes first, so that pmcd starts it anew. */
+async function changeConf(change: Change, without: string, places: Places): Promise<boolean> {
+  if (change.after !== without && change.before !== without) {
+    applyChange({ ...change, after: without });
+    if (signalPmcd(places)) await sleep(PMCD_MS);
+  }
+  applyChange({ ...change, before: without });
+  return signalPmcd(places);
+}
+
+/** Installs or removes an agent, or shows what that would change. Returns the exit status. */
+export async function changeInstallation(source: AgentSource, line: Line): Promise<number> {
+  const { options } = line;
+  const { name } = source;
+  const remove = isGiven(options, "remove");
+  const domain = domainOf(source, line);
+  const places = placesOf(name);
+  const before = textOf(places.conf);
+  if (before === undefined) {
+    complain(`pmda${name}: ${places.conf}: no such file: is pmcd installed here?\n`);
+    return 1;
+  }
+  const gone = confWithout(places.conf, before, name, domain);
+  const edited = remove ? gone : confWith(places.conf, before, installedAgent(source, line));
+  const conf: Change = { path: places.conf, before, after: edited.text };
+  for (const warning of edited.warnings) complain(`${warning}\n`);
+  const changes = () => nameChanges(source, line, places, remove);
+  if (isGiven(options, "dryRun")) {
+    const all = [...(await changes()), conf];
+    const diff = all.map((each) => unifiedDiff(each.path, each.before, each.after)).join("");
+    say(diff === "" ? "Nothing would change.\n" : diff);
+    return 0;
+  }
+  say(
+    remove
+      ? "Culling the Performance Metrics Name Space ...\n"
+      : "Updating the Performance Metrics Name Space (PMNS) ...\n",
+  );
+  const planned = await changes();
+  await withLock(places.root, () => planned.forEach(applyChange));
+  if (remove) say(`    ${name} ... done\n`);
+  say("Updating the PMCD control file, and notifying PMCD ...\n");
+  const told = await changeConf(conf, gone.text, places);
+  if (!told) say("pmcd does not run here: it will see the change when it starts.\n");
+  return 0;
+}

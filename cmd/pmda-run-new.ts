@@ -1,0 +1,66 @@
+// What there is to begin with: the list of agents, the types of "pcpbox", and a new agent as a file.
+// Refuses to write over a file, and names that no agent can have.
+
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+
+import { asPcpError } from "../lib/base/mod.ts";
+import { BUILTIN_AGENTS } from "../lib/pmda/mod.ts";
+import { complain, say } from "./output.ts";
+import { documentText } from "./pmda-run-texts.ts" with { type: "macro" };
+
+const TYPES: string = documentText("docs/pcpbox.d.ts");
+const TEMPLATE: string = documentText("docs/agent-template.ts");
+
+/** The template's own name and domain, which the new agent's take the place of. */
+const TEMPLATE_NAME = /\bexample\b/g;
+const NAME = /^[A-Za-z]\w{0,30}$/;
+
+/** `--list`. */
+export function printAgents(json: boolean): number {
+  const agents = BUILTIN_AGENTS.map(({ name, domain, summary }) => ({ name, domain, summary }));
+  if (json) say(`${JSON.stringify(agents)}\n`);
+  else {
+    for (const { name, domain, summary } of agents)
+      say(`${name.padEnd(12)}${String(domain).padStart(4)}  ${summary}\n`);
+  }
+  return 0;
+}
+
+/** `--types`. */
+export function printTypes(): number {
+  say(TYPES);
+  return 0;
+}
+
+/** `--new NAME`: writes NAME.ts here and says how to go on. */
+export function writeAgent(given: string): number {
+  const name = given.replace(/\.ts$/, "");
+  if (!NAME.test(name)) {
+    complain(
+      `pcpbox pmda-run: '${given}' is no name for an agent: a letter, then letters, digits, _\n`,
+    );
+    return 2;
+  }
+  const path = resolve(`${name}.ts`);
+  try {
+    writeFileSync(path, TEMPLATE.replace(TEMPLATE_NAME, name), { flag: "wx" });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === "EEXIST" ? "is there already" : asPcpError(error).message;
+    complain(`pcpbox pmda-run: ${path}: ${reason}\n`);
+    return 1;
+  }
+  say(
+    [
+      `${path} is an agent. Change it, then:`,
+      "",
+      `  pcpbox pmda-run ./${name}.ts --check              ask it by hand`,
+      `  pcpbox pmda-run ./${name}.ts --install --dry-run  see what its installation changes`,
+      `  pcpbox pmda-run ./${name}.ts --install            let pmcd run it`,
+      "  pcpbox pmda-run --types > pcpbox.d.ts             types for your editor",
+      "",
+    ].join("\n"),
+  );
+  return 0;
+}
