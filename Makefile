@@ -43,7 +43,7 @@ target := $(subst aarch64,arm64,$(platform))
 .PHONY: run test check bench fuzz qa build install dist man clean help
 
 run: $(binary) ## build and start the proxy in the foreground, with no configuration
-	@echo 'The proxy listens on port 44322 until Ctrl-C. To open: http://localhost:44322/-/status'
+	@echo 'The proxy listens on port 44322 until Ctrl-C. To open: http://localhost:44322/'
 	@echo 'or, where a pmcd runs: pminfo -h localhost@localhost kernel.all.load'
 	@exec $(binary) proxy -f -l - $(ARGS)
 

@@ -2,7 +2,7 @@
 // by keyboard; charts draw rates and instances; the address holds what is shown; what fails is told, and
 // goes on by itself when it works again. Nothing is asked but the page's own server, nothing is logged.
 import { afterAll, beforeAll, expect } from "bun:test";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Page, Route } from "playwright-core";
 import { formatted, unitOf } from "../../lib/page/ui/numbers.ts";
 import { readFetched, readMetric } from "../../lib/page/ui/types.ts";
 import { startChromium } from "../helpers/chromium.ts";
@@ -288,6 +288,34 @@ describePeer(peers, "what fails", () => {
     expect(await trouble.count()).toBe(0);
     expect(await cardOf(page, "sample.bin").count()).toBe(0);
     expect(page.url()).toContain(`h=127.0.0.1%3A${pmcd.port}`);
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  concurrentTestWith(peers, "name and password are asked for, and sent", async () => {
+    const { page, faults, close } = await visit(browser, proxy.port, "#server");
+    const wanted = `Basic ${Buffer.from("jürgen:gehe:im").toString("base64")}`;
+    const guard = async (route: Route): Promise<void> => {
+      const sent = await route.request().headerValue("authorization");
+      // The pmcd here has no accounts: the proxy is not told.
+      if (sent === wanted) await route.continue({ headers: {} });
+      else {
+        const body = '{"message":"authentication required","success":false}';
+        await route.fulfill({ status: 401, contentType: "application/json", body });
+      }
+    };
+    await page.route(/\/pmapi\//, guard);
+    const hash = `#live?h=127.0.0.1%3A${pmcd.port}&m=sample.long.ten`;
+    await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
+    const trouble = page.locator(".trouble", { hasText: /^127.*authentication required/ });
+    await trouble.getByLabel("User").fill("jürgen");
+    await trouble.getByLabel("Password").fill("gehe:im");
+    const asked = page.waitForRequest((each) => each.headers()["authorization"] === wanted);
+    await trouble.getByRole("button", { name: "Sign in" }).click();
+    await asked;
+    await trouble.waitFor({ state: "detached" });
+    await untilText(cardOf(page, "sample.long.ten").locator(".value"), /^10$/);
+    expect(page.url()).not.toContain("gehe");
     expect(faults).toEqual([]);
     await close();
   });

@@ -46,6 +46,7 @@ test("a value is a number, a whole number of 64 bits, or none", () => {
   expect(sampleOf("18446744073709551615", "u64")).toBe(18446744073709551615n);
   expect(sampleOf("-9223372036854775808", "64")).toBe(-9223372036854775808n);
   expect(sampleOf("18446744073709551615", "string")).toBeUndefined();
+  expect(sampleOf(5, "string")).toBeUndefined();
   expect(sampleOf("x", "u64")).toBeUndefined();
   expect(sampleOf(null, "u64")).toBeUndefined();
 });

@@ -11,7 +11,7 @@ const OVERVIEW: readonly string[] = [
   "kernel.all.load",
   "kernel.percpu.cpu.user",
   "mem.util.available",
-  "mem.physmem",
+  "mem.util.used",
   "disk.dev.total_bytes",
   "network.interface.in.bytes",
   "network.interface.out.bytes",
@@ -153,9 +153,14 @@ export function createBoard(app: App): Part & { readonly element: HTMLElement } 
       const wanted = new Set(state.charts.map(keyOf));
       for (const [key, card] of cards) {
         if (wanted.has(key)) continue;
+        const { element: gone } = card;
+        const hadFocus = gone.contains(document.activeElement);
+        const next = gone.nextElementSibling ?? gone.previousElementSibling;
         card.close();
-        card.element.remove();
+        gone.remove();
         cards.delete(key);
+        // Keys go on where they were.
+        if (hadFocus) (next?.querySelector<HTMLElement>(".close") ?? element).focus();
       }
       state.charts.forEach((chart, at) => {
         let card = cards.get(keyOf(chart));

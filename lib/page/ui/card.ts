@@ -174,9 +174,11 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
   };
 
   const showText = (): void => {
-    if (latest === undefined) return;
+    if (latest === undefined || metric === undefined) return;
+    const isNumber = sampleOf(latest.values[0]?.[1] ?? null, metric.type) !== undefined;
+    const unit = isNumber && metric.units !== "none" ? ` ${metric.units}` : "";
     const rows = latest.values.slice(0, ROWS).map(([instance, value]) => {
-      const text = el("td", { class: "value" }, value === null ? "–" : String(value));
+      const text = el("td", { class: "value" }, value === null ? "–" : `${value}${unit}`);
       return instance === null
         ? el("tr", {}, text)
         : el("tr", {}, el("th", { scope: "row" }, nameOf(instance) || String(instance)), text);

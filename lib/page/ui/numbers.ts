@@ -20,7 +20,7 @@ export function kindOf({ type, sem }: Metric): Kind {
 
 /** The number of a value; undefined for what is none. */
 export function sampleOf(value: RawValue, type: string): Sample | undefined {
-  if (typeof value === "number") return value;
+  if (typeof value === "number") return NUMERIC.test(type) ? value : undefined;
   if (typeof value !== "string" || !type.endsWith("64") || !/^-?\d+$/.test(value)) return undefined;
   return BigInt(value);
 }

@@ -114,6 +114,8 @@ export function createSource(host: string, events: SourceEvents): Source {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isClosed = false;
   let isBusy = false;
+  /** Something is watched that the last fetch did not ask for. */
+  let hasMore = false;
   const metrics = new Map<string, Promise<Metric>>();
   let all: Promise<readonly Metric[]> | undefined;
   let since: number | undefined;
@@ -179,6 +181,7 @@ export function createSource(host: string, events: SourceEvents): Source {
     isBusy = true;
     const started = performance.now();
     const isPulse = watched.length === 0;
+    hasMore = false;
     try {
       const fetched = await values(isPulse ? [PULSE] : watched);
       if (isClosed) return;
@@ -188,7 +191,7 @@ export function createSource(host: string, events: SourceEvents): Source {
       tell({ kind: "up", tookMs: took });
       events.fetched(source, fetched);
       const period = 1000 * (isPulse ? PULSE_SECONDS : seconds);
-      schedule(Math.max(0, period - took));
+      schedule(hasMore ? 0 : Math.max(0, period - took));
     } catch (error) {
       if (isClosed) return;
       const fault = isFault(error);
@@ -236,6 +239,7 @@ export function createSource(host: string, events: SourceEvents): Source {
     watch(names) {
       const isMore = names.some((name) => !watched.includes(name));
       watched = [...new Set(names)];
+      hasMore ||= isMore;
       if (isMore && state.kind === "up") schedule(0);
     },
     every(next) {
