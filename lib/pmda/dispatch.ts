@@ -267,11 +267,11 @@ export function createDispatcher(agent: Agent, options: DispatchOptions = {}): D
   };
 
   const written = (): Uint8Array => {
-    if (out.count !== pmids.length)
-      throw new PcpError(
-        PM_ERR.GENERIC,
-        `the agent answered ${out.count} metrics of ${pmids.length}`,
-      );
+    if (out.count !== pmids.length) {
+      const reason = `the agent answered ${out.count} metrics of ${pmids.length}`;
+      log("Error", `pmda${agent.name}: ${reason}`);
+      throw new PcpError(PM_ERR.GENERIC, reason);
+    }
     // The place of the time carries the changes (spec pmda.md 4.1).
     const flags: Timestamp = { sec: out.changes, nsec: 0 };
     return encodeWritten(FROM_ANON, out, flags, false);

@@ -63,3 +63,4 @@ export {
   subtreeText,
 } from "./install.ts";
 export { unifiedDiff } from "./diff.ts";
+export { createNameTree, joinNameTrees, type NameTree } from "./tree.ts";
