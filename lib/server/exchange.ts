@@ -235,10 +235,18 @@ export function headOf(reply: Reply, framing: Framing, settings: HttpSettings): 
   if (reply.type !== "") lines.push("Content-Type", reply.type);
   if (reply.encoding !== undefined) lines.push("Content-Encoding", reply.encoding);
   if (reply.headers !== undefined) {
-    for (const [name, value] of Object.entries(reply.headers)) place(lines, name, value);
+    for (const [name, value] of Object.entries(reply.headers))
+      place(lines, name, configured(name, settings) ?? value);
   }
   lines.push("Date", dateNow());
   return lines;
+}
+
+/** The value of a header that the configuration says, wherever it stands. */
+function configured(name: string, { allowHeaders, maxAgeSeconds }: HttpSettings) {
+  if (name === "Access-Control-Max-Age") return String(maxAgeSeconds);
+  if (name !== "Access-Control-Allow-Headers") return undefined;
+  return allowHeaders === "" ? ALLOWED : `${ALLOWED}, ${allowHeaders}`;
 }
 
 /** Puts a header in the place of the usual one of that name, or behind them all. */

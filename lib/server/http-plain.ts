@@ -34,6 +34,15 @@ export interface PlainService {
   closed(connection: PlainConnection): void;
 }
 
+/** Longer bodies are given to the wire a slice at a time: each has its own time to go out. */
+export const SLICED = 262_144;
+const SLICE = 65_536;
+
+/** A body in slices. */
+export async function* slices(body: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < body.length; at += SLICE) yield body.subarray(at, at + SLICE);
+}
+
 /** Waiting for a request; answering one; `over`: the last reply is out, or nobody wants it. */
 type State = "waiting" | "answering" | "over";
 
@@ -208,8 +217,11 @@ export class PlainConnection implements WireSink, Timed {
     if (batched + head.length > batch.length) this.flush();
     if (head.length > batch.length) this.write(Buffer.from(head, "latin1"));
     else batched += batch.write(head, batched, "latin1");
-    if (isHead || !whole) {
-      if (!isHead && !whole) return this.stream(body, last);
+    if (isHead) {
+      // Its body is left alone.
+    } else if (!whole) return this.stream(body, last, true);
+    else if (body.length > SLICED) {
+      return this.stream(slices(typeof body === "string" ? Buffer.from(body) : body), last, false);
     } else if ((size ?? 0) <= batch.length - batched) {
       if (typeof body === "string") batched += batch.write(body, batched, "utf8");
       else {
@@ -237,9 +249,9 @@ export class PlainConnection implements WireSink, Timed {
     };
   }
 
-  private stream(body: AsyncIterable<Uint8Array>, last: boolean): void {
+  private stream(body: AsyncIterable<Uint8Array>, last: boolean, isChunked: boolean): void {
     this.answering();
-    this.pump(body)
+    this.pump(body, isChunked)
       .then(() => {
         if (this.state === "over") return;
         this.state = "waiting";
@@ -249,8 +261,8 @@ export class PlainConnection implements WireSink, Timed {
       .catch((error: unknown) => this.fault(error));
   }
 
-  /** Sends pieces as chunks until there are no more, or nobody is there to take them. */
-  private async pump(body: AsyncIterable<Uint8Array>): Promise<void> {
+  /** Sends pieces until there are no more, or nobody is there to take them. */
+  private async pump(body: AsyncIterable<Uint8Array>, isChunked: boolean): Promise<void> {
     this.flush();
     const iterator = body[Symbol.asyncIterator]();
     this.cancel = () => {
@@ -259,13 +271,14 @@ export class PlainConnection implements WireSink, Timed {
     for await (const piece of { [Symbol.asyncIterator]: () => iterator }) {
       if (this.isOver()) return;
       if (piece.length === 0) continue;
-      this.writeChunk(piece);
+      if (isChunked) this.writeChunk(piece);
+      else this.write(piece);
       this.waits(this.times.httpRequestTimeoutMs);
       if (this.isFull) await new Promise<void>((resolve) => (this.stuck = resolve));
       if (this.isOver()) return;
     }
     this.cancel = undefined;
-    if (!this.isOver()) this.write(LAST_CHUNK);
+    if (isChunked && !this.isOver()) this.write(LAST_CHUNK);
   }
 
   private writeChunk(piece: Uint8Array): void {

@@ -17,7 +17,7 @@ import {
   phraseOf,
   type Reply,
 } from "./exchange.ts";
-import { PlainConnection, type PlainService } from "./http-plain.ts";
+import { PlainConnection, type PlainService, SLICED, slices } from "./http-plain.ts";
 import { type Hold, type HttpService, type Server } from "./server.ts";
 import type { HttpSettings, LimitSettings } from "./settings.ts";
 import { StreamWire } from "./wire.ts";
@@ -133,6 +133,13 @@ function write(
   const { body } = reply;
   const { req } = response;
   const isHead = req.method === "HEAD";
+  const send = (pieces: AsyncIterable<Uint8Array>): void => {
+    pipeline(Readable.from(watched(pieces, moved)), response, (error) => {
+      // A client that has gone is nobody's fault.
+      const gone = error !== null && error !== undefined && "code" in error;
+      if (error && !(gone && error.code === "ERR_STREAM_PREMATURE_CLOSE")) failed(error);
+    });
+  };
   if (req.httpVersionMinor === 0 && /^keep-alive$/i.test(req.headers.connection ?? "")) {
     response.shouldKeepAlive = !close;
   }
@@ -140,7 +147,8 @@ function write(
     const bytes = typeof body === "string" ? Buffer.from(body) : body;
     const lines = headOf(reply, { length: bytes.length, close }, settings);
     response.writeHead(reply.status, phraseOf(reply.status), lines);
-    response.end(isHead ? undefined : bytes);
+    if (isHead || bytes.length <= SLICED) response.end(isHead ? undefined : bytes);
+    else send(slices(bytes));
     return;
   }
   const lines = headOf(reply, { length: undefined, close }, settings);
@@ -154,11 +162,7 @@ function write(
     response.end();
     return;
   }
-  pipeline(Readable.from(watched(body, moved)), response, (error) => {
-    // A client that has gone is nobody's fault.
-    const gone = error !== null && error !== undefined && "code" in error;
-    if (error && !(gone && error.code === "ERR_STREAM_PREMATURE_CLOSE")) failed(error);
-  });
+  send(body);
 }
 
 /** A whole reply on a connection that node:http has given up, or does not answer itself. */

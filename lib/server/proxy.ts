@@ -73,6 +73,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
     parts.api ??
       createWebApi({
         warn: (text) => complaints.warning(text),
+        limits: () => server.settings.webapi,
         hasRoom: () => server.hasDescriptors(1),
       }),
   );

@@ -312,6 +312,9 @@ export function buildSettings(values: SettingValues, given: ProxyArguments): Pro
       workMs: number(base.webapi.workMs, "pmwebapi.work"),
       timeoutMs: number(base.webapi.timeoutMs, "pmwebapi.timeout"),
       batchSize: number(base.webapi.batchSize, "pmwebapi.batchsize"),
+      contexts: number(base.webapi.contexts, "limits.contexts.max"),
+      connectionsPerHost: number(base.webapi.connectionsPerHost, "limits.contexts.connections"),
+      requestsPerContext: number(base.webapi.requestsPerContext, "limits.contexts.requests"),
     },
     logger: {
       enabled: flag(base.logger.enabled, "pmlogger.enabled"),

@@ -147,6 +147,12 @@ export interface WebApiSettings {
   readonly workMs: number;
   readonly timeoutMs: number;
   readonly batchSize: number;
+  /** Contexts at the same time. */
+  readonly contexts: number;
+  /** Connections to the pmcd of one host specification. */
+  readonly connectionsPerHost: number;
+  /** Requests at the same time on one context. */
+  readonly requestsPerContext: number;
 }
 
 /** Archives that loggers push (/logger). */
@@ -227,7 +233,12 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     httpRequestTimeoutMs: 60_000,
   },
   pcp: { enabled: true, connectTimeoutMs: 5_000, pduCeiling: PDU_CEILING },
-  http: { enabled: true, chunkBytes: 4096, allowHeaders: "", maxAgeSeconds: 86_400 },
+  http: {
+    enabled: true,
+    chunkBytes: 4096,
+    allowHeaders: "X-Grafana-Device-ID",
+    maxAgeSeconds: 86_400,
+  },
   resp: { enabled: false },
   keyServer: { enabled: true, servers: [KEY_SERVER], username: "", password: "" },
   secure: {
@@ -248,7 +259,14 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     streamExpireSeconds: 86_400,
     streamMaxLength: 8_640,
   },
-  webapi: { workMs: 2_000, timeoutMs: 5_000, batchSize: 256 },
+  webapi: {
+    workMs: 2_000,
+    timeoutMs: 5_000,
+    batchSize: 256,
+    contexts: 4096,
+    connectionsPerHost: 512,
+    requestsPerContext: 128,
+  },
   logger: {
     enabled: true,
     authenticate: false,

@@ -15,6 +15,8 @@ export interface Call extends WebContext {
   readonly accept: string | undefined;
   /** What was worked out about this request before; kept with its text. */
   readonly memo: Memo;
+  /** Metrics of one request to pmcd. */
+  readonly batchSize: number;
   /** Whether nobody waits for the reply any more. */
   readonly gone: (() => boolean) | undefined;
 }

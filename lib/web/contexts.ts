@@ -25,19 +25,28 @@ export interface ContextLimits {
   readonly connectionsPerHost: number;
   /** Requests at the same time on one context: one is served, the others wait. */
   readonly requestsPerContext: number;
+  /** Life of a context without requests where they do not say, milliseconds. */
+  readonly timeoutMs: number;
   /** Longest polltimeout that counts, milliseconds. */
   readonly pollTimeoutMs: number;
+  /** Time between two looks for contexts that are past theirs, milliseconds (spec webapi.md 4). */
+  readonly workMs: number;
+  /** Metrics of one request to pmcd where whole subtrees are told. */
+  readonly batchSize: number;
 }
 
 export const DEFAULT_CONTEXT_LIMITS: ContextLimits = {
   contexts: 4096,
   connectionsPerHost: 512,
   requestsPerContext: 128,
+  timeoutMs: 5_000,
   pollTimeoutMs: 24 * 3600 * 1000,
+  workMs: 2_000,
+  batchSize: 256,
 };
 
 /** What contexts are opened with. */
-export interface ContextOptions extends Omit<SourceOptions, "perHost"> {
+export interface ContextOptions extends Omit<SourceOptions, "perHost" | "lookAgainMs"> {
   /** Asked for each time: a new configuration may have changed them. */
   readonly limits: () => ContextLimits;
 }
@@ -81,8 +90,6 @@ export interface ContextPool {
   close(): Promise<void>;
 }
 
-/** How often contexts that are past their time are closed, milliseconds (spec webapi.md 4). */
-const COLLECT_MS = 2_000;
 const MAX_ID = 0x7fffffff;
 
 interface Entry extends WebContext {
@@ -118,7 +125,11 @@ function identifier(text: string): number {
 }
 
 export function createContextPool(options: ContextOptions): ContextPool {
-  const sources = createSources({ ...options, perHost: () => options.limits().connectionsPerHost });
+  const sources = createSources({
+    ...options,
+    perHost: () => options.limits().connectionsPerHost,
+    lookAgainMs: () => options.limits().workMs,
+  });
   const entries = new Map<number, Entry>();
   /** By key: the one that is shared, and the promise of one that is being opened. */
   const sharedNow = new Map<string, Entry>();
@@ -126,7 +137,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
   /** Contexts that are there or being opened. */
   let taken = 0;
   let closed = false;
-  let timer: ReturnType<typeof setInterval> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Is shared no more with requests that name no context. */
   const own = (entry: Entry): void => {
@@ -149,10 +160,12 @@ export function createContextPool(options: ContextOptions): ContextPool {
     const now = performance.now();
     for (const entry of entries.values())
       if (entry.active === 0 && entry.deadline <= now) drop(entry);
-    if (entries.size === 0) {
-      clearInterval(timer);
-      timer = undefined;
-    }
+    timer = undefined;
+    if (entries.size > 0) look();
+  };
+  const look = (): void => {
+    timer ??= setTimeout(collect, options.limits().workMs);
+    timer.unref();
   };
 
   const freshId = (): number => {
@@ -206,8 +219,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
       active: 0,
     };
     entries.set(entry.id, entry);
-    timer ??= setInterval(collect, COLLECT_MS);
-    timer.unref();
+    look();
     return entry;
   };
 
@@ -329,7 +341,7 @@ export function createContextPool(options: ContextOptions): ContextPool {
     },
     async close() {
       closed = true;
-      clearInterval(timer);
+      clearTimeout(timer);
       timer = undefined;
       for (const entry of entries.values()) drop(entry);
       sources.close();

@@ -165,13 +165,13 @@ function credentialsOf(header: string): Credentials | "bad" | undefined {
   return { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
-const DEFAULT_TIMEOUT_SECONDS = 5;
 const NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** Milliseconds of `polltimeout`; without an end, and below 0, the longest that there is. */
-function timeoutOf(parameters: Parameters, longest: number): number {
+function timeoutOf(parameters: Parameters, limits: ContextLimits): number {
   const text = parameters.get("polltimeout");
-  if (text === undefined) return DEFAULT_TIMEOUT_SECONDS * 1000;
+  if (text === undefined) return limits.timeoutMs;
+  const longest = limits.pollTimeoutMs;
   if (text !== "" && !NUMBER.test(text))
     throw new WebFault(400, "invalid timeout requested in polltime");
   const milliseconds = 1000 * Number(text);
@@ -211,7 +211,7 @@ function early(request: WebRequest, { target, parameters, isBad }: Asked): Early
 type Early = WebReply<WebBody>;
 
 /** The replies to requests on contexts of one pool. */
-function performer(pool: ContextPool, longest: () => number) {
+function performer(pool: ContextPool, limits: () => ContextLimits) {
   const refuse = (error: unknown, told: string): WebReply => {
     if (error instanceof WebFault) return faultReply(error, told);
     const pcp = asPcpError(error);
@@ -232,6 +232,7 @@ function performer(pool: ContextPool, longest: () => number) {
       body: request.method === "POST" ? (request.body ?? new Uint8Array(0)) : undefined,
       accept: endpoint.hasFormats === true ? request.header("accept") : undefined,
       memo: asked.memo,
+      batchSize: limits().batchSize,
       gone: request.gone,
     };
     let reply;
@@ -267,7 +268,7 @@ function performer(pool: ContextPool, longest: () => number) {
       const entered = pool.enter({
         id,
         hostspec: parameters.get("hostspec") ?? parameters.get("hostname") ?? "localhost",
-        timeoutMs: timeoutOf(parameters, longest()),
+        timeoutMs: timeoutOf(parameters, limits()),
         credentials,
         use: endpoint.use,
       });
@@ -291,10 +292,14 @@ export function createWebApi(options: WebApiOptions = {}): WebApi {
   const env = options.env ?? process.env;
   const warn = options.warn ?? (() => undefined);
   const given = options.limits;
-  const limits = (): ContextLimits => ({
-    ...DEFAULT_CONTEXT_LIMITS,
-    ...(typeof given === "function" ? given() : given),
-  });
+  let last: Partial<ContextLimits> | undefined;
+  let merged = DEFAULT_CONTEXT_LIMITS;
+  const limits = (): ContextLimits => {
+    const now = typeof given === "function" ? given() : given;
+    if (now !== last) merged = { ...DEFAULT_CONTEXT_LIMITS, ...now };
+    last = now;
+    return merged;
+  };
   let derived = options.derived;
   const pool = createContextPool({
     env,
@@ -305,7 +310,7 @@ export function createWebApi(options: WebApiOptions = {}): WebApi {
     hasRoom: options.hasRoom ?? (() => true),
     ...(options.fallback === undefined ? {} : { fallback: options.fallback }),
   });
-  const perform = performer(pool, () => limits().pollTimeoutMs);
+  const perform = performer(pool, limits);
   const known = new Map<string, Asked>();
 
   /** What a request asks for; undefined: its path is none of ours. */

@@ -41,6 +41,8 @@ export interface SourceOptions {
   readonly warn: (text: string) => void;
   /** Connections to one host specification. */
   readonly perHost: () => number;
+  /** How long a stand-in is used before the pmcd is looked for again, milliseconds. */
+  readonly lookAgainMs: () => number;
   /** Global derived metrics, for all contexts. */
   readonly derived: () => DerivedSet;
   readonly host: ConnectOptions;
@@ -81,8 +83,6 @@ interface Entry extends Source {
 
 /** How long pmcd may take for a reply: clients such as Grafana wait 6 s. */
 const REQUEST_MS = 5_000;
-/** How long a stand-in is given to new contexts before the pmcd is looked for again, milliseconds. */
-const LOOK_AGAIN_MS = 5_000;
 
 /** The name under which a host specification's and credentials' contexts are shared. */
 export const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
@@ -235,7 +235,7 @@ export function createSources(options: SourceOptions): Sources {
         return opened.connected;
       },
       get isStale() {
-        return isStandIn && performance.now() - stoodIn > LOOK_AGAIN_MS;
+        return isStandIn && performance.now() - stoodIn > options.lookAgainMs();
       },
       hostspec,
       key,

@@ -9,9 +9,6 @@ import { matcherOf } from "./instances.ts";
 import { type Metric, NAMES_MS } from "./metadata.ts";
 import { firstOf, listOf } from "./parameters.ts";
 
-/** Metrics in one request to pmcd. */
-const BATCH = 256;
-
 /** About what one metric of a selection holds. */
 const SHOWN_BYTES = 200;
 
@@ -110,8 +107,8 @@ async function select(call: Call, text: string, claims: Claims): Promise<Selecti
     }
     const wanted = isHidden === undefined ? leaves : leaves.filter((leaf) => !isHidden(leaf));
     const found = await newOf(call, wanted, claims, seen);
-    for (let at = 0; at < found.length; at += BATCH) {
-      const shown = found.slice(at, at + BATCH);
+    for (let at = 0; at < found.length; at += call.batchSize) {
+      const shown = found.slice(at, at + call.batchSize);
       batches.push({ pmids: shown.map(({ metric }) => metric.pmid), shown });
     }
   }

@@ -252,7 +252,7 @@ test("the order and the spelling of a head's lines", async () => {
       "HTTP/1.1 200 OK",
       "Connection: Keep-Alive",
       "Access-Control-Allow-Origin: *",
-      "Access-Control-Allow-Headers: Accept, Accept-Language, Content-Language, Content-Type",
+      "Access-Control-Allow-Headers: Accept, Accept-Language, Content-Language, Content-Type, X-Grafana-Device-ID",
       "Access-Control-Max-Age: 86400",
       "Content-Length: 4",
       "Content-Type: application/json",
@@ -271,6 +271,10 @@ test("what the settings add to Access-Control lines", async () => {
   const [reply] = await ask(LAST, port);
   expect(reply?.headers.get("access-control-allow-headers")).toEndWith("Content-Type, X-B");
   expect(reply?.headers.get("access-control-max-age")).toBe("5");
+  const preflight = "Access-Control-Request-Headers: x-b\r\nConnection: close\r\n";
+  const [options] = await ask(get("*", preflight, "OPTIONS"), port);
+  expect(options?.headers.get("access-control-allow-headers")).toEndWith("Content-Type, X-B");
+  expect(options?.headers.get("access-control-max-age")).toBe("5");
 });
 
 test("Accept-Encoding", () => {
@@ -285,3 +289,28 @@ test("Accept-Encoding", () => {
     undefined,
   ]);
 });
+
+for (const [way, first] of [
+  ["on the wire", ""],
+  ["by node:http", ODD],
+] as const) {
+  test(`a long reply to a client that reads slowly takes as long as it takes, ${way}`, async () => {
+    const body = Buffer.alloc(12 << 20, "b");
+    const long = { answer: () => ({ status: 200, type: "text/plain", body }) };
+    const limits = { httpRequestTimeoutMs: 600, httpIdleTimeoutMs: 5000 };
+    const slow = await serverWith({ limits }, [], { api: { ...api, ...long } });
+    const client = await rawClient(slow.port, `${first}${get("/long")}`);
+    const { socket } = client;
+    // Some at a time, for longer than one request may take.
+    const begun = Date.now();
+    while (client.length() < body.length && !client.closed() && Date.now() - begun < 8000) {
+      socket.pause();
+      await Bun.sleep(200);
+      socket.resume();
+      await Bun.sleep(2);
+    }
+    expect(client.length()).toBeGreaterThan(body.length);
+    expect(slow.counters()["tooSlow"]).toBe(0);
+    socket.destroy();
+  }, 15_000);
+}
