@@ -5,6 +5,7 @@
  *   load serve PORT                           stand-in pmcd on 127.0.0.1 (challenge, CREDS, FETCH -> RESULT)
  *   load rt PORT PMCDPORT CLIENTS METRICS S   fetch round trips for S seconds over CLIENTS connections
  *   load bulk PORT PMCDPORT CLIENTS BYTES S   the same with answers of BYTES
+ *   load fetch PORT CLIENTS S FILE            fetches of the metric identifiers in FILE (decimal), from a pmcd
  *   load connect PORT PMCDPORT CLIENTS S      connections opened, greeted and closed again
  *   load hold PORT PMCDPORT CLIENTS           opens CLIENTS relayed connections, prints "ready", waits for stdin
  *   load http PORT PATH CLIENTS S [MAKER]     GET requests on kept-alive connections; `{context}` in PATH is the
@@ -265,6 +266,84 @@ static void rounds(int clients, double seconds) {
   printf("{\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"mb_s\":%.0f}\n", done / took, count ? times[count / 2] / 1e3 : 0,
          count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0, done * (double)answer_size / took / 1e6);
 }
+/* ---- fetches of given metrics ---- */
+static void read_metrics(const char *path) {
+  FILE *f = fopen(path, "r");
+  uint32_t metrics = 0, cap = 1 << 16, pmid;
+  if (!f) fail(path);
+  request = calloc(1, 28 + 4 * cap);
+  while (metrics < cap && fscanf(f, "%u", &pmid) == 1) put32(request + 28 + 4 * metrics++, pmid);
+  fclose(f);
+  request_size = 28 + 4 * metrics;
+  put32(request, request_size);
+  put32(request + 4, 0x7003);
+  put32(request + 24, metrics);
+}
+/* Goes over PDUs of an answer by their lengths: 1 when the RESULT is whole. */
+static int step(struct conn *c, const unsigned char *p, size_t n, uint64_t *bytes) {
+  int over = 0;
+  *bytes += n;
+  while (n) {
+    if (c->need) {
+      size_t k = n < c->need ? n : c->need;
+      c->need -= k;
+      p += k;
+      n -= k;
+      if (!c->need && c->state == 1) over = 1, c->state = 0;
+      continue;
+    }
+    size_t k = n < 12 - c->have ? n : 12 - c->have;
+    memcpy(c->in + c->have, p, k);
+    c->have += k;
+    p += k;
+    n -= k;
+    if (c->have < 12) break;
+    c->have = 0;
+    c->need = get32(c->in) - 12;
+    c->state = get32(c->in + 4) == 0x7001;
+  }
+  return over;
+}
+static void fetches(int clients, double seconds) {
+  static const unsigned char profile[28] = {0, 0, 0, 28, 0, 0, 0x70, 0x02};
+  uint32_t cap = 8u << 20, count = 0, *times = malloc(4ull * cap);
+  unsigned char *buffer = malloc(BUFFER);
+  struct epoll_event ev[256];
+  uint64_t bytes = 0;
+  ep = epoll_create1(0);
+  int *fds = malloc(sizeof(int) * clients);
+  for (int i = 0; i < clients; i++) {
+    fds[i] = open_session();
+    all_out(fds[i], profile, 28);
+    add(fds[i], EPOLLIN);
+  }
+  uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9), t;
+  for (int i = 0; i < clients; i++) {
+    conns[fds[i]]->sent_at = now();
+    all_out(fds[i], request, request_size);
+  }
+  while (now() < end) {
+    int n = epoll_wait(ep, ev, 256, 100);
+    for (int i = 0; i < n; i++) {
+      struct conn *c = conns[ev[i].data.fd];
+      ssize_t got = recv(c->fd, buffer, BUFFER, MSG_DONTWAIT);
+      if (got < 0 && errno == EAGAIN) continue;
+      if (got <= 0) {
+        fprintf(stderr, "connection lost\n");
+        exit(1);
+      }
+      if (!step(c, buffer, got, &bytes)) continue;
+      t = now();
+      if (count < cap) times[count++] = t - c->sent_at > 0xffffffffu ? 0xffffffffu : (uint32_t)(t - c->sent_at);
+      c->sent_at = t;
+      all_out(c->fd, request, request_size);
+    }
+  }
+  double took = (now() - start) / 1e9;
+  qsort(times, count, 4, by_value);
+  printf("{\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"bytes\":%.0f}\n", count / took, count ? times[count / 2] / 1e3 : 0,
+         count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0, count ? (double)bytes / count : 0);
+}
 static void churn(int clients, double seconds) {
   /* as many sessions under way at once as CLIENTS, each: connect, greeting, host line, challenge, close */
   struct epoll_event ev[256];
@@ -492,6 +571,11 @@ int main(int argc, char **argv) {
   proxy_port = atoi(argv[2]);
   if (!strcmp(argv[1], "http")) {
     http(argv[3], atoi(argv[4]), atof(argv[5]), argc > 6 ? argv[6] : 0);
+    return 0;
+  }
+  if (!strcmp(argv[1], "fetch")) {
+    read_metrics(argv[5]);
+    fetches(atoi(argv[3]), atof(argv[4]));
     return 0;
   }
   pmcd_port = atoi(argv[3]);
