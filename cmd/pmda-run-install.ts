@@ -18,7 +18,7 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { asPcpError, PcpError, PM_ERR } from "../lib/base/mod.ts";
+import { asPcpError, PcpError, peerCredentials, PM_ERR } from "../lib/base/mod.ts";
 import { isGiven, lastGiven } from "../lib/cli/mod.ts";
 import { readPcpConf } from "../lib/daemon/mod.ts";
 import { type Names, namesText, parseNames } from "../lib/pcp/mod.ts";
@@ -56,6 +56,7 @@ interface Places {
   readonly root: string;
   readonly subtree: string;
   readonly pidFile: string;
+  readonly socket: string;
   readonly includes: string;
 }
 
@@ -63,12 +64,14 @@ function placesOf(name: string): Places {
   const conf = readPcpConf(process.env);
   const varDir = conf.get("PCP_VAR_DIR") ?? "/var/lib/pcp";
   const includes = join(varDir, "pmns");
+  const runDir = conf.get("PCP_RUN_DIR") ?? "/run/pcp";
   const root = process.env["PMNS_DEFAULT"] ?? join(includes, "root");
   return {
     conf: conf.get("PCP_PMCDCONF_PATH") ?? "/etc/pcp/pmcd/pmcd.conf",
     root,
     subtree: join(dirname(root), name),
-    pidFile: join(conf.get("PCP_RUN_DIR") ?? "/run/pcp", "pmcd.pid"),
+    pidFile: join(runDir, "pmcd.pid"),
+    socket: process.env["PMCD_SOCKET"] ?? join(runDir, "pmcd.socket"),
     includes,
   };
 }
@@ -201,10 +204,41 @@ async function nameChanges(
   ];
 }
 
-/** Tells pmcd that its files have changed; whether it runs. */
-function signalPmcd({ pidFile }: Places): boolean {
+/** The process that listens on pmcd's socket: one in the foreground leaves no pid file. */
+async function listeningPmcd(path: string): Promise<number | undefined> {
+  if (!existsSync(path)) return undefined;
+  try {
+    const found = Promise.withResolvers<number>();
+    await Bun.connect({
+      unix: path,
+      socket: {
+        open(socket) {
+          // Bun has the descriptor, its types do not.
+          const { fd } = socket as { readonly fd?: number };
+          if (fd !== undefined) found.resolve(peerCredentials(fd).pid);
+          else found.reject(new PcpError(PM_ERR.GENERIC, "no descriptor"));
+          socket.terminate();
+        },
+        data: () => undefined,
+      },
+    });
+    return await found.promise;
+  } catch {
+    // Nobody listens there, or nobody that can be asked who it is: no pmcd to be told.
+    return undefined;
+  }
+}
+
+/** The running pmcd of these files, if there is one. */
+async function runningPmcd({ pidFile, socket }: Places): Promise<number | undefined> {
   const pid = Number(textOf(pidFile)?.trim() ?? Number.NaN);
-  if (!Number.isInteger(pid) || pid <= 1) return false;
+  return Number.isInteger(pid) && pid > 1 ? pid : listeningPmcd(socket);
+}
+
+/** Tells pmcd that its files have changed; whether it runs. */
+async function signalPmcd(places: Places): Promise<boolean> {
+  const pid = await runningPmcd(places);
+  if (pid === undefined) return false;
   try {
     process.kill(pid, "SIGHUP");
     return true;
@@ -217,11 +251,13 @@ function signalPmcd({ pidFile }: Places): boolean {
 
 /** Writes pmcd.conf: an agent that is there already goes first, so that pmcd starts it anew. */
 async function changeConf(change: Change, without: string, places: Places): Promise<boolean> {
-  if (change.after !== without && change.before !== without) {
+  let { before } = change;
+  if (change.after !== without && before !== without) {
     applyChange({ ...change, after: without });
-    if (signalPmcd(places)) await sleep(PMCD_MS);
+    before = without;
+    if (await signalPmcd(places)) await sleep(PMCD_MS);
   }
-  applyChange({ ...change, before: without });
+  applyChange({ ...change, before });
   return signalPmcd(places);
 }
 
