@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
+import { benchAgents } from "./agents.ts";
 import { archiveLine, benchArchives } from "./archive.ts";
 import { benchExtract, extractHead, extractLine } from "./extract.ts";
 import { benchRest, type RestRow } from "./rest.ts";
@@ -236,6 +237,19 @@ async function main(): Promise<void> {
       console.log(figureLine(row));
     },
   });
+  if ("agents".includes(args.only)) {
+    console.log("\nagents: pcpbox beside pmcd with PCP's agent linux");
+    await benchAgents({
+      rounds: Math.min(rounds, 3),
+      seconds: Number(seconds),
+      load,
+      pcpbox: join(root, "dist/pcpbox"),
+      show: ({ pmcd, ...row }) => {
+        rows.push({ ...row, pmcd });
+        console.log(figureLine({ ...row, pmproxy: pmcd }));
+      },
+    });
+  }
   if ("archives".includes(args.only)) {
     console.log("\narchives: pcpbox beside libpcp");
     await benchArchives({
