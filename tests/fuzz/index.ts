@@ -1,6 +1,7 @@
 // The registry of fuzzers: what `make fuzz` runs for long and smoke.test.ts for a moment. A fuzzer
 // makes its inputs from a seed alone, so that a finding can be repeated; it throws FuzzFinding for
 // the first input that breaks its promise.
+import { fuzzDispatch, fuzzLink } from "./agent.fuzz.ts";
 import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
 import { fuzzSessions, fuzzTables } from "./collector.fuzz.ts";
@@ -23,6 +24,8 @@ import { fuzzWeb } from "./web.fuzz.ts";
 export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   pdu: fuzzPdus,
   frame: fuzzFrames,
+  dispatch: fuzzDispatch,
+  link: fuzzLink,
   gate: fuzzGate,
   head: fuzzHead,
   sasl: fuzzSasl,
