@@ -19,6 +19,7 @@ import {
   pmPrintValue,
   type ValueSet,
 } from "../../lib/pcp/mod.ts";
+import type { FetchReply } from "../../lib/pdu/mod.ts";
 
 /** The answer, or the error in its place. */
 async function orError<T>(answer: Promise<T>): Promise<T | PcpError> {
@@ -58,7 +59,7 @@ async function labelLines(context: Context, pmid: Pmid, desc: Desc): Promise<str
 }
 
 /** As pmPrintDesc, but pminfo has both lines also for a type that is not supported. */
-const descLines = (desc: Desc): string =>
+export const descLines = (desc: Desc): string =>
   desc.type === PM_TYPE.NOSUPPORT
     ? pmDescStr({ ...desc, type: PM_TYPE.I32 }).replace("32-bit int", "Not Supported")
     : pmDescStr(desc);
@@ -103,14 +104,18 @@ async function valueLines(context: Context, desc: Desc, set: ValueSet): Promise<
   return text;
 }
 
-/** One block of `pminfo -f` for each metric that has a descriptor, all from one fetch. */
+/**
+ * One block of `pminfo -f` for each metric that has a descriptor, all from one fetch, which may have
+ * been made already.
+ */
 export async function showValues(
   context: Context,
   names: readonly string[],
+  fetched?: FetchReply,
 ): Promise<ReadonlyMap<string, string>> {
   const { pmids } = await context.lookupNames(names);
   const descs = await context.descs(pmids);
-  const { result } = await context.fetch(pmids);
+  const { result } = fetched ?? (await context.fetch(pmids));
   const found = new Map<string, string>();
   const set = result.sets();
   for (let at = 0; set.next(); at++) {
