@@ -330,6 +330,8 @@ declare module "pcpbox" {
     readonly notes?: LabelObject | undefined;
     /** PM_VAL for values in blocks that need it; the usual one of the type when left out. */
     readonly valfmt?: number | undefined;
+    /** The code with which the metric is refused at present, descriptor and values; 0 for none. */
+    readonly refused?: () => number;
     /**
      * The instances that a fetch goes through where they are not those of the domain; those outside
      * the profile are left out all the same. A fault is the code of the metric.
@@ -388,8 +390,11 @@ declare module "pcpbox" {
     readonly notes?: LabelObject;
     /** Labels of one cluster. */
     readonly clusterLabels?: (cluster: number) => LabelObject | undefined;
-    /** Before every request but profile, attribute and end of a client; a fault is the answer. */
-    check?(): Awaitable<void>;
+    /**
+     * Before every request but profile, attribute and end of a client; a fault is the answer. `by` is
+     * who asks; undefined for names.
+     */
+    check?(by: Caller | undefined): Awaitable<void>;
     /** After every request. */
     done?(): Awaitable<void>;
     /** Before the values of a fetch: takes the samples that these rows need, once. */
@@ -431,6 +436,8 @@ declare module "pcpbox" {
     readonly changed: (what: "labels" | "names") => void;
     /** Says that requests cannot be answered at present, and that they can be again. */
     readonly ready: (ready: boolean) => void;
+    /** Ends the agent, where it is a process of its own; absent where it is none. */
+    readonly end?: () => void;
     /** Replaces the tables of metrics and instance domains from the next request on. */
     readonly redefine: (tables: AgentTables) => void;
   }

@@ -1,23 +1,39 @@
 // Goal: `pmda-run AGENT --install` makes a real pmcd run the agent, `--remove` makes it stop, and both
 // leave the files otherwise as they were; pmcd's restarts and ends of the agent are survived; a dry
 // run says what would change and changes nothing.
-import { describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { expect } from "bun:test";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { startPmcd, type PcpTree, type Pmcd, runIn } from "../helpers/pcp.ts";
+import { type PcpTree, type Pmcd, runIn, startPmcd } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
+import { pcp7 } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
-import { privateFolder, run } from "../helpers/process.ts";
+import { must, privateFolder, run } from "../helpers/process.ts";
 
-const main = join(import.meta.dir, "../../cmd/main.ts");
-const template = join(import.meta.dir, "../../docs/agent-template.ts");
+const root = join(import.meta.dir, "../..");
+const main = join(root, "cmd/main.ts");
+const template = join(root, "docs/agent-template.ts");
 
-/** Runs `pcpbox pmda-run` with the files of a private pmcd. */
-async function pmdaRun(pmcd: Pmcd, ...args: readonly string[]): Promise<string> {
+/** A private pmcd, and the program that installs agents for it. */
+interface Stage {
+  readonly tree: PcpTree;
+  readonly pmcd: Pmcd;
+  readonly program: readonly string[];
+}
+
+/** The program as one executable, where programs of every tree see it. */
+async function compiled(): Promise<readonly string[]> {
+  const path = join(privateFolder("pmda-run"), "pcpbox");
+  await must([process.execPath, "build", "--compile", `--outfile=${path}`, main], { cwd: root });
+  return [path];
+}
+
+/** Runs `pcpbox pmda-run` with the files of the private pmcd. */
+async function pmdaRun({ pmcd, program }: Stage, ...args: readonly string[]): Promise<string> {
   const { folder } = pmcd;
-  const result = await run([process.execPath, main, "pmda-run", ...args], {
+  const result = await run([...program, "pmda-run", ...args], {
     env: {
       PCP_CONF: join(folder, "pcp.conf"),
       PCP_PMCDCONF_PATH: join(folder, "pmcd.conf"),
@@ -31,99 +47,105 @@ async function pmdaRun(pmcd: Pmcd, ...args: readonly string[]): Promise<string> 
 }
 
 /** What pminfo says about a metric. */
-async function pminfo(tree: PcpTree, { socket, clientEnv }: Pmcd, ...args: readonly string[]) {
-  const { stdout, stderr } = await runIn(tree, ["pminfo", "-h", `unix:${socket}`, ...args], {
-    env: clientEnv,
-  });
+async function pminfo({ tree, pmcd }: Stage, ...args: readonly string[]): Promise<string> {
+  const argv = ["pminfo", "-h", `unix:${pmcd.socket}`, ...args];
+  const { stdout, stderr } = await runIn(tree, argv, { env: pmcd.clientEnv });
   return stdout + stderr;
 }
 
+/** Whether something becomes true before patience is over. */
+const soon = (ready: () => boolean | Promise<boolean>): Promise<boolean> =>
+  waitUntil(ready, 15_000);
+
 /** Processes that pmcd has started. */
-const children = (pid: number): number[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-    .trim()
-    .split(" ")
-    .filter(Boolean)
-    .map(Number);
+const children = ({ pmcd }: Stage): number[] => {
+  const { pid } = pmcd.daemon();
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
+};
 
-describe("under pmcd 6", () => {
-  testWith(
-    ["pcp6", "root"],
-    "installed, restarted, removed",
-    async () => {
-      const pmcd = await startPmcd(pcp6, { agents: [] });
-      const conf = join(pmcd.folder, "pmcd.conf");
-      const names = join(pmcd.folder, "pmns");
-      const [confBefore, namesBefore] = [conf, names].map((path) => readFileSync(path, "utf8"));
+const linesOf = (text: string): string[] => text.split("\n").filter((line) => line !== "");
 
-      const dry = await pmdaRun(pmcd, "simple", "--install", "--dry-run");
-      expect(dry).toContain("+\tnumfetch\t253:0:0\n");
-      expect(dry).toMatch(/\n\+simple\t253\tpipe\tbinary \t\t\S+ \S+ pmda-run simple -d 253\n/);
-      expect(readFileSync(conf, "utf8")).toBe(confBefore ?? "");
-      expect(existsSync(join(pmcd.folder, "simple"))).toBeFalse();
+/** Installs, restarts, ends and removes an agent of ours. */
+async function builtinAgent(stage: Stage): Promise<void> {
+  const { pmcd } = stage;
+  const conf = join(pmcd.folder, "pmcd.conf");
+  const names = join(pmcd.folder, "pmns");
+  const confBefore = readFileSync(conf, "utf8");
+  const namesBefore = readFileSync(names, "utf8");
 
-      const said = await pmdaRun(pmcd, "simple", "--install");
-      expect(said).toBe(
-        "Updating the Performance Metrics Name Space (PMNS) ...\nUpdating the PMCD control file, and notifying PMCD ...\n",
-      );
-      const appeared = async () =>
-        (await pminfo(pcp6, pmcd, "-f", "simple.color")).includes('"red"');
-      await waitUntil(appeared, "simple.color under pmcd");
-      expect(statSync(conf).mode & 0o777).toBe(0o644);
+  const dry = await pmdaRun(stage, "simple", "--install", "--dry-run");
+  expect(dry).toContain("+\tnumfetch\t253:0:0\n");
+  expect(dry).toMatch(/\n\+simple\t253\tpipe\tbinary \t\t\S+( \S+)? pmda-run simple -d 253\n/);
+  expect(readFileSync(conf, "utf8")).toBe(confBefore);
+  expect(existsSync(join(pmcd.folder, "simple"))).toBeFalse();
 
-      await pmcd.restart();
-      await waitUntil(appeared, "simple.color after pmcd's restart");
-
-      const [agent = 0] = children(pmcd.daemon().pid);
-      process.kill(agent, "SIGKILL");
-      await waitUntil(appeared, "simple.color after the agent's end");
-      expect(children(pmcd.daemon().pid)).not.toContain(agent);
-
-      // A second time: the running agent is replaced by one of the same line.
-      const [second = 0] = children(pmcd.daemon().pid);
-      await pmdaRun(pmcd, "simple", "--install");
-      await waitUntil(() => !existsSync(`/proc/${second}`), "the end of the agent before");
-      await waitUntil(appeared, "simple.color of the next agent");
-
-      expect(await pmdaRun(pmcd, "simple", "--remove")).toStartWith(
-        "Culling the Performance Metrics Name Space ...\n    simple ... done\n",
-      );
-      await waitUntil(
-        async () => (await pminfo(pcp6, pmcd, "simple")).includes("Unknown metric name"),
-        "the end of simple",
-      );
-      expect(readFileSync(names, "utf8")).toBe(namesBefore ?? "");
-      expect(existsSync(join(pmcd.folder, "simple"))).toBeFalse();
-      const lines = (text: string): string[] => text.split("\n").filter((line) => line !== "");
-      expect(lines(readFileSync(conf, "utf8"))).toEqual(lines(confBefore ?? ""));
-      await pmcd.stop();
-    },
-    60_000,
+  expect(await pmdaRun(stage, "simple", "--install")).toBe(
+    "Updating the Performance Metrics Name Space (PMNS) ...\nUpdating the PMCD control file, and notifying PMCD ...\n",
   );
+  const appeared = async () => (await pminfo(stage, "-f", "simple.color")).includes('"red"');
+  expect(await soon(appeared)).toBeTrue();
+  expect(statSync(conf).mode & 0o777).toBe(0o644);
 
-  testWith(
-    "pcp6",
-    "a module of an author",
-    async () => {
-      const pmcd = await startPmcd(pcp6, { agents: [] });
-      const path = join(pmcd.folder, "weather.ts");
-      const text = readFileSync(template, "utf8").replaceAll(/\bexample\b/g, "weather");
-      writeFileSync(path, text);
-      await pmdaRun(pmcd, path, "--install", "-d", "401", "plum", "fig");
-      await waitUntil(
-        async () =>
-          (await pminfo(pcp6, pmcd, "-f", "weather.fruit.weight")).includes('"fig"] value 0.3'),
-        "the agent of the module",
-      );
-      expect(await pminfo(pcp6, pmcd, "-mdt", "weather.limit")).toBe(
-        `
+  await pmcd.restart();
+  expect(await soon(appeared)).toBeTrue();
+
+  const [agent = 0] = children(stage);
+  process.kill(agent, "SIGKILL");
+  expect(await soon(appeared)).toBeTrue();
+  expect(children(stage)).not.toContain(agent);
+
+  // A second time: the running agent is replaced by one of the same line.
+  const [second = 0] = children(stage);
+  await pmdaRun(stage, "simple", "--install");
+  expect(await soon(() => !existsSync(`/proc/${second}`))).toBeTrue();
+  expect(await soon(appeared)).toBeTrue();
+
+  expect(await pmdaRun(stage, "simple", "--remove")).toStartWith(
+    "Culling the Performance Metrics Name Space ...\n    simple ... done\n",
+  );
+  const gone = async () => (await pminfo(stage, "simple")).includes("Unknown metric name");
+  expect(await soon(gone)).toBeTrue();
+  expect(readFileSync(names, "utf8")).toBe(namesBefore);
+  expect(existsSync(join(pmcd.folder, "simple"))).toBeFalse();
+  expect(linesOf(readFileSync(conf, "utf8"))).toEqual(linesOf(confBefore));
+}
+
+/** Installs a module of an author. */
+async function authorModule(stage: Stage): Promise<void> {
+  const path = join(stage.pmcd.folder, "weather.ts");
+  writeFileSync(path, readFileSync(template, "utf8").replaceAll(/\bexample\b/g, "weather"));
+  await pmdaRun(stage, path, "--install", "-d", "401", "plum", "fig");
+  const appeared = async () =>
+    (await pminfo(stage, "-f", "weather.fruit.weight")).includes('"fig"] value 0.3');
+  expect(await soon(appeared)).toBeTrue();
+  expect(await pminfo(stage, "-mdt", "weather.limit")).toBe(
+    `
 weather.limit PMID: 401.0.1 [a setting that pmstore(1) can change]
     Data Type: 32-bit unsigned int  InDom: PM_INDOM_NULL 0xffffffff
     Semantics: discrete  Units: sec
 `,
-      );
-      await pmcd.stop();
-    },
-    60_000,
   );
-});
+}
+
+async function onStage(tree: PcpTree, program: readonly string[]): Promise<void> {
+  const pmcd = await startPmcd(tree, { agents: [] });
+  const stage = { tree, pmcd, program };
+  await builtinAgent(stage);
+  await authorModule(stage);
+  await pmcd.stop();
+}
+
+testWith(
+  ["pcp6", "root"],
+  "under pmcd 6, from the sources: installed, restarted, removed",
+  () => onStage(pcp6, [process.execPath, main]),
+  60_000,
+);
+
+testWith(
+  "pcp7",
+  "under pmcd 7, as one executable: installed, restarted, removed",
+  async () => onStage(pcp7, await compiled()),
+  60_000,
+);
