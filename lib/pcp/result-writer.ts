@@ -11,6 +11,10 @@ import { PM_TYPE, PM_VAL, type PmType, pmValfmt } from "./types.ts";
 const SET_HEAD = 12;
 const BARE_SET = 8;
 const VALUE_BYTES = 8;
+/** Bytes of a value block with a 64-bit value. */
+const LONG_BLOCK = 12;
+/** Types whose values may stand in the set. */
+const IN_SITU: readonly PmType[] = [PM_TYPE.I32, PM_TYPE.U32, PM_TYPE.FLOAT];
 /** Most bytes of a result: what a client of any release accepts in one reply. */
 const MAX_RESULT_BYTES = 256 * 1024 * 1024;
 
@@ -49,6 +53,12 @@ function fits(type: PmType, value: Atom): boolean {
   if (typeof value === "bigint") return isNumeric(type);
   return typeof value === "string" ? type === PM_TYPE.STRING : value instanceof Uint8Array;
 }
+
+const scratch = new DataView(new ArrayBuffer(4));
+const floatWord = (value: number): number => {
+  scratch.setFloat32(0, value);
+  return scratch.getInt32(0);
+};
 
 /** Throws PM_ERR_TYPE for an atom that cannot be a value of the type. */
 function checkAtom(type: PmType, value: Atom): void {
@@ -106,22 +116,36 @@ export class ResultWriter {
 
   /** Adds a value to the open set. A Uint8Array is the payload of a block as it stands. */
   add(instance: number, value: Atom): void {
-    checkAtom(this.type, value);
+    const { type } = this;
+    checkAtom(type, value);
+    let word: number;
     if (this.valfmt === PM_VAL.INSITU) {
-      if (typeof value === "object" || typeof value === "string" || is64(this.type))
-        throw new PcpError(PM_ERR.TYPE, `type ${this.type} cannot be in situ`);
-      const at = this.sets.take(VALUE_BYTES);
-      const { view } = this.sets;
-      view.setInt32(at, instance);
-      if (this.type === PM_TYPE.FLOAT) view.setFloat32(at + 4, Number(value));
-      else view.setInt32(at + 4, Number(value));
-    } else {
-      const block = this.addBlock(value);
-      const at = this.sets.take(VALUE_BYTES);
-      this.sets.view.setInt32(at, instance);
-      this.sets.view.setUint32(at + 4, block / 4);
-    }
+      if (typeof value === "object" || typeof value === "string" || !IN_SITU.includes(type))
+        throw new PcpError(PM_ERR.TYPE, `type ${type} cannot be in situ`);
+      word = type === PM_TYPE.FLOAT ? floatWord(Number(value)) : Number(value);
+    } else if (typeof value === "number" && (is64(type) || type === PM_TYPE.DOUBLE)) {
+      word = this.addLong(value) / 4;
+    } else word = this.addBlock(value) / 4;
+    const at = this.sets.take(VALUE_BYTES);
+    const { view } = this.sets;
+    view.setInt32(at, instance);
+    view.setInt32(at + 4, word);
     this.numval += 1;
+  }
+
+  /** A block of eight bytes; integers go in without a bigint. */
+  private addLong(value: number): number {
+    const { type } = this;
+    const at = this.blocks.take(LONG_BLOCK);
+    const { view } = this.blocks;
+    view.setInt32(at, (type << 24) | LONG_BLOCK);
+    if (type === PM_TYPE.DOUBLE) view.setFloat64(at + 4, value);
+    else {
+      // Both halves are exact for every integer that a number holds, negative ones included.
+      view.setInt32(at + 4, Math.floor(value / 0x100000000));
+      view.setInt32(at + 8, value);
+    }
+    return at;
   }
 
   private addBlock(value: Atom): number {
