@@ -267,6 +267,8 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
     },
     fetched(fetched) {
       if (fetched === undefined) {
+        // What failed meanwhile is asked for as soon as the host answers.
+        askedAt = 0;
         addGap(past);
         draw();
         return;
