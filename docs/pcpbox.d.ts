@@ -466,6 +466,123 @@ declare module "pcpbox" {
     now?: number,
   ): number;
 
+  /** A point in time: seconds since 1970-01-01 UTC and 0..999999999 nanoseconds after that. */
+  export interface Instant {
+    readonly sec: number;
+    readonly nsec: number;
+  }
+
+  /** Flags of event records. */
+  export const PM_EVENT: {
+    readonly POINT: 1;
+    readonly START: 2;
+    readonly END: 4;
+    readonly ID: 8;
+    readonly PARENT: 16;
+    readonly MISSED: 2147483648;
+  };
+
+  /** Type number of a metric: one of PM_TYPE. */
+  export type PmType = number;
+
+  /** The PMID of a metric, out of a domain (AgentSetting.domain), a cluster and an item. */
+  export function pmidBuild(domain: number, cluster: number, item: number): Pmid;
+
+  /** One event array. It may be reset and used again. */
+  export interface EventArray {
+    /** Number of records so far. */
+    readonly nrecords: number;
+    /** Forgets all records. */
+    reset(): void;
+    /** PM_ERR_CONV for flags with PM_EVENT.MISSED. */
+    addRecord(time: Instant, flags: number): void;
+    /** A record that stands for `count` lost ones. */
+    addMissed(time: Instant, count: number): void;
+    /** A parameter of the last record. PM_ERR_TYPE for types without data of their own. */
+    addParameter(pmid: Pmid, type: PmType, value: Atom): void;
+    /** The payload of the value: a copy. */
+    payload(): Uint8Array;
+  }
+
+  /** An empty array; `highres` for times with nanoseconds and 64 bits (PM_TYPE.HIGHRES_EVENT). */
+  export function createEventArray(highres?: boolean): EventArray;
+
+  /** What statistics metrics of a queue show. */
+  export interface EventCounts {
+    /** Events ever, and their bytes. */
+    readonly events: number;
+    readonly bytes: bigint;
+    /** Bytes that are kept now. */
+    readonly memory: number;
+    /** Clients that have read from the queue and not ended. */
+    readonly clients: number;
+  }
+
+  /** Puts one event into an array: a record of its own with parameters. */
+  export type EventDecoder<T> = (event: T, time: Instant, array: EventArray) => void;
+
+  /** One queue. */
+  export interface EventQueue<T> {
+    readonly name: string;
+    readonly counts: EventCounts;
+    /** An event of `size` bytes; one above the limit of the queue is counted and dropped. */
+    append(event: T, size: number, time: Instant): void;
+    /** Lets a client see all events, or none again. */
+    setAccess(context: number, allowed: boolean): void;
+    /** Lets a client see the events that `wants` is true for. */
+    setFilter(context: number, wants: (event: T, time: Instant) => boolean): void;
+    /**
+     * What came since the client's last call, as the payload of an event value; undefined for nothing.
+     * The first call makes it a client that events are kept for.
+     */
+    records(context: number, decode: EventDecoder<T>): Uint8Array | undefined;
+    /** The client has ended. */
+    contextClosed(context: number): void;
+  }
+
+  /** How a queue is made. */
+  export interface EventQueueOptions {
+    readonly name: string;
+    /** Most bytes of events. */
+    readonly maxBytes: number;
+    readonly highres?: boolean;
+    readonly log?: (level: "Warning", text: string) => void;
+  }
+
+  /** An empty queue: events that are kept until every client has read them. Throws PcpError EINVAL. */
+  export function createEventQueue<T>(options: EventQueueOptions): EventQueue<T>;
+
+  /** The queues of an agent by their names. */
+  export interface EventQueues {
+    /** EEXIST for a name that is used. */
+    create<T>(options: EventQueueOptions): EventQueue<T>;
+    /** The client has ended, in all queues. */
+    contextClosed(context: number): void;
+  }
+
+  /** Several queues, each with a name of its own. */
+  export function createEventQueues(): EventQueues;
+
+  /** A growing tree of full names. */
+  export interface NameTree extends AgentNames {
+    /**
+     * Adds a name. The same name and metric again is nothing new. Throws PcpError PM_ERR_PMID when the
+     * name leads to another metric, PM_ERR_NAME for what is no name or goes through a leaf,
+     * PM_ERR_TOOBIG above MAX_PMNS_NAMES.
+     */
+    insert(pmid: Pmid, name: string): void;
+    /** Forgets all names. */
+    clear(): void;
+    /** How many names there are. */
+    readonly size: number;
+  }
+
+  /** An empty tree of names that the agent makes itself: for `names` of a definition. */
+  export function createNameTree(): NameTree;
+
+  /** Several trees as one; `update` is called before every request. */
+  export function joinNameTrees(trees: readonly AgentNames[], update?: () => void): AgentNames;
+
   /** What `create` gives: a definition whose name is that of the module. */
   export type AuthorDefinition = Omit<AgentDefinition, "name">;
 

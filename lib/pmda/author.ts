@@ -1,5 +1,5 @@
-// What the author of an agent imports as "pcpbox": numbers and words of the field, caches, and
-// defineAgent. docs/pcpbox.d.ts describes the same for editors and type checkers; a test keeps the two
+// What the author of an agent imports as "pcpbox": numbers and words of the field, caches, events,
+// names of an agent's own, and defineAgent. docs/pcpbox.d.ts describes the same for editors and type checkers; a test keeps the two
 // equal. Refuses agents without a sound name, domain and create function.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { pmParseUnitsStr } from "../pcp/mod.ts";
@@ -9,16 +9,21 @@ import type { Awaitable } from "./types.ts";
 export { PcpError, PM_ERR, pmErrStr } from "../base/mod.ts";
 export {
   PCP_ATTR,
+  PM_EVENT,
   PM_IN_NULL,
   PM_SEM,
   PM_SPACE,
   PM_TIME,
   PM_TYPE,
   PM_VAL,
+  pmidBuild,
   unitsWord,
 } from "../pcp/mod.ts";
 export { CACHE_STATE, createCache } from "./cache.ts";
 export { cacheFilePath, loadCache, saveCache } from "./cache-file.ts";
+export { createEventArray } from "./event-array.ts";
+export { createEventQueue, createEventQueues } from "./event-queue.ts";
+export { createNameTree, joinNameTrees } from "./tree.ts";
 export { AGENT_FEATURE } from "./types.ts";
 
 /** What `create` gives: a definition whose name is that of the module. */

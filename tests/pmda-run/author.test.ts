@@ -20,6 +20,15 @@ const shared: Readonly<Record<string, readonly string[]>> = {
     ["LabelObject", "FetchFault", "FetchValue", "MetricRow", "InstanceRow", "InstanceSource"],
     ["IndomRow", "AgentTables", "AgentDefinition", "AgentSetting"],
   ].flat(),
+  "event-array.ts": ["EventArray"],
+  "event-queue.ts": [
+    "EventCounts",
+    "EventDecoder",
+    "EventQueue",
+    "EventQueueOptions",
+    "EventQueues",
+  ],
+  "tree.ts": ["NameTree"],
   "author.ts": ["AuthorDefinition", "AuthorAgent"],
 };
 
