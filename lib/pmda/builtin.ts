@@ -5,6 +5,12 @@ import type { BuiltinAgent } from "./define.ts";
 /** All of them, by domain. */
 export const BUILTIN_AGENTS: readonly BuiltinAgent[] = [
   {
+    name: "linux",
+    domain: 60,
+    summary: "the machine: processors, memory, disks, network, file systems, from /proc and /sys",
+    load: async () => (await import("./agents/linux/agent.ts")).linux,
+  },
+  {
     name: "mmv",
     domain: 70,
     summary: "metrics that programs leave in memory-mapped files",

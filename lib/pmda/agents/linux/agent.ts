@@ -1,0 +1,89 @@
+// linux: the machine itself, as PCP's agent of this name has it (domain 60): processors, memory,
+// disks, network, file systems, from /proc and /sys. What a request does not ask for is not read.
+import type { AgentDefinition, AgentSetting } from "../../define.ts";
+import { collectAddresses } from "./addresses.ts";
+import type { Collected } from "./collector.ts";
+import { collectDevices } from "./devices.ts";
+import { collectDisks } from "./disks.ts";
+import { collectFilesystems } from "./filesystems.ts";
+import { createHost } from "./host.ts";
+import { collectInterrupts } from "./interrupts.ts";
+import { collectIpc } from "./ipc.ts";
+import { collectLimits } from "./limits.ts";
+import { collectLoad } from "./load.ts";
+import { collectMeminfo } from "./meminfo.ts";
+import { collectNetDev } from "./netdev.ts";
+import { collectNfs } from "./nfs.ts";
+import { collectNfsd } from "./nfsd.ts";
+import { collectNuma } from "./numa.ts";
+import { collectPools } from "./pools.ts";
+import { collectPressure } from "./pressure.ts";
+import { collectProcessors } from "./processors.ts";
+import { collectProtocols } from "./protocols.ts";
+import { collectSnmp6 } from "./snmp6.ts";
+import { collectSockets } from "./sockets.ts";
+import { collectStat } from "./stat.ts";
+import { collectSwaps } from "./swaps.ts";
+import { collectSysfs } from "./sysfs.ts";
+import { collectSystem } from "./system.ts";
+import { collectVmstat } from "./vmstat.ts";
+import { collectZoneinfo } from "./zoneinfo.ts";
+
+/**
+ * The agent. Environment: LINUX_STATSPATH goes before every path, LINUX_NCPUS, LINUX_HERTZ
+ * and LINUX_PAGESIZE replace what the machine says, LINUX_MDADM is the program that knows multiple
+ * devices.
+ */
+export function linux(setting: AgentSetting): AgentDefinition {
+  const host = createHost(setting);
+  const stat = collectStat(host);
+  const { topology } = stat;
+  const meminfo = collectMeminfo(host);
+  const parts: readonly Collected[] = [
+    stat,
+    meminfo,
+    collectVmstat(host),
+    collectLoad(host),
+    collectPressure(host),
+    collectInterrupts(host),
+    collectProcessors(host, topology),
+    collectNuma(host, topology, meminfo.hugePageBytes),
+    collectZoneinfo(host),
+    ...collectPools(host),
+    ...collectSysfs(host, topology),
+    collectDisks(host),
+    collectSwaps(host),
+    collectFilesystems(host),
+    collectNetDev(host),
+    collectAddresses(host),
+    collectProtocols(host),
+    collectSnmp6(host),
+    collectSockets(host),
+    collectNfs(host),
+    collectNfsd(host),
+    collectIpc(host),
+    collectLimits(host),
+    collectSystem(host),
+    ...collectDevices(host),
+  ];
+  const refreshers = new Map(parts.flatMap(({ refreshers: each }) => [...(each ?? [])]));
+  return {
+    name: "linux",
+    metrics: parts.flatMap(({ metrics }) => metrics),
+    indoms: parts.flatMap(({ indoms }) => indoms ?? []),
+    refresh(rows) {
+      host.begin();
+      const done = new Set<number>();
+      for (const { indom } of rows) {
+        if (indom === undefined || done.has(indom)) continue;
+        done.add(indom);
+        refreshers.get(indom)?.();
+      }
+    },
+    refreshInstances(serial) {
+      host.begin();
+      refreshers.get(serial)?.();
+    },
+    close: async () => host.close(),
+  };
+}

@@ -1,0 +1,200 @@
+// What collectors read and how: files of /proc and /sys below one root, each read at most once a
+// request, and only when a value is asked for that needs it. Descriptors of files that are read again
+// and again stay open; all go through one buffer. A file that is missing, or that this user may not
+// read, is no file: its metrics have no values. Refuses files above a bounded size.
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+} from "node:fs";
+import type { AgentSetting } from "../../define.ts";
+import { type Count, cursorOn, takeCount } from "./scan.ts";
+
+/** Bytes of the largest file that is read: /proc/net/tcp of a busy server has some megabytes. */
+const MAX_FILE = 256 * 1024 * 1024;
+/** Most descriptors that are kept open. */
+const MAX_KEPT = 256;
+
+/** Entries of the vector that the kernel gives every program. */
+const AT_PAGESZ = 6;
+const AT_CLKTCK = 17;
+
+/** Where collectors get everything from. */
+export interface Host {
+  /** Before every path: LINUX_STATSPATH, usually empty. */
+  readonly root: string;
+  /** Ticks of /proc/stat in a second. */
+  readonly hertz: number;
+  /** Bytes of a page of memory. */
+  readonly pageSize: number;
+  /** How many processors there are at least, whatever the files say. */
+  readonly cpus: number;
+  readonly setting: AgentSetting;
+  /** A request begins: what was sampled before is old. */
+  begin(): void;
+  /** The whole file, or undefined. The bytes are good until the next file is read. */
+  read(path: string): Uint8Array | undefined;
+  /** The same for a file that comes and goes: its descriptor is not kept. */
+  readOnce(path: string): Uint8Array | undefined;
+  /** The first line without blanks around it, or undefined. */
+  line(path: string): string | undefined;
+  /** The number that the file starts with. */
+  number(path: string): Count | undefined;
+  /** Names in a folder; none when there is no such folder. */
+  list(path: string): readonly string[];
+  exists(path: string): boolean;
+  /** Where a link leads. */
+  link(path: string): string | undefined;
+  /** Makes a sample at most once a request, when it is first asked for. */
+  sampled<T>(take: () => T): () => T;
+  close(): void;
+}
+
+/** The vector's number for `key`, or `usual`. */
+function auxiliary(key: number, usual: number): number {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync("/proc/self/auxv");
+  } catch {
+    return usual; // not Linux, or no /proc: what nearly all machines have
+  }
+  for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    if (Number(bytes.readBigUInt64LE(at)) === key) return Number(bytes.readBigUInt64LE(at + 8));
+  }
+  return usual;
+}
+
+const isGone = (error: unknown): boolean =>
+  error instanceof Error &&
+  "code" in error &&
+  ["ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "EINVAL", "ESRCH"].includes(String(error.code));
+
+/** Files of the machine as `env` tells to find them (LINUX_STATSPATH, LINUX_HERTZ, LINUX_PAGESIZE …). */
+export function createHost(setting: AgentSetting): Host {
+  const { env, log } = setting;
+  const root = env["LINUX_STATSPATH"] ?? "";
+  const fromEnv = (name: string, usual: number): number => {
+    const value = Number(env[name]);
+    return Number.isInteger(value) && value > 0 ? value : usual;
+  };
+  let request = 0;
+  let buffer = Buffer.allocUnsafe(64 * 1024);
+  const kept = new Map<string, number>();
+  const told = new Set<string>();
+
+  /** Says once why a file cannot be read, unless it is simply not there. */
+  const missing = (path: string, error: unknown): undefined => {
+    if (!isGone(error) && !told.has(path)) {
+      told.add(path);
+      log("Warning", `${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    return undefined;
+  };
+
+  const readAll = (fd: number): Uint8Array => {
+    let length = 0;
+    for (;;) {
+      if (length === buffer.length) {
+        if (length >= MAX_FILE) throw new Error(`more than ${MAX_FILE} bytes`);
+        const grown = Buffer.allocUnsafe(length * 2);
+        buffer.copy(grown, 0, 0, length);
+        buffer = grown;
+      }
+      const got = readSync(fd, buffer, length, buffer.length - length, length);
+      if (got === 0) return buffer.subarray(0, length);
+      length += got;
+    }
+  };
+
+  const readOnce = (path: string): Uint8Array | undefined => {
+    let fd: number | undefined;
+    try {
+      fd = openSync(root + path, "r");
+      return readAll(fd);
+    } catch (error) {
+      return missing(path, error);
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+  };
+
+  const read = (path: string): Uint8Array | undefined => {
+    let fd = kept.get(path);
+    try {
+      if (fd === undefined) {
+        if (kept.size >= MAX_KEPT) return readOnce(path);
+        fd = openSync(root + path, "r");
+        kept.set(path, fd);
+      }
+      return readAll(fd);
+    } catch (error) {
+      if (fd !== undefined) {
+        kept.delete(path);
+        closeSync(fd);
+      }
+      return missing(path, error);
+    }
+  };
+
+  const line = (path: string): string | undefined => {
+    const bytes = readOnce(path);
+    if (bytes === undefined) return undefined;
+    const end = bytes.indexOf(10);
+    return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end))
+      .toString()
+      .trim();
+  };
+
+  return {
+    root,
+    hertz: fromEnv("LINUX_HERTZ", auxiliary(AT_CLKTCK, 100)),
+    pageSize: fromEnv("LINUX_PAGESIZE", auxiliary(AT_PAGESZ, 4096)),
+    cpus: fromEnv("LINUX_NCPUS", 0),
+    setting,
+    begin() {
+      request += 1;
+    },
+    read,
+    readOnce,
+    line,
+    number(path) {
+      const bytes = readOnce(path);
+      return bytes === undefined ? undefined : takeCount(cursorOn(bytes));
+    },
+    list(path) {
+      try {
+        return readdirSync(root + path);
+      } catch (error) {
+        missing(path, error);
+        return [];
+      }
+    },
+    exists: (path) => existsSync(root + path),
+    link(path) {
+      try {
+        return readlinkSync(root + path);
+      } catch (error) {
+        return missing(path, error);
+      }
+    },
+    sampled(take) {
+      let taken = -1;
+      let sample: ReturnType<typeof take> | undefined;
+      return () => {
+        if (taken !== request || sample === undefined) {
+          sample = take();
+          taken = request;
+        }
+        return sample as ReturnType<typeof take>;
+      };
+    },
+    close() {
+      for (const fd of kept.values()) closeSync(fd);
+      kept.clear();
+    },
+  };
+}
