@@ -158,7 +158,8 @@ export const deriveMetric: Handler = async (call) => {
   const name = parameters.get("name");
   const body = call.body === undefined ? "" : utf8Text(call.body);
   const text = parameters.get("expr") ?? body;
-  if (text === "") throw new WebFault(400, "invalid derive parameters");
+  // A configuration without a line is no fault.
+  if (text === "" && !parameters.has("expr")) throw new WebFault(400, "invalid derive parameters");
   try {
     if (name === undefined) await deriveAll(call, text);
     else await context.addDerived(name, text);
