@@ -40,7 +40,7 @@ threads := $(addprefix ./,$(wildcard lib/server/pump-thread.ts))
 targets := linux-x64 linux-arm64 linux-x64-musl linux-arm64-musl darwin-x64 darwin-arm64 windows-x64
 target := $(subst aarch64,arm64,$(platform))
 
-.PHONY: run test check bench fuzz qa build install dist man clean help
+.PHONY: run test check bench soak fuzz qa build install dist man clean help
 
 run: $(binary) ## build and start the proxy in the foreground, with no configuration
 	@echo 'The proxy listens on port 44322 until Ctrl-C. To open: http://localhost:44322/'
@@ -60,6 +60,9 @@ check: $(modules) ## format, lint, types, layering, duplicates
 
 bench: $(modules) $(binary) ## measure against the real programs, alternating (minutes)
 	$(BUN) tests/bench/run.ts $(ARGS)
+
+soak: $(modules) $(binary) ## a million requests over all endpoints, memory watched (minutes)
+	$(BUN) tests/bench/soak.ts $(ARGS)
 
 fuzz: $(modules) ## random input against every decoder, 60 s each (ARGS="--seconds 600")
 	$(BUN) tests/fuzz/run.ts $(ARGS)

@@ -119,7 +119,7 @@ test("no file leads back to itself", () => {
 test("every file is reached from the program, a test, or a make verb", () => {
   const seen = new Set<string>();
   const starts = ["cmd/main.ts", "tests/setup/suite.ts", "tests/fuzz/run.ts"];
-  const benches = ["run", "codec", "archive"].map((name) => `tests/bench/${name}.ts`);
+  const benches = ["run", "codec", "archive", "soak"].map((name) => `tests/bench/${name}.ts`);
   const queue = [
     ...starts,
     ...benches,
