@@ -213,8 +213,10 @@ async function connect(
       const { code, message } = asPcpError(error);
       // Somebody was there, and it is no agent.
       if (code === PM_ERR.IPC || code === PM_ERR.TIMEOUT) throw error;
-      if (performance.now() >= until)
-        throw new PcpError(code, `Error connecting to agent: ${message}`, { cause: error });
+      if (performance.now() >= until) {
+        const why = code === PM_ERR.GENERIC ? message : pmErrStr(code);
+        throw new PcpError(code, `Error connecting to agent: ${why}`, { cause: error });
+      }
       await delay(CONNECT_PAUSE);
     }
   }

@@ -97,6 +97,8 @@ export function supervise({
   const attributes = new Map<number, Map<number, string>>();
   let current: StartedAgent | undefined;
   let starting: Promise<Agent> | undefined;
+  /** Its connection is over, and how it ended is not known yet. */
+  let ending: Promise<void> | undefined;
   let last: Agent | undefined;
   let status: number = AGENT_STATUS.NOT_STARTED;
   let starts = 0;
@@ -106,9 +108,9 @@ export function supervise({
   const next = (): string =>
     backOff.wait === 0 ? "the next request starts it" : `no start for ${seconds(backOff.wait)}`;
 
-  const ended = (which: StartedAgent, end: AgentEnd): void => {
-    if (current !== which) return;
+  const ended = (end: AgentEnd): void => {
     current = undefined;
+    ending = undefined;
     status = end.status;
     backOff.ended();
     if (closed) return;
@@ -120,7 +122,11 @@ export function supervise({
     current = started;
     last = started.agent;
     status = 0;
-    void started.gone.then((end) => ended(started, end));
+    const end = started.gone.then(ended);
+    void started.agent.ended?.then(() => {
+      if (current === started) ending = end;
+      current = undefined;
+    });
     if (starts > 0) {
       report("Info", `${title}: started again`);
       changed(STATE_CHANGE.RESTART_AGENT);
@@ -158,6 +164,7 @@ export function supervise({
   const present = (): Awaitable<Agent> => {
     if (current !== undefined) return current.agent;
     if (starting !== undefined) return starting;
+    if (ending !== undefined) return ending.then(present);
     if (closed || backOff.wait > 0) throw new PcpError(PM_ERR.NOAGENT, `${title}: ${next()}`);
     const begun = begin().finally(() => {
       starting = undefined;
@@ -221,10 +228,8 @@ export function supervise({
     },
     async close() {
       closed = true;
-      const running = current;
-      current = undefined;
       // One that is being started ends as soon as it is there.
-      await Promise.allSettled([running?.stop(), starting]);
+      await Promise.allSettled([current?.stop(), ending, starting]);
     },
   };
 }
