@@ -62,8 +62,11 @@ const BLANKS = /^[ \t\n\v\f\r]+/;
 
 const trimStart = (text: string): string => text.replace(BLANKS, "");
 
-/** What -S, -T and -O say of one time, from the bounds that are in force (14.2). */
-function timeOf(
+/**
+ * What -S, -T and -O say of one time, from the bounds that are in force (14.2). A text that cannot be
+ * read is PM_ERR_GENERIC with PCP's message.
+ */
+export function timeOf(
   text: string,
   { start, finish }: TimeBounds,
   { zone, now }: WindowSetting,
