@@ -317,6 +317,6 @@ test("names of a file, of agents of this program, and those that agents make", a
   expect(await client.namesOf(pmidBuild(40, 0, 3))).toEqual(["made.more.x"]);
   expect(await codeOf(() => client.namesOf(pmidBuild(40, 0, 9)))).toBe(PMID);
   expect(await codeOf(() => client.namesOf(pmidBuild(41, 0, 9)))).toBe(NOAGENT);
-  expect((await fetched(client, [pmidBuild(40, 0, 1)])).sets.length).toBe(1);
+  expect((await fetched(client, [pmidBuild(40, 0, 2)])).sets).toEqual([[pmidBuild(40, 0, 2), [1]]]);
   await table.close();
 });
