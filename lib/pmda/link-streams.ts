@@ -46,8 +46,7 @@ function overProcess(child: PipedProcess, options: StreamOptions): Promise<Agent
         open = false;
         void reader.cancel();
         const closed = stdin.end();
-        // The process sees the end of its input; that it is gone already is no news.
-        if (closed instanceof Promise) closed.catch(() => undefined);
+        if (closed instanceof Promise) closed.catch(failed);
       },
     },
   });
