@@ -3,12 +3,13 @@
 // names are the ones known. Refuses name spaces that cannot be read, before anything is asked.
 
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 
 import { asPcpError, PcpError, pmErrStr } from "../lib/base/mod.ts";
 import { DEBUG_OPTIONS, type Given, isGiven, lastGiven, valuesGiven } from "../lib/cli/mod.ts";
 import { becomeUser, lookUpUser, readPcpConf } from "../lib/daemon/mod.ts";
+import { hostArgument } from "../lib/collector/mod.ts";
 import { dynamicRootPmid, Names } from "../lib/pcp/mod.ts";
 import {
   type CheckSession,
@@ -23,6 +24,7 @@ import { complain, say } from "./output.ts";
 import { domainOf } from "./pmda-run-agent.ts";
 import { pmdaCommand } from "./pmda-run-command.ts";
 import type { AgentSource } from "./pmda-run-source.ts";
+import { hostCommand } from "./self.ts";
 import type { CommandLine } from "./verb.ts";
 
 const PROGRAM = "dbpmda";
@@ -66,6 +68,13 @@ const settingWith = (over: Partial<CheckSetting>): CheckSetting => ({
   readNames: namesFrom,
   debugNames: DEBUG_OPTIONS,
   program: PROGRAM,
+  dsoCommand: (path, init, domain = 0) => {
+    const name = basename(path)
+      .replace(/^pmda_/, "")
+      .replace(/\.so$/, "");
+    const spec = { path, name, init, domain, program: PROGRAM, reports: true };
+    return [...hostCommand(), hostArgument(spec)];
+  },
   watch: (path) => {
     const title = `${PROGRAM} watch ${path}`;
     const argv = ["xterm", "-hold", "-title", title, "-geom", "80x16", "-e", "tail", "-f", path];

@@ -61,7 +61,7 @@ export async function runDsoHost(text: string): Promise<number> {
     report(spec, { ok: false, message: error.message });
     return 1;
   }
-  report(spec, { ok: true });
+  report(spec, { ok: true, version: agent.version });
   const credentials = [
     { type: CREDS_VERSION_WORD, version: PDU_VERSION, flags: agent.features & 0xffff },
   ];

@@ -22,7 +22,13 @@ export interface HostSpec extends DsoSpec {
 }
 
 /** What a host says of its agent, before anything else: one line of JSON. */
-export type DsoReport = { readonly ok: true } | { readonly ok: false; readonly message: string };
+export type DsoReport =
+  | {
+      readonly ok: true;
+      /** Of the agent's interface: 2 to 7. */
+      readonly version: number;
+    }
+  | { readonly ok: false; readonly message: string };
 
 /** The descriptor that a host says it on. */
 export const REPORT_FD = 3;

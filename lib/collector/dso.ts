@@ -333,11 +333,17 @@ function labelsOver(
   };
 }
 
+/** A compiled agent in this process. */
+export interface LoadedDso extends Agent {
+  /** Of its interface: 2 to 7. */
+  readonly version: number;
+}
+
 /**
  * Loads a compiled agent. All its calls answer at once. Throws PcpError PM_ERR_NOAGENT, the message
  * that libpcp prints.
  */
-export function loadDso(spec: DsoSpec): Agent {
+export function loadDso(spec: DsoSpec): LoadedDso {
   const loaded = load(spec);
   const { ext, version, flags } = loaded;
   const functions = functionsOf(loaded);
@@ -355,6 +361,7 @@ export function loadDso(spec: DsoSpec): Agent {
   return {
     name: labelName(spec.name),
     domain: spec.domain,
+    version,
     features: flags,
     fetch(pmids: readonly Pmid[], by, out) {
       enter(by);

@@ -2,7 +2,7 @@
 // one, and what clients ask of all of them.
 export { AGENT_STATUS, supervise, type SupervisedAgent } from "./supervise.ts";
 export { type ProcessSetting, startDsoHost } from "./processes.ts";
-export { type DsoSpec, hostArgument, type HostSpec } from "./dso-spec.ts";
+export { type DsoReport, type DsoSpec, hostArgument, type HostSpec } from "./dso-spec.ts";
 export { type LocalOperation, parseLocalSpec } from "./specs.ts";
 export { type AgentKind, type AgentLine, parsePmcdConf, type PmcdConf } from "./table-file.ts";
 export { contextLabels, type ContextLabelOptions } from "./context-labels.ts";

@@ -2,10 +2,10 @@
 // over a socket on which one listens (spec pmda.md 2.1, 3). PDUs stay bytes: the tool shows what came.
 // Refuses paths and ports where nobody is, in PCP's words. It waits for replies without a limit, but
 // for the first PDU of the agent only for some seconds.
-import { statSync } from "node:fs";
+import { closeSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 
-import { PcpError, PM_ERR, pmErrStr } from "../base/mod.ts";
+import { PcpError, PM_ERR, pmErrStr, utf8Text } from "../base/mod.ts";
 import {
   createFramer,
   CREDS_VERSION_WORD,
@@ -42,19 +42,21 @@ export interface LinkSetting {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
-  /** Loads a shared object; without it there are none. */
-  readonly openDso?: (
+  /**
+   * What to run for a process that holds a shared object, speaks PDUs for it on its standard streams
+   * and says a DsoStart as a line of JSON on descriptor 3; without it there are none.
+   */
+  readonly dsoCommand?: (
     path: string,
     init: string,
     domain: number | undefined,
-  ) => Promise<DsoProcess>;
+  ) => readonly string[];
 }
 
-/** A process that holds a shared object and speaks PDUs for it on its standard streams. */
-export interface DsoProcess {
-  readonly argv: readonly string[];
-  readonly env?: Readonly<Record<string, string | undefined>>;
-}
+/** What a process that holds a shared object says of it before anything else. */
+export type DsoStart =
+  | { readonly ok: true; readonly version: number }
+  | { readonly ok: false; readonly message: string };
 
 /** Bytes both ways; `read` gives undefined at the end. */
 interface Stream {
@@ -82,15 +84,20 @@ async function towards(write: () => unknown): Promise<void> {
   }
 }
 
-function pipeStream(argv: readonly string[], env: LinkSetting["env"]): Stream {
+/** A process with pipes to it; `reports` is the descriptor that it may say something on, if asked to. */
+function pipeStream(
+  argv: readonly string[],
+  env: LinkSetting["env"],
+  extra: "pipe" | "ignore" = "ignore",
+): Stream & { readonly reports: number | undefined } {
   const child = Bun.spawn([...argv], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "inherit",
+    stdio: ["pipe", "pipe", "inherit", extra],
     env: { ...env },
   });
   const reader = child.stdout.getReader();
+  const [, , , reports] = child.stdio;
   return {
+    reports: typeof reports === "number" ? reports : undefined,
     pid: child.pid,
     read: async () => (await reader.read()).value,
     write(bytes) {
@@ -156,6 +163,7 @@ interface Opened {
   readonly title: string;
   /** How the warning about a version calls the agent. */
   readonly path: string;
+  readonly interfaceVersion?: number;
 }
 
 function openPipe(
@@ -209,9 +217,33 @@ async function openSocket(
   }
 }
 
+/** What the process around a shared object says first; undefined when it ended without that. */
+async function startOf(fd: number | undefined): Promise<DsoStart | undefined> {
+  if (fd === undefined) return undefined;
+  const reader = Bun.file(fd).stream().getReader();
+  let text = "";
+  try {
+    for (let open = true; open && !text.includes("\n");) {
+      const { done, value } = await reader.read();
+      open = !done;
+      if (value !== undefined) text += utf8Text(value);
+    }
+    await reader.cancel();
+  } finally {
+    closeSync(fd);
+  }
+  return text === "" ? undefined : (JSON.parse(text) as DsoStart);
+}
+
+/** libpcp's sentence for an agent that cannot be loaded, as PCP's checking tool words it. */
+const dsoComplaint = (message: string): string =>
+  `${message.replace(/^__pmConnectLocal: (?:Warning|Error): (error attaching)?/, (_, attaching) =>
+    attaching === undefined ? "Error: " : "Error attaching",
+  )}\n`;
+
 async function openDso(
   { path, init, domain }: Extract<OpenTarget, { how: "dso" }>,
-  { err, env, openDso: load }: LinkSetting,
+  { err, env, dsoCommand }: LinkSetting,
 ): Promise<Opened | undefined> {
   try {
     statSync(path);
@@ -219,17 +251,16 @@ async function openDso(
     err(`opendso: ${path}: ${reasonOf(error)}\n`);
     return undefined;
   }
-  if (load === undefined) {
+  if (dsoCommand === undefined) {
     err(`Error attaching DSO "${path}"\nthis program loads no shared objects\n\n`);
     return undefined;
   }
-  try {
-    const host = await load(path, init, domain);
-    return { stream: pipeStream(host.argv, host.env ?? env), title: path, path };
-  } catch (error) {
-    err(`${error instanceof Error ? error.message : String(error)}\n`);
-    return undefined;
-  }
+  const stream = pipeStream(dsoCommand(path, init, domain), env, "pipe");
+  const start = await startOf(stream.reports);
+  if (start?.ok === true) return { stream, title: path, path, interfaceVersion: start.version };
+  await stream.close();
+  err(start === undefined ? `Error attaching DSO "${path}"\n` : dsoComplaint(start.message));
+  return undefined;
 }
 
 /** Whole PDUs out of a stream. */
@@ -316,7 +347,7 @@ export async function openLink(
     title,
     pid: stream.pid > 0 ? stream.pid : (creds?.pid ?? stream.pid),
     version: creds?.version,
-    interfaceVersion: 7,
+    interfaceVersion: opened.interfaceVersion ?? 0,
     send: (pdu) => stream.write(pdu),
     receive() {
       const pdu = first ?? receive();

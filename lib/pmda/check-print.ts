@@ -19,6 +19,8 @@ import type { InstanceProfile, LabelSetEntry } from "../pdu/mod.ts";
 
 /** What is known about the metrics of a result. */
 export interface ResultNames {
+  /** Descriptors were asked for: PCP's tool prints such results itself, the others its library. */
+  readonly described: boolean;
   namesOf(pmid: Pmid): readonly string[];
   /** The type when descriptors were asked for. */
   typeOf(pmid: Pmid): PmType | undefined;
@@ -32,7 +34,7 @@ export const printedType = (set: ValueSet, i: number, described: PmType | undefi
 
 function setText(set: ValueSet, names: ResultNames): string {
   const all = names.namesOf(set.pmid).toReversed();
-  let text = `  ${pmIDStr(set.pmid)} (${all.length === 0 ? "<noname>" : all.join(" or ")}):`;
+  let text = `  ${pmIDStr(set.pmid)} (${all.length === 0 ? "<noname>" : all.join(names.described ? " or " : ", ")}):`;
   if (set.numval === 0) return `${text} No values returned!\n`;
   if (set.numval < 0) return `${text} ${pmErrStr(set.numval)}\n`;
   text += ` numval: ${set.numval} valfmt: ${set.valfmt} vlist[]:\n`;

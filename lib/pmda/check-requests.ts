@@ -197,8 +197,8 @@ async function fetchCommand(state: State, pmids: readonly Pmid[]): Promise<void>
   const link = linkOf(state);
   out(`PMID(s): ${pmids.map(pmIDStr).join(" ")}\n`);
   const descs = new Map<Pmid, Desc>();
-  if (state.on.getdesc || state.on.getiname)
-    for (const pmid of pmids) descs.set(pmid, await describe(state, pmid));
+  const described = state.on.getdesc || state.on.getiname;
+  if (described) for (const pmid of pmids) descs.set(pmid, await describe(state, pmid));
   sendProfile(state, link, false);
   const result = await fetchResult(state, pmids);
   const instances = state.on.getiname
@@ -209,6 +209,7 @@ async function fetchCommand(state: State, pmids: readonly Pmid[]): Promise<void>
     resultText(
       result,
       {
+        described,
         namesOf: (pmid) => namesOf(state).namesOf(pmid),
         typeOf: (pmid) => descs.get(pmid)?.type,
         instanceName: (pmid, instance) => instances.get(`${pmid} ${instance}`),
@@ -300,13 +301,17 @@ async function nameCommand(
   state: State,
   command: Extract<CheckCommand, { kind: "pmid" | "children" | "traverse" | "name" }>,
 ): Promise<void> {
-  const { out } = state.setting;
-  linkOf(state);
+  const { out, err } = state.setting;
+  const { dso } = linkOf(state);
+  const warnOfNone = (what: string, names: readonly string[]): void => {
+    if (dso && names.length === 0) err(`Warning: DSO ${what}() returns 0\n`);
+  };
   if (command.kind === "name") {
     out(`PMID: ${pmIDStr(command.pmid)}\n`);
     const request: Pdu = { kind: "pmns-ids", from: 0, status: 0, pmids: [command.pmid] };
     const { names } = await ask(state, request, "pmns-names", "name");
     for (const name of names) out(`   ${name}\n`);
+    warnOfNone("name", names);
     return;
   }
   const { name } = command;
@@ -318,12 +323,15 @@ async function nameCommand(
   } else if (command.kind === "children") {
     const request: Pdu = { kind: "pmns-child", from: 0, subtype: 1, name };
     const { names, statuses } = await ask(state, request, "pmns-names", "children");
+    warnOfNone("children", names);
     for (const [at, child] of names.entries())
       out(`   ${(statuses?.[at] === 0 ? "leaf" : "non-leaf").padStart(8)} ${child}\n`);
   } else {
     const request: Pdu = { kind: "pmns-traverse", from: 0, subtype: 0, name };
     const { names } = await ask(state, request, "pmns-names", "children");
-    for (const leaf of names) out(`   ${leaf}\n`);
+    warnOfNone("children", names);
+    // Shared objects give a status with each name here.
+    for (const leaf of names) out(`   ${dso ? "    leaf " : ""}${leaf}\n`);
   }
 }
 

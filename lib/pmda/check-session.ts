@@ -93,7 +93,7 @@ function statusCommand(state: State): void {
   text += line("PMDA", link?.title ?? "none");
   if (link !== undefined) {
     text += line("Connection", link.dso ? "dso" : `daemon (pid: ${link.pid})`);
-    if (link.dso) text += line("DSO Interface Version", ` ${link.interfaceVersion}`);
+    if (link.dso) text += line("DSO Interface Version", `${link.interfaceVersion}`);
     text += line("PMDA PMAPI Version", link.version === undefined ? "unknown!" : `${link.version}`);
   }
   text += line("Debug options", debugText(state));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { PcpError } from "../../lib/base/mod.ts";
 import { createCheckSession } from "../../lib/pmda/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
-import { collecting, replaySession, sessionLines } from "./sessions.ts";
+import { collecting, replaySession, sessionLines, without } from "./sessions.ts";
 
 const fixtures = join(import.meta.dir, "../fixtures");
 
@@ -44,13 +44,6 @@ for (const name of ["trivial", "simple", "txmon", "sample"]) {
           ),
     });
   });
-}
-
-/** Lines of a recording without a command and the lines that it printed. */
-function without(lines: readonly string[], command: string, printed: number): string[] {
-  const at = lines.indexOf(command);
-  expect(at).toBeGreaterThanOrEqual(0);
-  return lines.toSpliced(at, printed + 1);
 }
 
 test("a session of mistakes", async () => {

@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { baseEnvironment, privateFolder } from "../helpers/process.ts";
-import { replaySession, sessionLines } from "./sessions.ts";
+import { replaySession, sessionLines, without } from "./sessions.ts";
 
 const main = join(import.meta.dir, "../../cmd/main.ts");
 
@@ -22,6 +22,7 @@ function agentsFolder(name: string): string {
 
 /** Values that are another moment's. */
 const momentary: Readonly<Record<string, (text: string) => string>> = {
+  sample: (text) => text,
   trivial: (text) => text.replace(/\b1\d{9}\b/g, "SECONDS"),
   simple: (text) =>
     text
@@ -32,11 +33,27 @@ const momentary: Readonly<Record<string, (text: string) => string>> = {
       .replace(/^(253\.1\.2: )\S+ -> 1$/m, "$1CPU -> 1"),
 };
 
+/** Commands that are answered otherwise than by the 6 of the recording, as by PCP 7, and their lines. */
+const newer: Readonly<Record<string, readonly (readonly [string, number])[]>> = {
+  sample: [
+    ["name 29.0.1001", 2],
+    ["children sample.secret", 3],
+    ["traverse sample.secret", 10],
+    // Help is in words of our own.
+    ["text sample.bin", 14],
+    ["text indom 29.2", 4],
+  ],
+};
+
 for (const [name, moment] of Object.entries(momentary)) {
   test(`the session with ${name}`, async () => {
     const folder = agentsFolder(name);
     const path = join(folder, name, `pmda${name}`);
-    await replaySession(sessionLines(`${name}-pipe`), {
+    const lines = (newer[name] ?? []).reduce(
+      (kept, [command, printed]) => without(kept, command, printed),
+      sessionLines(`${name}-pipe`),
+    );
+    await replaySession(lines, {
       over: { env: { ...baseEnvironment(), PCP_PMDAS_DIR: folder } },
       command: (line) => line.replace("@PMDAS@", folder).replace("@W@", folder),
       compared: (text) =>

@@ -17,6 +17,13 @@ export const sessionLines = (name: string): string[] =>
     .replace(/\n$/, "")
     .split("\n");
 
+/** Lines of a recording without a command and the lines that it printed. */
+export function without(lines: readonly string[], command: string, printed: number): string[] {
+  const at = lines.indexOf(command);
+  expect(at).toBeGreaterThanOrEqual(0);
+  return lines.toSpliced(at, printed + 1);
+}
+
 /** The names that were known when the sessions were recorded. */
 export function sessionNames(): Names {
   const names = new Names();
