@@ -193,14 +193,16 @@ function ownRows(facts: CollectorFacts): MetricRow[] {
     row(
       "pid",
       [0, 23],
-      { ...NUMBER, sem: PM_SEM.DISCRETE },
+      { type: PM_TYPE.U64, sem: PM_SEM.DISCRETE },
       "process of the collector",
       () => process.pid,
     ),
     row("seqnum", [0, 24], { ...NUMBER, sem: PM_SEM.DISCRETE }, "changes of the table", () =>
       facts.configuration(),
     ),
-    row("labels", [0, 25], TEXT, "context labels of this machine", () => facts.labels()),
+    row("labels", [0, 25], { ...TEXT, sem: PM_SEM.INSTANT }, "context labels of this machine", () =>
+      facts.labels(),
+    ),
     row(
       "cputime.total",
       [7, 0],
