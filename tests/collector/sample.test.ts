@@ -13,7 +13,7 @@ import {
   type Pmid,
   type ValueSet,
 } from "../../lib/pcp/mod.ts";
-import { descLines, describeMetric, showValues } from "../context/pminfo.ts";
+import { blocks, descLines, describeMetric, showValues } from "../context/pminfo.ts";
 import { testWith } from "../helpers/peers.ts";
 import { root } from "../helpers/tree.ts";
 import { agentPlaces, compiledContext, PMDAS } from "./compiled.ts";
@@ -37,18 +37,6 @@ async function sampleContext(): Promise<LocalContext> {
   return context;
 }
 
-/** Blocks of a recording by the name of the metric. */
-function blocks(text: string, names: ReadonlySet<string>): Map<string, string> {
-  const found = new Map<string, string>();
-  let name = "";
-  for (const line of text.split(/(?<=\n)/)) {
-    const first = /^([\w.]+)(?: PMID: | \[|:| One-line Help: |\n)/.exec(line)?.[1] ?? "";
-    if (names.has(first) && !found.has(first)) name = first;
-    if (name !== "") found.set(name, (found.get(name) ?? "") + line);
-  }
-  return found;
-}
-
 /** How often the client asked for names of instances so far, and seconds that have passed. */
 const OF_THE_MOMENT = /^sample\.(?:percontext\.|(?:dupnames\.\w+\.)?seconds$|ulonglong\.bin)/;
 
@@ -58,7 +46,7 @@ const BATCH = 128;
 testWith("pcp6", "values and descriptors, out of the fetches that pminfo makes", async () => {
   const context = await sampleContext();
   const names = await context.traverse("sample");
-  const expected = blocks(recorded("sample-values.txt"), new Set(names));
+  const expected = blocks(recorded("sample-values.txt"), names);
   expect(expected.size).toBeGreaterThan(180);
   const values = new Map<string, string>();
   for (let at = 0; at < names.length; at += BATCH) {
@@ -84,7 +72,7 @@ testWith("pcp6", "values and descriptors, out of the fetches that pminfo makes",
 testWith("pcp6", "texts", async () => {
   const context = await sampleContext();
   const names = await context.traverse("sample");
-  const expected = blocks(recorded("sample-text.txt"), new Set(names));
+  const expected = blocks(recorded("sample-text.txt"), names);
   expect(expected.size).toBeGreaterThan(150);
   const wrong: string[] = [];
   for (const [name, block] of expected) {
@@ -112,7 +100,7 @@ const masked = (text: string): string =>
 testWith("pcp6", "labels", async () => {
   const context = await sampleContext();
   const names = await context.traverse("sample");
-  const expected = blocks(recorded("sample-labels.txt"), new Set(names));
+  const expected = blocks(recorded("sample-labels.txt"), names);
   expect(expected.size).toBeGreaterThan(10);
   for (const [name, block] of expected) {
     // The order of some instances is that of the last fetch.
@@ -142,7 +130,7 @@ async function recordLines(context: LocalContext, set: ValueSet, i: number): Pro
 testWith("pcp6", "events", async () => {
   const context = await sampleContext();
   const names = await context.traverse("sample.event");
-  const expected = blocks(recorded("sample-events.txt"), new Set(names));
+  const expected = blocks(recorded("sample-events.txt"), names);
   const { pmids } = await context.lookupNames(names);
   const fetched = await context.fetch(pmids);
   const values = await showValues(context, names, fetched);

@@ -9,7 +9,7 @@ import { pcp7, sharedPmcd7 } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
 import { must, run } from "../helpers/process.ts";
 import { startProxyUnderTest } from "../helpers/proxy.ts";
-import { describeMetric, showValues } from "./pminfo.ts";
+import { blocks, describeMetric, showValues } from "./pminfo.ts";
 
 const contexts: HostContext[] = [];
 const proxies: Proxy[] = [];
@@ -17,22 +17,6 @@ afterAll(async () => {
   for (const context of contexts) await context.close();
   for (const proxy of proxies) await proxy.stop();
 });
-
-/** Output of pminfo as blocks by the name of the metric; names must be known, as helps hold any text. */
-function blocks(output: string, names: readonly string[]): Map<string, string> {
-  const known = new Set(names);
-  const found = new Map<string, string>();
-  let name = "";
-  for (const line of output.split(/(?<=\n)/)) {
-    const first = /^[^ :\n]+/.exec(line)?.[0] ?? "";
-    if (known.has(first) && !found.has(first) && /^[^ :\n]+(?: PMID: |:|\n$)/.test(line)) {
-      name = first;
-      found.set(name, "");
-    }
-    found.set(name, (found.get(name) ?? "") + line);
-  }
-  return found;
-}
 
 /** Metrics about the client itself, how many there are, and how busy the machine is. */
 const OF_THE_MOMENT = /^(?:pmcd\.numclients|sample\.(?:percontext|sysinfo|load))/;

@@ -125,3 +125,16 @@ export async function showValues(
   }
   return found;
 }
+
+/** Output of pminfo as blocks by the name of the metric; names must be known, as helps hold any text. */
+export function blocks(output: string, names: readonly string[]): Map<string, string> {
+  const known = new Set(names);
+  const found = new Map<string, string>();
+  let name = "";
+  for (const line of output.split(/(?<=\n)/)) {
+    const first = /^([^ :\n]+)(?: PMID: | \[|:| One-line Help: |\n)/.exec(line)?.[1] ?? "";
+    if (known.has(first) && !found.has(first)) name = first;
+    if (name !== "") found.set(name, (found.get(name) ?? "") + line);
+  }
+  return found;
+}
