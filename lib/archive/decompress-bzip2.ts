@@ -24,16 +24,23 @@ const RUN_B = 1;
 const BLOCK_MARK = [0x314159, 0x265359] as const;
 const END_MARK = [0x177245, 0x385090] as const;
 
-const CRC_TABLE = new Int32Array(256);
-for (let i = 0; i < 256; i++) {
-  let word = i << 24;
-  for (let bit = 0; bit < 8; bit++) word = (word << 1) ^ (word < 0 ? 0x04c11db7 : 0);
-  CRC_TABLE[i] = word;
+/** Made when it is first needed: most runs read no such file. */
+let crcTable: Int32Array | undefined;
+
+function makeCrcTable(): Int32Array {
+  const table = new Int32Array(256);
+  for (let i = 0; i < 256; i++) {
+    let word = i << 24;
+    for (let bit = 0; bit < 8; bit++) word = (word << 1) ^ (word < 0 ? 0x04c11db7 : 0);
+    table[i] = word;
+  }
+  return table;
 }
 
 function crcAdd(crc: number, bytes: Uint8Array): number {
+  const table = (crcTable ??= makeCrcTable());
   for (let i = 0; i < bytes.length; i++) {
-    crc = (crc << 8) ^ (CRC_TABLE[(crc >>> 24) ^ (bytes[i] as number)] as number);
+    crc = (crc << 8) ^ (table[(crc >>> 24) ^ (bytes[i] as number)] as number);
   }
   return crc;
 }

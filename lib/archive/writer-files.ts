@@ -6,12 +6,14 @@
 import {
   closeSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
   writeSync,
+  writev,
 } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -19,7 +21,11 @@ import { asPcpError, beginWriteback, PcpError, pmErrStr } from "../base/mod.ts";
 import { COMPRESSED_SUFFIXES } from "./places.ts";
 
 /** Bytes that wait before they are written to a file. */
-const BUFFER_BYTES = 256 * 1024;
+const BUFFER_BYTES = 512 * 1024;
+/** From so many on they are not put to those that wait. */
+const LARGE_BYTES = 128 * 1024;
+/** Pieces of a file that may wait for another thread; when there are more, this one writes. */
+const MOST_QUEUED = 8;
 /** Bytes after which the system is asked to begin with the disk, so that the end need not wait long. */
 const WRITEBACK_BYTES = 8 * 1024 * 1024;
 const EEXIST = -17;
@@ -35,16 +41,35 @@ function attempt<T>(path: string, what: string, body: () => T): T {
   }
 }
 
-/** One file being written from its start to its end. */
+/** Bytes for another thread to write, where in the file, and what to call then. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly position: number;
+  readonly done: () => void;
+}
+
+/**
+ * One file being written from its start to its end. With `behind` another thread writes while the next
+ * bytes are put: its completion is seen between turns of the event loop, its errors come with the
+ * next call. `idle` has to be awaited before `replaceStart`, `finish` and `close`.
+ */
 export class OutputFile {
   /** Bytes put so far: where the next ones will be in the file. */
   length = 0;
-  private buffer = new Uint8Array(BUFFER_BYTES);
+  private buffer: Uint8Array = new Uint8Array(BUFFER_BYTES);
   private waiting = 0;
-  /** Bytes in the file, and how many of them the disk has been asked to take. */
+  /** Bytes given to the system or to other threads, and how many of them the disk was asked to take. */
   private written = 0;
   private begun = 0;
   private descriptor: number | undefined;
+  /** Pieces that wait, whether a thread is at work: one at a time, since the system lets no more. */
+  private readonly queue: Piece[] = [];
+  private atWork = false;
+  /** Buffers that are not in use, the first error, who waits for the thread. */
+  private readonly spare: Uint8Array[] = [];
+  private failure: PcpError | undefined;
+  private lastPut = false;
+  private wake: (() => void) | undefined;
 
   constructor(
     /** Its name until the end, and from then on. */
@@ -52,40 +77,141 @@ export class OutputFile {
     readonly final: string,
     /** What follows the base name and a dot: "meta", "0", "0.xz". */
     readonly ending: string,
+    private readonly behind = false,
   ) {
     this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
   }
 
+  /** Whether another thread is at work. */
+  get busy(): boolean {
+    return this.atWork;
+  }
+
+  /** Whether bytes can be lent now. */
+  get canLend(): boolean {
+    return this.behind && this.queue.length < MOST_QUEUED;
+  }
+
+  /** Whether it is time to wait for the other thread. */
+  get full(): boolean {
+    return this.atWork && this.queue.length >= MOST_QUEUED / 2;
+  }
+
+  /** Appends bytes that stay as they are until `done` is called. */
+  lend(bytes: Uint8Array, done: () => void): void {
+    this.length += bytes.length;
+    this.flush();
+    this.writeBehind(bytes, done);
+  }
+
   /** Appends `bytes[from, to)`. */
   put(bytes: Uint8Array, from = 0, to = bytes.length): void {
-    const length = to - from;
-    this.length += length;
-    if (length > BUFFER_BYTES - this.waiting) this.flush();
-    const part = length === bytes.length ? bytes : bytes.subarray(from, to);
-    if (length >= BUFFER_BYTES) this.write(part);
-    else {
-      this.buffer.set(part, this.waiting);
-      this.waiting += length;
+    this.length += to - from;
+    if (to - from >= LARGE_BYTES) {
+      this.flush();
+      this.write(bytes.subarray(from, to), this.written);
+      return;
+    }
+    for (let at = from; at < to;) {
+      const end = Math.min(to, at + BUFFER_BYTES - this.waiting);
+      this.buffer.set(bytes.subarray(at, end), this.waiting);
+      this.waiting += end - at;
+      at = end;
+      if (this.waiting === BUFFER_BYTES) this.flush();
     }
   }
 
   private flush(): void {
-    const { waiting } = this;
+    const { waiting, failure } = this;
+    if (failure !== undefined) throw failure;
+    if (waiting === 0) return;
+    if (waiting === BUFFER_BYTES && this.canLend) {
+      const { buffer, spare } = this;
+      this.writeBehind(buffer, () => void spare.push(buffer));
+      this.buffer = spare.pop() ?? new Uint8Array(BUFFER_BYTES);
+    } else this.write(this.buffer.subarray(0, waiting), this.written);
     this.waiting = 0;
-    this.write(this.buffer.subarray(0, waiting));
   }
 
-  private write(bytes: Uint8Array, position: number | null = null): void {
-    attempt(this.final, "write", () => {
-      for (let done = 0; done < bytes.length;) {
-        const at = position === null ? null : position + done;
-        done += writeSync(this.descriptor ?? -1, bytes, done, bytes.length - done, at);
-      }
-    });
-    if (position !== null || this.descriptor === undefined) return;
+  private writeBehind(bytes: Uint8Array, done: () => void): void {
+    this.queue.push({ bytes, position: this.written, done });
     this.written += bytes.length;
+    if (!this.atWork) this.work();
+  }
+
+  /** Lets another thread write the pieces that wait, as far as they follow one another. */
+  private work(): void {
+    const { queue } = this;
+    const [first] = queue;
+    if (first === undefined) return;
+    const { position } = first;
+    let end = position;
+    let count = 0;
+    for (const piece of queue) {
+      if (piece.position !== end) break;
+      end += piece.bytes.length;
+      count++;
+    }
+    const pieces = queue.splice(0, count);
+    this.atWork = true;
+    const all = pieces.map(({ bytes }) => bytes);
+    writev(this.descriptor ?? -1, all, position, (error, written) => {
+      this.note(() => {
+        if (error !== null && error !== undefined) throw error;
+        this.writeRest(all, written, position);
+      });
+      for (const { done } of pieces) done();
+      this.atWork = false;
+      if (this.failure !== undefined) this.giveUp(position);
+      else this.writeBack();
+      if (this.queue.length > 0) this.work();
+      else if (this.lastPut && this.failure === undefined) this.note(() => this.complete());
+      this.wake?.();
+    });
+  }
+
+  /** After an error nothing that waits is written any more; the file is good up to `end`. */
+  private giveUp(end: number): void {
+    this.written = end;
+    for (const { done } of this.queue.splice(0)) done();
+  }
+
+  /** Writes what is left of pieces of which `count` bytes are in the file from `position` on. */
+  private writeRest(pieces: readonly Uint8Array[], count: number, position: number): void {
+    let start = 0;
+    for (const piece of pieces) {
+      const done = Math.max(0, count - start);
+      if (done < piece.length) this.writeAt(piece, done, position + start);
+      start += piece.length;
+    }
+  }
+
+  /** Runs a call of the system whose error is told later. */
+  private note(body: () => void): void {
+    try {
+      attempt(this.final, "write", body);
+    } catch (error) {
+      this.failure ??= error instanceof PcpError ? error : asPcpError(error);
+    }
+  }
+
+  /** Writes `bytes[done]` and what follows, for a place in the file where the first one is to be. */
+  private writeAt(bytes: Uint8Array, done: number, position: number): void {
+    for (let at = done; at < bytes.length;) {
+      at += writeSync(this.descriptor ?? -1, bytes, at, bytes.length - at, position + at);
+    }
+  }
+
+  private write(bytes: Uint8Array, position: number): void {
+    attempt(this.final, "write", () => this.writeAt(bytes, 0, position));
+    this.written = Math.max(this.written, position + bytes.length);
+    this.writeBack();
+  }
+
+  /** Lets the disk begin with what was written. */
+  private writeBack(): void {
     const ready = this.written - this.begun;
-    if (ready < WRITEBACK_BYTES) return;
+    if (ready < WRITEBACK_BYTES || this.descriptor === undefined) return;
     beginWriteback(this.descriptor, this.begun, ready);
     this.begun = this.written;
   }
@@ -96,11 +222,55 @@ export class OutputFile {
     this.write(bytes, 0);
   }
 
+  /** Resolves when the other thread is done with what it is at. */
+  async relief(): Promise<void> {
+    if (this.atWork) await new Promise<void>((resolve) => (this.wake = resolve));
+  }
+
+  /** Resolves when no other thread writes any more. */
+  async idle(): Promise<void> {
+    while (this.atWork) await this.relief();
+  }
+
+  /** Completes the file as `finish` does, now or as soon as no other thread writes any more. */
+  end(): void {
+    if (!this.atWork) return this.finish();
+    this.flush();
+    this.lastPut = true;
+  }
+
   /** Writes what waits, makes it durable and closes the file. */
   finish(): void {
+    if (this.failure !== undefined) throw this.failure;
     if (this.descriptor === undefined) return;
     this.flush();
+    this.complete();
+  }
+
+  private complete(): void {
     attempt(this.final, "write", () => fsyncSync(this.descriptor ?? -1));
+    this.close();
+  }
+
+  /** Gives up what waits, and so many bytes before it. */
+  shorten(bytes: number): void {
+    this.waiting = 0;
+    this.written = Math.max(0, this.written - bytes);
+    attempt(this.final, "write", () => ftruncateSync(this.descriptor ?? -1, this.written));
+  }
+
+  /** After an error: writes what waits, if need be once `makeRoom` made room for it, and closes the file. */
+  salvage(makeRoom: () => void): void {
+    if (this.descriptor === undefined) return;
+    this.failure = undefined;
+    try {
+      this.flush();
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      makeRoom();
+      this.flush();
+    }
+    attempt(this.final, "write", () => ftruncateSync(this.descriptor ?? -1, this.written));
     this.close();
   }
 
@@ -109,6 +279,7 @@ export class OutputFile {
     const { descriptor } = this;
     this.descriptor = undefined;
     this.buffer = new Uint8Array(0);
+    this.spare.length = 0;
     if (descriptor !== undefined) attempt(this.final, "close", () => closeSync(descriptor));
   }
 }
@@ -164,6 +335,8 @@ export class OutputFiles {
     readonly base: string,
     /** What is refused: any file of an archive of this name, or only those that are made here. */
     private readonly refuses: "any" | "same" = "any",
+    /** Whether other threads write: see OutputFile. */
+    private readonly behind = false,
   ) {
     this.folder = dirname(base);
     this.name = basename(base);
@@ -206,7 +379,7 @@ export class OutputFiles {
     // A leading dot and a strange ending: no PCP program takes it for part of an archive.
     const mark = `${process.pid}-${OutputFiles.made++}.${this.place}`;
     const temporary = join(this.folder, `.${this.name}.${ending}.${mark}.tmp`);
-    const file = new OutputFile(temporary, `${this.base}.${ending}`, ending);
+    const file = new OutputFile(temporary, `${this.base}.${ending}`, ending, this.behind);
     this.all.push(file);
     return file;
   }
@@ -227,6 +400,16 @@ export class OutputFiles {
     attempt(file.final, "remove", () => rmSync(file.temporary));
     this.all.splice(this.all.indexOf(file), 1);
     return made;
+  }
+
+  /** Whether other threads write. */
+  get busy(): boolean {
+    return this.all.some((file) => file.busy);
+  }
+
+  /** Resolves when no other threads write any more. */
+  async idle(): Promise<void> {
+    for (const file of this.all) await file.idle();
   }
 
   /** Makes everything durable, then gives the files their names, metadata last. */
@@ -250,6 +433,18 @@ export class OutputFiles {
     }
     this.all.length = 0;
     syncDirectory(this.folder);
+  }
+
+  /**
+   * After an error: gives the files their names with what is in them. Where the disk is full, the end
+   * of the data makes room for what waits of the others.
+   */
+  salvage(meta: OutputFile, volume: OutputFile): void {
+    for (const file of this.all) {
+      if (file !== volume) file.salvage(() => volume.shorten(2 * BUFFER_BYTES));
+    }
+    volume.salvage(() => volume.shorten(0));
+    this.publish(meta);
   }
 
   /** Closes and removes everything that has no final name yet. */

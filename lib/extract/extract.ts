@@ -161,19 +161,24 @@ function chooseWindow(run: Run, zone: () => Zone): Window {
   return { start, finish, daily };
 }
 
+/** Signals, timers and threads that are done have their turn. */
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
 async function mergeData(run: Run, pass: DataPass): Promise<void> {
   const { hooks, inputs, output, began } = run;
   const bytesTotal = inputs.list.reduce((sum, { bytes }) => sum + bytes, 0);
   pass.begin();
   for (let looked = performance.now(); pass.step();) {
     const time = performance.now();
-    if (time - looked < PAUSE) continue;
+    if (time - looked < PAUSE) {
+      if (output?.full === true) await output.relief();
+      continue;
+    }
     looked = time;
     const seconds = (time - began) / 1000;
     const records = output?.counts.records ?? 0;
     hooks.progress?.({ bytesRead: pass.bytesRead, bytesTotal, records, seconds });
-    // Signals and timers have their turn.
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     if (hooks.cancelled?.() === true) throw new ExtractStop(1, true);
   }
 }
@@ -214,6 +219,7 @@ async function fillOutput(
   try {
     await mergeData(run, pass);
     if (!pass.began) throw stop(run, "Warning: no qualifying records found.", true);
+    await output.idle();
     output.finish(pass.current);
     if (job.compress !== undefined) {
       const look = (): void => {
@@ -252,7 +258,7 @@ async function runPhases(run: Run): Promise<void> {
     await fillOutput(run, output, zone, selected);
   } catch (error) {
     const keep = job.desperate === true && error instanceof ExtractStop;
-    output.abandon(keep);
+    await output.abandon(keep);
     if (!keep && error instanceof ExtractStop) {
       hooks.say(`Archive "${name}" not created.\n`, "stderr");
     }

@@ -20,10 +20,13 @@ import {
 import type { CompressOptions } from "./compress.ts";
 import { clockText, secondsBetween, subtractSpan, type Timestamp, type Zone } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
+import { Memories } from "./memory.ts";
 import type { ExtractHooks, VolumeRule } from "./types.ts";
 
 /** Data bytes after an index entry from which on there is another. */
 const INDEX_BYTES = 100_000;
+/** Records that are so long together are written from where they lie. */
+const LENT_BYTES = 64 * 1024;
 const EXISTS = "File exists";
 
 /** What the labels say, but for start and volume. */
@@ -65,6 +68,8 @@ const exists = (path: string): boolean => {
 /** An archive being made. */
 export class Output {
   readonly counts = { records: 0, marks: 0, data: 0, meta: 0, index: 0, volumes: 1 };
+  /** Where records can lie that other threads write. */
+  readonly memories = new Memories();
   /** Time of the first record. */
   start: Timestamp | undefined;
   private readonly outputs: OutputFiles | undefined;
@@ -99,7 +104,8 @@ export class Output {
     if (dryRun) return;
     let path = `${name}.index`;
     try {
-      this.outputs = new OutputFiles(name, "same");
+      // Another thread helps only where there is a processor for it.
+      this.outputs = new OutputFiles(name, "same", navigator.hardwareConcurrency > 1);
       const index = this.outputs.create("index");
       path = `${name}.meta`;
       const meta = this.outputs.create("meta");
@@ -211,7 +217,7 @@ export class Output {
     }
     this.settle();
     this.attempt(`volume ${number}: `, () => {
-      this.files?.volume.finish();
+      this.files?.volume.end();
       if (this.outputs !== undefined && this.files !== undefined) {
         this.files.full.push(this.files.volume);
         this.files.volume = this.outputs.create(String(number));
@@ -227,7 +233,8 @@ export class Output {
   }
 
   /**
-   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`; `time`
+   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`, of what is
+   * from `memories` once that has renewed it; `time`
    * may change after the call.
    * `metaBefore`: bytes of metadata before those of this record. `due`: it has an index entry.
    */
@@ -306,10 +313,20 @@ export class Output {
     if (waiting === undefined) return;
     this.waiting = undefined;
     try {
-      this.files?.volume.put(waiting, waitingFrom, waitingTo);
+      this.put(waiting, waitingFrom, waitingTo);
     } catch (error) {
       throw this.fail(`__pmLogPutResult: log data: ${errorText(error)}`, true);
     }
+  }
+
+  private put(bytes: Uint8Array, from: number, to: number): void {
+    const volume = this.files?.volume;
+    if (volume === undefined) return;
+    if (to - from >= LENT_BYTES && volume.canLend) {
+      const done = this.memories.lend(bytes);
+      if (done !== undefined) return volume.lend(bytes.subarray(from, to), done);
+    }
+    volume.put(bytes, from, to);
   }
 
   /** Appends an index entry; none with the time of the one before. */
@@ -365,12 +382,37 @@ export class Output {
     });
   }
 
+  /** Whether other threads write: a turn of the event loop lets them have more. */
+  get busy(): boolean {
+    return this.outputs?.busy === true;
+  }
+
+  /** Whether it is time to wait for the thread that writes records. */
+  get full(): boolean {
+    return this.files?.volume.full === true;
+  }
+
+  /** Resolves when that thread is done with what it is at. */
+  async relief(): Promise<void> {
+    await this.files?.volume.relief();
+  }
+
+  /** Resolves when no other thread writes any more; to be awaited before `finish`. */
+  async idle(): Promise<void> {
+    await this.outputs?.idle();
+  }
+
   /** Gives up: nothing stays, or with `keep` what there is under the names that it was to have. */
-  abandon(keep: boolean): void {
-    const { files, outputs, waiting } = this;
-    if (keep && files !== undefined) {
-      if (waiting !== undefined) this.settle();
-      outputs?.publish(files.meta);
-    } else outputs?.discard();
+  async abandon(keep: boolean): Promise<void> {
+    const { files, outputs } = this;
+    await this.idle();
+    if (!keep || files === undefined) return outputs?.discard();
+    try {
+      this.settle();
+    } catch (error) {
+      // The error that ended the run was said.
+      if (!(error instanceof ExtractStop)) throw error;
+    }
+    outputs?.salvage(files.meta, files.volume);
   }
 }

@@ -48,9 +48,9 @@ const MILLISECOND = { sec: 0, nsec: 1_000_000 };
 const DAY = 86_400;
 /** Shapes that an input's records are compared with before all others. */
 const RECENT = 8;
-/** Records, and bytes of them, after which the time is looked at. */
+/** Records, and bytes of them, after which the time is looked at and other threads are asked. */
 const STEP_RECORDS = 4096;
-const STEP_BYTES = 16 * 1024 * 1024;
+const STEP_BYTES = 4 * 1024 * 1024;
 
 /** What an input waits for. */
 type State = "record" | "mark" | "ended" | "nothing";
@@ -113,7 +113,7 @@ export class DataPass {
   /** The last record or mark that was chosen. */
   readonly current = { sec: 0, nsec: 0 };
   readonly sources: readonly Source[];
-  private readonly files = new OpenFiles();
+  private readonly files: OpenFiles;
   private readonly encoder: Encoder;
   private readonly cutter: CutWriter;
   /** Inputs that wait with a record or a mark, as a heap by time and order. */
@@ -128,7 +128,8 @@ export class DataPass {
     this.start = options.start;
     this.finish = options.finish;
     this.encoder = new Encoder(version);
-    this.cutter = new CutWriter(version, () => output.settle());
+    this.files = new OpenFiles(output.memories);
+    this.cutter = new CutWriter(version, output.memories, () => output.settle());
     this.sources = inputs.map((input, order) => ({
       input,
       order,
@@ -177,7 +178,7 @@ export class DataPass {
   step(): boolean {
     const { output, samples = Number.POSITIVE_INFINITY } = this.options;
     const bytes = output.counts.data + STEP_BYTES;
-    for (let i = 0; i < STEP_RECORDS && output.counts.data < bytes; i++) {
+    for (let i = 0; i < STEP_RECORDS && output.counts.data < bytes && !output.full; i++) {
       if (output.counts.records >= samples) return false;
       if (samples === Number.POSITIVE_INFINITY) this.writeTogether();
       const source = this.choose();
@@ -310,20 +311,12 @@ export class DataPass {
   /** The shape of the record at hand, which is then checked. */
   private shapeOf(source: Source): Shape {
     const { reader, recent } = source;
-    const { view, words, at, setsAt, numpmid, length } = reader;
-    const whole = (at & 3) === 0 && words.length > 0;
+    const { view, at, setsAt, numpmid, length } = reader;
     const end = at + length - 4;
     for (let i = 0; i < recent.length; i++) {
       const shape = recent[i] as Shape;
       if (shape.pmids.length !== numpmid) continue;
-      source.layout = whole
-        ? matchLayout(shape, reader.bytes, words, at >> 2, (setsAt - at) >> 2, length)
-        : undefined;
-      if (source.layout !== undefined) {
-        source.even = true;
-        source.plain = this.isPlain(source, shape);
-        return shape;
-      }
+      if (this.isKnown(source, shape)) return shape;
       const found = match(shape, view, at, setsAt, end);
       if (found === MATCH.OTHER) continue;
       if (i > 0) {
@@ -336,7 +329,23 @@ export class DataPass {
     if (shape === undefined) throw reader.damage(false);
     recent.unshift(shape);
     if (recent.length > RECENT) recent.pop();
+    // Another input may have had records like it.
+    if (this.isKnown(source, shape)) return shape;
     return this.useShape(source, shape, match(shape, view, at, setsAt, end));
+  }
+
+  /** Whether the record at hand has a layout that records of this shape had; takes it then. */
+  private isKnown(source: Source, shape: Shape): boolean {
+    const { reader } = source;
+    const { bytes, words, at, setsAt, length } = reader;
+    const whole = (at & 3) === 0 && words.length > 0;
+    source.layout = whole
+      ? matchLayout(shape, bytes, words, at >> 2, (setsAt - at) >> 2, length)
+      : undefined;
+    if (source.layout === undefined) return false;
+    source.even = true;
+    source.plain = this.isPlain(source, shape);
+    return true;
   }
 
   /** Takes a shape for the record at hand, or refuses that. */

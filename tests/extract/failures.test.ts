@@ -304,27 +304,52 @@ test("any damaged byte ends in a status, with inputs untouched and no half archi
 });
 
 describePeer(["root"], "a full disk", () => {
-  test("is told, and nothing stays", async () => {
+  /** Extracts a long archive on a small disk; what is said, and what is left, copied to `kept`. */
+  async function fill(desperate: boolean, kept: string): Promise<readonly [string, string]> {
     const place = newBase();
     mkdirSync(place);
+    mkdirSync(kept);
     const long = plain("100.0.1", 0, 100_000);
     const script = join(folder, "full.ts");
     const engine = join(import.meta.dir, "../../lib/extract/mod.ts");
+    const output = join(place, "o");
     writeFileSync(
       script,
       `import { extract } from ${JSON.stringify(engine)};\n` +
-        `const job = { inputs: [${JSON.stringify(long)}], output: ${JSON.stringify(join(place, "o"))} };\n` +
+        `const job = ${JSON.stringify({ inputs: [long], output, desperate, pid: 1 })};\n` +
         "const { status } = await extract(job, { say: (text) => process.stdout.write(text) });\n" +
-        "process.stdout.write(`status ${status}`);\n",
+        "process.stdout.write(`status ${status}\\n`);\n",
     );
     // The mount goes with the name space of the command.
-    const command = 'mount -t tmpfs -o size=1m none "$1" && "$2" "$3" && ls -A "$1"';
-    const words = ["sh", "-c", command, "sh", place, process.execPath, script];
+    const command =
+      'mount -t tmpfs -o size=3m none "$1" && "$2" "$3" && ls -A "$1" && cp -r "$1/." "$4"';
+    const words = ["sh", "-c", command, "sh", place, process.execPath, script, kept];
     const said = await must(["unshare", "-m", "--propagation", "private", ...words]);
+    expect(existsSync(`${long}.0`)).toBe(true);
+    return [said.replaceAll(output, "OUT"), long];
+  }
+
+  test("is told, and nothing stays", async () => {
+    const [said] = await fill(false, newBase());
     expect(said).toBe(
       "pmlogextract: Error: __pmLogPutResult: log data: No space left on device\n" +
-        `Archive "${join(place, "o")}" not created.\nstatus 1`,
+        'Archive "OUT" not created.\nstatus 1\n',
     );
-    expect(existsSync(`${long}.0`)).toBe(true);
+  });
+
+  test("leaves what there was room for to the desperate", async () => {
+    const kept = newBase();
+    const [said, long] = await fill(true, kept);
+    expect(said).toBe(
+      "pmlogextract: Error: __pmLogPutResult: log data: No space left on device\nstatus 1\n" +
+        "o.0\no.index\no.meta\n",
+    );
+    const again = await run([join(kept, "o")], { desperate: true });
+    expect(again.status).toBe(0);
+    const whole = readFileSync(`${long}.0`);
+    const part = readFileSync(`${again.output}.0`);
+    expect(part.length).toBeGreaterThan(1e6);
+    // The labels have process ids and times of their own.
+    expect(part.subarray(1000).equals(whole.subarray(1000, part.length))).toBe(true);
   });
 });
