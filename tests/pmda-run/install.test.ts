@@ -57,9 +57,8 @@ async function pminfo({ tree, pmcd }: Stage, ...args: readonly string[]): Promis
 const soon = (ready: () => boolean | Promise<boolean>): Promise<boolean> =>
   waitUntil(ready, 15_000);
 
-/** Processes that pmcd has started. */
-const children = ({ pmcd }: Stage): number[] => {
-  const { pid } = pmcd.daemon();
+/** Processes that a process has started. */
+const children = (pid: number): number[] => {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   return text === "" ? [] : text.split(" ").map(Number);
 };
@@ -90,13 +89,13 @@ async function builtinAgent(stage: Stage): Promise<void> {
   await pmcd.restart();
   expect(await soon(appeared)).toBeTrue();
 
-  const [agent = 0] = children(stage);
+  const [agent = 0] = children(stage.pmcd.daemon().pid);
   process.kill(agent, "SIGKILL");
   expect(await soon(appeared)).toBeTrue();
-  expect(children(stage)).not.toContain(agent);
+  expect(children(stage.pmcd.daemon().pid)).not.toContain(agent);
 
   // A second time: the running agent is replaced by one of the same line.
-  const [second = 0] = children(stage);
+  const [second = 0] = children(stage.pmcd.daemon().pid);
   await pmdaRun(stage, "simple", "--install");
   expect(await soon(() => !existsSync(`/proc/${second}`))).toBeTrue();
   expect(await soon(appeared)).toBeTrue();
@@ -128,11 +127,39 @@ weather.limit PMID: 401.0.1 [a setting that pmstore(1) can change]
   );
 }
 
+/** Installs a compiled agent, and ends the process around it. */
+async function compiledAgent(stage: Stage): Promise<void> {
+  const agent = ["--dso", "/var/lib/pcp/pmdas/sample/pmda_sample.so,sample_init", "-d", "29"];
+  const log = join(stage.pmcd.folder, "log", "dso.log");
+  await pmdaRun(stage, ...agent, "--install", "-l", log);
+  const appeared = async () => {
+    const shown = await pminfo(stage, "-f", "sample.long.ten", "sample.secret.foo.one");
+    return shown.includes("value 10\n") && shown.includes("sample.secret.foo.one");
+  };
+  expect(await soon(appeared)).toBeTrue();
+  // The agent's own process answers pmcd; the one with the shared object is below it.
+  const hosts = (): number[] =>
+    children(stage.pmcd.daemon().pid)
+      .flatMap(children)
+      .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("sample_init"));
+  const [host = 0] = hosts();
+  process.kill(host, "SIGSEGV");
+  expect(await soon(appeared)).toBeTrue();
+  expect(hosts()).not.toContain(host);
+  expect(readFileSync(log, "utf8")).toContain(
+    'Warning: agent "sample" (domain 29): killed by SIGSEGV; the next request starts it',
+  );
+  await pmdaRun(stage, ...agent, "--remove");
+  const gone = async () => (await pminfo(stage, "sample")).includes("Unknown metric name");
+  expect(await soon(gone)).toBeTrue();
+}
+
 async function onStage(tree: PcpTree, program: readonly string[]): Promise<void> {
   const pmcd = await startPmcd(tree, { agents: [] });
   const stage = { tree, pmcd, program };
   await builtinAgent(stage);
   await authorModule(stage);
+  await compiledAgent(stage);
   await pmcd.stop();
 }
 
@@ -140,12 +167,12 @@ testWith(
   ["pcp6", "root"],
   "under pmcd 6, from the sources: installed, restarted, removed",
   () => onStage(pcp6, [process.execPath, main]),
-  60_000,
+  120_000,
 );
 
 testWith(
   "pcp7",
   "under pmcd 7, as one executable: installed, restarted, removed",
   async () => onStage(pcp7, await compiled()),
-  60_000,
+  120_000,
 );
