@@ -223,7 +223,8 @@ export async function listen(line: Line): Promise<number> {
       build: `pcpbox-${buildInfo.version}`,
       log: (level, text) => log.write(LEVELS[level], text),
     });
-    const agents = collector.registry.entries.filter(({ agent }) => agent !== undefined);
+    const { registry: found } = collector;
+    const agents = found.entries.filter(({ agent }) => agent !== undefined);
     const places = [
       ...collector.server.ports.map((port) => `port ${port}`),
       ...[socketPath ?? []].flat(),

@@ -94,8 +94,8 @@ function entryOf(spec: AgentSpec, loadModule: CollectorOptions["loadModule"]): N
 }
 
 /** The agents as pmcd's metrics have them. */
-function agentFacts(registry: Registry, labels: ReadonlyMap<number, string>): AgentFact[] {
-  return registry.entries.flatMap((entry): AgentFact[] => {
+function agentFacts(agents: Registry, labels: ReadonlyMap<number, string>): AgentFact[] {
+  return agents.entries.flatMap((entry): AgentFact[] => {
     const { ownDomain: domain, process } = entry;
     if (entry.domain < 0 && entry.problem === undefined) return [];
     const name = labels.get(domain) ?? entry.name;
