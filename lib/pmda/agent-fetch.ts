@@ -1,10 +1,18 @@
 // Fetches of agents written here (spec pmda.md 7.3): from callback to bytes without an object for a
 // value, and without a promise while callbacks answer at once. What a callback throws, or answers
 // that is no value of its metric, fails that value only and is logged; a callback that does not end
-// is given up after the time of the request, and not called again until it has ended.
+// is given up after the time of the request, and not called again until it has ended. Metrics whose
+// values come later are waited for together, instances of one metric one after the other.
 import type { Instances } from "../archive/mod.ts";
 import { asPcpError, PM_ERR, type PmErrCode, pmErrStr } from "../base/mod.ts";
-import { type InstanceId, PM_IN_NULL, pmIDStr, type Pmid, type ResultWriter } from "../pcp/mod.ts";
+import {
+  type InstanceId,
+  PM_IN_NULL,
+  pmIDStr,
+  type Pmid,
+  ResultView,
+  ResultWriter,
+} from "../pcp/mod.ts";
 import type { AgentSetting, FetchValue } from "./define.ts";
 import { isPromise, type TimeLimit } from "./limit.ts";
 import { instancesOf, type MetricEntry, type Tables } from "./tables.ts";
@@ -16,6 +24,8 @@ export interface FetchJob {
   readonly by: Caller;
   readonly out: ResultWriter;
   readonly limit: TimeLimit;
+  /** Stands for the request: instances that a call gives are asked for once. */
+  readonly request: object;
   readonly log: AgentSetting["log"];
   /** Whether codes that are no fault of the agent are logged too. */
   readonly debug: boolean;
@@ -207,7 +217,7 @@ function putMetric(job: FetchJob, entry: MetricEntry): Promise<void> | undefined
     try {
       if (row.instances !== undefined) return putInstances(job, entry, row.instances(job.by));
       if (entry.indom === undefined) return undefined;
-      list = entry.indom.fixed ?? instancesOf(entry.indom, job);
+      list = entry.indom.fixed ?? instancesOf(entry.indom, job.request);
     } catch (error) {
       return refuse(job, entry, error);
     }
@@ -223,18 +233,38 @@ function putMetric(job: FetchJob, entry: MetricEntry): Promise<void> | undefined
   return settle(job, entry, PM_IN_NULL, got).then((code) => job.out.end(code));
 }
 
+/** Adds the one set that `part` holds. */
+function append(out: ResultWriter, part: ResultWriter): void {
+  const sets = new ResultView(part.finish(0), NO_TIME, part.count, 0).sets();
+  while (sets.next()) out.copy(sets);
+}
+
+const NO_TIME = { sec: 0, nsec: 0 };
+
+/**
+ * The metrics after one whose value comes later: all are begun at once, each with a writer of its
+ * own, so that one that hangs takes no time from the others. Their sets then follow in order.
+ */
 async function metricsLater(
   job: FetchJob,
   tables: Tables,
   at: number,
   first: Promise<void>,
 ): Promise<void> {
-  await first;
-  for (let i = at + 1; i < job.pmids.length; i++) {
-    const entry = tables.metric(job.pmids[i] as Pmid);
-    if (entry === undefined) job.out.fail(job.pmids[i] as Pmid, PM_ERR.PMID);
-    else await putMetric(job, entry);
+  const waits = [first];
+  const parts: ResultWriter[] = [];
+  for (const pmid of job.pmids.slice(at + 1)) {
+    const out = new ResultWriter();
+    parts.push(out);
+    const entry = tables.metric(pmid);
+    if (entry === undefined) out.fail(pmid, PM_ERR.PMID);
+    else {
+      const later = putMetric({ ...job, out }, entry);
+      if (later !== undefined) waits.push(later);
+    }
   }
+  await Promise.all(waits);
+  for (const part of parts) append(job.out, part);
 }
 
 /** Puts one set for each metric, in order; a promise only when a callback has given one. */

@@ -54,6 +54,8 @@ export interface AgentOptions {
   readonly timeLimit?: number;
   /** Texts from files, which come before those of the tables. */
   readonly help?: HelpTexts;
+  /** Ends the process that the agent has for itself; called after the answer under way. */
+  readonly end?: () => void;
 }
 
 /** An agent that runs in this process. */
@@ -224,7 +226,7 @@ function fetchCall(
 
   const work = (pmids: readonly Pmid[], by: Caller, out: ResultWriter): Awaitable<void> => {
     const limit = createTimeLimit(timeLimit);
-    const job = { pmids, by, out, limit, log, debug };
+    const job = { pmids, by, out, limit, request: limit, log, debug };
     let later: Awaitable<void>;
     if (definition.refresh === undefined) later = fetchInto(job, state.tables);
     else {
@@ -430,6 +432,7 @@ export async function openAgent(
 ): Promise<RunningAgent> {
   const early: ((to: RunningAgent) => void)[] = [];
   let tell = (what: (to: RunningAgent) => void): void => void early.push(what);
+  const { end } = options;
   const definition = await factory({
     domain: options.domain & 0x1ff,
     args: options.args ?? [],
@@ -438,6 +441,7 @@ export async function openAgent(
     changed: (what) => tell((to) => to.changed(what)),
     ready: (ready) => tell((to) => to.setReady(ready)),
     redefine: (tables) => tell((to) => to.redefine(tables)),
+    ...(end !== undefined && { end: () => void setTimeout(end, 0) }),
   });
   const agent = makeAgent(definition, options);
   tell = (what) => what(agent);

@@ -41,7 +41,7 @@ export interface IndomEntry {
   /** The instances where a table has them. */
   readonly fixed: Instances | undefined;
   /** What `from` stood for when it was last asked for. */
-  known: { readonly from: unknown; readonly list: Instances } | undefined;
+  known: { readonly from: unknown; readonly list: Awaitable<Instances> } | undefined;
 }
 
 /** All metrics and instance domains of an agent. */
@@ -145,15 +145,14 @@ export function buildTables(
 export function instancesOf(entry: IndomEntry, request: unknown): Awaitable<Instances> {
   if (entry.fixed !== undefined) return entry.fixed;
   const source = entry.row.instances;
-  const remember = (from: unknown, list: Instances): Instances => {
+  const remember = (from: unknown, list: Awaitable<Instances>): Awaitable<Instances> => {
     entry.known = { from, list };
     return list;
   };
   if (typeof source === "function") {
     if (entry.known !== undefined && entry.known.from === request) return entry.known.list;
     const rows = source();
-    if (rows instanceof Promise) return rows.then((found) => remember(request, listOf(found)));
-    return remember(request, listOf(rows as Awaited<typeof rows>));
+    return remember(request, rows instanceof Promise ? rows.then(listOf) : listOf(rows));
   }
   if (!isCache(source)) return listOf(source);
   // A cache hands out the same list until it changes.

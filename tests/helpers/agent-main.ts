@@ -1,4 +1,4 @@
-// A program for tests that runs one built-in agent under pmcd: `NAME TRANSPORT [WHERE] [-- ARGS]`, with
+// A program for tests that runs one built-in agent, or faulty, under pmcd: `NAME TRANSPORT [WHERE] [-- ARGS]`, with
 // TRANSPORT pipe, inet, ipv6 or unix. Its log goes to stderr. Refuses other arguments with status 2.
 import { fdSink } from "../../lib/base/mod.ts";
 import {
@@ -8,6 +8,7 @@ import {
   serveAgent,
   type Transport,
 } from "../../lib/pmda/mod.ts";
+import { faulty, FAULTY_DOMAIN } from "./agent-faulty.ts";
 
 function transportOf(kind: string | undefined, where: string): Transport | undefined {
   if (kind === "pipe") return { kind };
@@ -18,19 +19,24 @@ function transportOf(kind: string | undefined, where: string): Transport | undef
 const words = process.argv.slice(2);
 const split = words.indexOf("--");
 const [name = "", kind, where = ""] = split < 0 ? words : words.slice(0, split);
-const found = builtinAgent(name);
+const found =
+  name === "faulty"
+    ? { domain: FAULTY_DOMAIN, load: async () => faulty, limit: { timeLimit: 300 } }
+    : builtinAgent(name);
 const transport = transportOf(kind, where);
 if (found === undefined || transport === undefined) process.exit(2);
 
 const log = createAgentLog(fdSink(2), { program: `pmda${name}`, debug: false });
+const stop = new AbortController();
 const agent = await openAgent(await found.load(), {
   domain: found.domain,
   args: split < 0 ? [] : words.slice(split + 1),
   env: process.env,
   log: log.write,
+  ...("limit" in found ? found.limit : {}),
 });
 const onListening = (): void => log.write("Info", "listening");
-await serveAgent(agent, { transport, log: log.write, onListening });
+await serveAgent(agent, { transport, log: log.write, onListening, signal: stop.signal });
 await agent.close?.();
 log.close();
 process.exit(0);

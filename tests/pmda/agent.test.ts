@@ -324,6 +324,37 @@ test("a callback that does not end is given up, and not called again until it ha
   expect(await fetch(agent, [3])).toBe(`3=${PM_ERR.AGAIN}`);
 });
 
+test("values that come later are waited for together, and stand in order", async () => {
+  const order: string[] = [];
+  const after = (item: number, milliseconds: number, more: Partial<MetricRow> = {}): MetricRow =>
+    row(item, {
+      async fetch(instance) {
+        order.push(`${item}[${instance}]`);
+        await Bun.sleep(milliseconds);
+        return item;
+      },
+      ...more,
+    });
+  const { agent } = agentOf(
+    {
+      metrics: [
+        row(0),
+        after(1, 40),
+        after(2, 10, { indom: 1 }),
+        row(3, { type: PM_TYPE.STRING, fetch: () => "now" }),
+        row(4, { fetch: () => new Promise<number>(() => undefined) }),
+        after(5, 1, { type: PM_TYPE.U64 }),
+      ],
+      indoms: [{ serial: 1, instances: three }],
+    },
+    { timeLimit: 80 },
+  );
+  expect(await fetch(agent, [0, 4, 1, 2, 3, 5, 9])).toBe(
+    `0=-1:0 4=${PM_ERR.AGAIN} 1=-1:1 2=0:2,5:2,9:2 3=-1:now 5=-1:5 9=${PM_ERR.PMID}`,
+  );
+  expect(order).toEqual(["1[-1]", "2[0]", "5[-1]", "2[5]", "2[9]"]);
+});
+
 test("a refresh, a check, any other callback that does not end costs its request", async () => {
   const never = new Promise<never>(() => undefined);
   const refreshing = agentOf({ metrics: [row(0)], refresh: () => never }, { timeLimit: 20 });

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type OwnAgent, type PcpTree, type Pmcd, runIn, startPmcd } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
+import { FAULTY_DOMAIN, FAULTY_NAMES } from "../helpers/agent-faulty.ts";
 import { havePeers, type Peer, skipAloud, testWith } from "../helpers/peers.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
 import { type Daemon, must, privateFolder, startDaemon } from "../helpers/process.ts";
@@ -92,6 +93,82 @@ for (const { peer, tree } of RELEASES) {
       expect(await sessionText(await start([simple, trivial]), folder)).toBe(expected);
     });
   }
+}
+
+/** An agent that does what it should not. */
+const faultyAgent: OwnAgent = {
+  name: "faulty",
+  domain: FAULTY_DOMAIN,
+  names: FAULTY_NAMES,
+  probe: "faulty.good",
+  line: (folder) =>
+    `pipe binary /bin/sh -c "exec ${program} faulty pipe 2> ${folder}/log/faulty.log"`,
+};
+
+for (const { peer, tree } of RELEASES) {
+  testWith(peer, `${peer}: an agent outlives its callbacks, whatever they do`, async () => {
+    const pmcd = await startPmcd(tree, { agents: [], own: [faultyAgent] });
+    running.push(pmcd);
+    const ask = async (...words: readonly string[]): Promise<string> => {
+      const [name = "", ...rest] = words;
+      const argv = [name, "-h", `unix:${pmcd.socket}`, ...rest];
+      const { stdout, stderr } = await runIn(tree, argv, { env: pmcd.clientEnv });
+      return (stdout + stderr).trim();
+    };
+    const before = processes().length;
+    expect(await ask("pmprobe", "-v", "faulty.good")).toBe("faulty.good 1 42");
+    expect(
+      await ask("pminfo", "-f", ...["good", "hang", "late"].map((each) => `faulty.${each}`)),
+    ).toBe(
+      [
+        "faulty.good",
+        "    value 42",
+        "",
+        "faulty.hang",
+        "Error: Try again. Information not currently available",
+        "",
+        "faulty.late",
+        "    value 43",
+      ].join("\n"),
+    );
+    expect(await ask("pmprobe", "faulty.throw")).toBe(
+      "faulty.throw -12345 Generic error, already reported above",
+    );
+    expect(await ask("pmprobe", "faulty.nonsense")).toBe(
+      "faulty.nonsense -12397 Unknown or illegal metric type",
+    );
+    expect(await ask("pmprobe", "-I", "faulty.partly")).toBe(
+      'faulty.partly 2 "number 0" "number 3"',
+    );
+    expect(await ask("pmprobe", "faulty.gone")).toContain("Unknown or illegal metric identifier");
+    // Names of its own, more of them, and the metrics behind them.
+    expect(await ask("pminfo", "-m", "faulty.dyn")).toBe(
+      [
+        "faulty.dyn.more PMID: 248.0.8",
+        "faulty.dyn.a PMID: 248.1.0",
+        "faulty.dyn.b.c PMID: 248.1.1",
+      ]
+        .sort()
+        .join("\n"),
+    );
+    await ask("pmstore", "faulty.dyn.more", "1");
+    expect(await ask("pmprobe", "-v", "faulty.dyn.n2")).toBe("faulty.dyn.n2 1 102");
+    expect(await ask("pminfo", "-l", "faulty.good")).toContain('"good":true');
+    // Not ready for a while.
+    await ask("pmstore", "faulty.unready", "400");
+    expect(await ask("pmprobe", "faulty.good")).toContain("Try again");
+    expect(
+      await waitUntil(
+        async () => (await ask("pmprobe", "-v", "faulty.good")).endsWith("1 42"),
+        5000,
+      ),
+    ).toBe(true);
+    expect(processes().length).toBe(before);
+    const log = readFileSync(join(pmcd.folder, "log/faulty.log"), "utf8");
+    expect(log).toContain("Fetch callback error from metric PMID 248.0.2[-1]: on purpose");
+    expect(log).toContain("Warning: pmdaFetch: PMID 248.0.1[-1]: no answer within 0.3 s");
+    expect(readFileSync(pmcd.logFile, "utf8")).not.toContain("Cleanup");
+  });
 }
 
 /** Processes of the program, each started for one agent. */
