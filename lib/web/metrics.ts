@@ -23,7 +23,14 @@ import type { InstanceFacts, Metric } from "./metadata.ts";
 import { typeWord } from "./metric.ts";
 import { encoded, Out, type Words, writeNumber } from "./out.ts";
 import { helpLine, labelString } from "./quote.ts";
-import { type Claims, instancesIn, selectionText, type Shown, walkValues } from "./walk.ts";
+import {
+  type Claims,
+  instancesIn,
+  selectionText,
+  type Shown,
+  type ShownName,
+  walkValues,
+} from "./walk.ts";
 
 const WORDS: Words = { nan: "NaN", positive: "+Inf", negative: "-Inf" };
 
@@ -47,9 +54,11 @@ interface Format {
   readonly key: string;
   readonly type: string;
   readonly claims: Claims;
-  readonly comments: (name: string, metric: Metric, oneline: string) => string;
+  /** A name whose form another metric has gets one with its PMID. */
+  readonly isForced: boolean;
+  readonly comments: (name: ShownName, metric: Metric, oneline: string) => string;
   /** The name of a sample, from what `comments` is about. */
-  readonly sampleName: (name: string, metric: Metric) => string;
+  readonly sampleName: (name: ShownName, metric: Metric) => string;
   readonly time: (timestamp: Timestamp) => string;
   /** Whether a counter may have this value. */
   readonly takes: (value: number) => boolean;
@@ -93,8 +102,9 @@ const pcpFormat = (compat: boolean): Format => {
   return {
     key: compat ? "pcp_" : "pcp",
     type: "text/plain",
-    claims: (name) => [shownName(name)],
-    comments(name, metric, oneline) {
+    claims: ({ name }) => [shownName(name)],
+    isForced: false,
+    comments({ name }, metric, oneline) {
       const { pmid, desc } = metric;
       const sem = pmSemStr(desc.sem);
       const units = pmUnitsStr(desc.units) || "none";
@@ -106,7 +116,7 @@ const pcpFormat = (compat: boolean): Format => {
       const help = oneline === "" ? "" : `# HELP ${shown} ${helpLine(oneline)}\n`;
       return `${first}${help}# TYPE ${shown} ${kindOf(metric)}\n`;
     },
-    sampleName: shownName,
+    sampleName: ({ name }) => shownName(name),
     time: ({ sec, nsec }) => ` ${sec * 1000 + Math.trunc(nsec / 1_000_000)}`,
     takes: () => true,
     end: "",
@@ -127,8 +137,8 @@ function unitWord(units: number): string {
 }
 
 /** The family of a metric: its name with its unit. */
-function familyOf(name: string, { desc }: Metric): string {
-  const base = underscored(name);
+function familyOf({ name, suffix }: ShownName, { desc }: Metric): string {
+  const base = `${underscored(name)}${suffix}`;
   const unit = unitWord(desc.units);
   return unit === "" || base.endsWith(`_${unit}`) ? base : `${base}_${unit}`;
 }
@@ -143,13 +153,15 @@ const OPENMETRICS: Format = {
     const family = familyOf(name, metric);
     return isCounter(metric) ? [family, `${family}_total`, `${family}_created`] : [family];
   },
+  isForced: true,
   comments(name, metric, oneline) {
     const family = familyOf(name, metric);
     const unit = unitWord(metric.desc.units);
     const units = unit === "" ? "" : `# UNIT ${family} ${unit}\n`;
-    const text = helpLine(oneline).replaceAll('"', '\\"');
-    const help = oneline === "" ? "" : `# HELP ${family} ${text}\n`;
-    return `# TYPE ${family} ${kindOf(metric)}\n${units}${help}`;
+    // PCP's name comes first: that of the family does not tell which of its "_" were dots.
+    const whole = oneline === "" ? name.name : `${name.name}: ${oneline}`;
+    const text = helpLine(whole).replaceAll('"', '\\"');
+    return `# TYPE ${family} ${kindOf(metric)}\n${units}# HELP ${family} ${text}\n`;
   },
   sampleName: (name, metric) => `${familyOf(name, metric)}${isCounter(metric) ? "_total" : ""}`,
   time: ({ sec, nsec }) => ` ${sec}.${String(Math.trunc(nsec / 1_000_000)).padStart(3, "0")}`,
@@ -249,7 +261,7 @@ function writeMetric(
     return undefined;
   }
   const ask = async (): Promise<void> => {
-    const key = `${format.key} ${metric.pmid} ${shown.names.join(" ")}`;
+    const key = `${format.key} ${metric.pmid} ${shown.names.map(({ name, suffix }) => name + suffix).join(" ")}`;
     const made = await call.metadata.kept(key, () => blockOf(call, shown, format));
     if (made === undefined) return;
     shown.made = made;
@@ -278,6 +290,7 @@ async function textOf(
   const fault = await walkValues(call, {
     key: format.key,
     claims: format.claims,
+    isForced: format.isForced,
     wanted,
     visit: (set, shown, timestamp) =>
       writeMetric(out, call, set, shown, format, withTimes ? format.time(timestamp) : ""),

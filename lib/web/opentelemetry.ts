@@ -140,7 +140,7 @@ async function textOf(
   const tell = async (set: ValueSetCursor, { metric, names }: Shown, at: Timestamp) => {
     const block = await call.metadata.kept(`otlp ${metric.pmid}`, () => blockOf(call, metric));
     if (block === undefined) return;
-    for (const name of names) {
+    for (const { name } of names) {
       out.text(`${out.length > start ? "," : ""}{"name":${jsonString(name)},${block.head}`);
       await writePoints(out, call, set, metric, block, nanoseconds(at));
       out.ascii("]}}");
@@ -148,7 +148,8 @@ async function textOf(
   };
   const fault = await walkValues(call, {
     key: "otlp",
-    claims: (name) => [name],
+    claims: ({ name }) => [name],
+    isForced: false,
     visit: tell,
     wanted,
   });

@@ -1,7 +1,7 @@
 // The values that a request for whole subtrees shows: names picked, metrics fetched in batches, each of
 // them once (spec webapi.md 13). Shared by all formats; leaves out what is no number.
 import { asPcpError } from "../base/mod.ts";
-import { PM_TYPE, type Pmid, type Timestamp, type ValueSetCursor } from "../pcp/mod.ts";
+import { PM_TYPE, pmIDStr, type Pmid, type Timestamp, type ValueSetCursor } from "../pcp/mod.ts";
 import type { Call } from "./call.ts";
 import { faultOf, WebFault } from "./fault.ts";
 import { fetchFrom } from "./fetch.ts";
@@ -12,10 +12,16 @@ import { firstOf, listOf } from "./parameters.ts";
 /** About what one metric of a selection holds. */
 const SHOWN_BYTES = 200;
 
+/** A name of a metric, and what its form in the reply gets at its end: nothing, unless that was taken. */
+export interface ShownName {
+  readonly name: string;
+  readonly suffix: string;
+}
+
 /** A metric and the names that are told of it. */
 export interface Shown {
   readonly metric: Metric;
-  readonly names: readonly string[];
+  readonly names: readonly ShownName[];
   /** What the format has made of it; kept as long as the selection. */
   made: object | undefined;
 }
@@ -37,13 +43,16 @@ interface Seen {
 }
 
 /** The names that a metric takes in a reply: no other one may have any of them. */
-export type Claims = (name: string, metric: Metric) => readonly string[];
+export interface Claims {
+  (name: ShownName, metric: Metric): readonly string[];
+}
 
 /** Picks what is new of `leaves`: each PMID, each name as the reply has it, once. */
 async function newOf(
   { metadata }: Call,
   leaves: readonly string[],
   claims: Claims,
+  isForced: boolean,
   seen: Seen,
 ): Promise<Shown[]> {
   const metrics = await metadata.metrics(await metadata.lookup(leaves));
@@ -51,12 +60,18 @@ async function newOf(
   for (const metric of metrics) {
     if (metric === undefined || !isNumeric(metric) || seen.pmids.has(metric.pmid)) continue;
     seen.pmids.add(metric.pmid);
-    const names = metric.names.filter((name) => {
-      const taken = claims(name, metric);
-      if (taken.some((claim) => seen.names.has(claim))) return false;
-      for (const claim of taken) seen.names.add(claim);
-      return true;
-    });
+    const names: ShownName[] = [];
+    for (const name of metric.names) {
+      // Under its PMID as well there is no other of its form, but for other names of the same metric.
+      const suffixes = ["", ...(isForced ? [`_${pmIDStr(metric.pmid).replaceAll(".", "_")}`] : [])];
+      for (const suffix of suffixes) {
+        const taken = claims({ name, suffix }, metric);
+        if (taken.some((claim) => seen.names.has(claim))) continue;
+        for (const claim of taken) seen.names.add(claim);
+        names.push({ name, suffix });
+        break;
+      }
+    }
     if (names.length > 0) shown.push({ metric, names, made: undefined });
   }
   return shown;
@@ -87,7 +102,7 @@ async function visitBatch(call: Call, batch: Batch, visit: Visit): Promise<void>
   }
 }
 
-async function select(call: Call, text: string, claims: Claims): Promise<Selection> {
+async function select(call: Call, text: string, { claims, isForced }: Walk): Promise<Selection> {
   const { parameters, metadata } = call;
   const list = listOf(text);
   const filter = parameters.get("filter");
@@ -106,7 +121,7 @@ async function select(call: Call, text: string, claims: Claims): Promise<Selecti
       continue;
     }
     const wanted = isHidden === undefined ? leaves : leaves.filter((leaf) => !isHidden(leaf));
-    const found = await newOf(call, wanted, claims, seen);
+    const found = await newOf(call, wanted, claims, isForced, seen);
     for (let at = 0; at < found.length; at += call.batchSize) {
       const shown = found.slice(at, at + call.batchSize);
       batches.push({ pmids: shown.map(({ metric }) => metric.pmid), shown });
@@ -120,6 +135,8 @@ export interface Walk {
   /** Of the format; part of the keys of what is kept. */
   readonly key: string;
   readonly claims: Claims;
+  /** A name whose form is taken gets another one; otherwise it is left out. */
+  readonly isForced: boolean;
   readonly visit: Visit;
   /** Whether anybody still waits for them. */
   readonly wanted: () => boolean;
@@ -137,17 +154,15 @@ export function selectionText({ parameters }: Call): string {
  * meet the first one counts. Resolves with the fault of the last name of a list
  * when that is unknown; other names that are unknown are left out, as pmproxy does.
  */
-export async function walkValues(
-  call: Call,
-  { key, claims, visit, wanted }: Walk,
-): Promise<WebFault | undefined> {
+export async function walkValues(call: Call, walk: Walk): Promise<WebFault | undefined> {
+  const { key, visit, wanted } = walk;
   const { parameters, metadata } = call;
   await metadata.refresh();
   const plan = `walk ${key} ${selectionText(call)}`;
   let selection = metadata.plan(plan) as Selection | undefined;
   if (selection === undefined || selection.until < performance.now()) {
     const text = firstOf(parameters, "names", "name", "prefix", "target") ?? "";
-    selection = await select(call, text, claims);
+    selection = await select(call, text, walk);
     const count = selection.batches.reduce((sum, { shown }) => sum + shown.length, 0);
     metadata.keepPlan(plan, selection, SHOWN_BYTES * count);
   }

@@ -72,6 +72,26 @@ testWith("pcp6", "/openmetrics answers unknown names with an error", async () =>
   expect((await get("/openmetrics?names=sample.string.hullo")).body).toBe("# EOF\n");
 });
 
+testWith("pcp6", "names of PCP can be read again, also of metrics that would be one", async () => {
+  const context = /"context":(\d+)/.exec((await get("/pmapi/context")).body)?.[1];
+  for (const name of ["soak.a_b", "soak_a.b"])
+    await get(`/pmapi/${context}/derive?name=${name}&expr=sample.long.one`);
+  const names = `context=${context}&names=soak.a_b,soak_a.b,sample.byte_ctr`;
+  const families = readExposition((await get(`/openmetrics?${names}`)).body, true);
+  const nameOf = ({ help }: { readonly help: string }): string => help.split(":", 1)[0] ?? "";
+  expect(families.map(nameOf)).toEqual(["soak.a_b", "soak_a.b", "sample.byte_ctr"]);
+  expect(families.map(({ name }) => name)).toEqual([
+    "soak_a_b",
+    expect.stringMatching(/^soak_a_b_511_\d+_\d+$/),
+    "sample_byte_ctr_byte",
+  ]);
+  const whole = readExposition((await get("/openmetrics")).body, true);
+  const all = (await get("/pmapi/children?prefix=sample.long")).body;
+  const { leaf } = JSON.parse(all) as { readonly leaf: readonly string[] };
+  const told = new Set(whole.map(nameOf));
+  for (const name of leaf) expect([name, told.has(`sample.long.${name}`)]).toEqual([name, true]);
+});
+
 testWith("pcp6", "filters leave metrics out", async () => {
   const names = async (filter: string) =>
     readExposition((await get(`/metrics?names=sample.long&${filter}`)).body, false).map(

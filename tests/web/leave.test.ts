@@ -1,0 +1,93 @@
+// Goal: work for which nobody waits any more stops: a scrape whose client has gone asks pmcd for nothing
+// further, unless somebody else waits for the same; and a great many requests for contexts that there are
+// not leave nothing behind.
+import { afterEach, expect, test } from "bun:test";
+import type { Pdu } from "../../lib/pdu/mod.ts";
+import { createWebApi, type WebReply } from "../../lib/web/mod.ts";
+import { type FakePmcd, startFakePmcd } from "../helpers/fakepmcd.ts";
+import { waitUntil } from "../helpers/ports.ts";
+import { rawClient, serverWith, stopAll } from "../server/support.ts";
+
+const ended: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await stopAll();
+  for (const end of ended.splice(0)) await end();
+});
+
+/** Metrics of one fetch, and fetches for all metrics. */
+const BATCH = 8;
+const BATCHES = 12;
+
+async function slowServer(): Promise<{ readonly port: number; readonly pmcd: FakePmcd }> {
+  // Slow for fetches alone.
+  const answer = (request: Pdu): undefined => {
+    if (request.kind === "highres-fetch" && request.pmids.length > 1) Bun.sleepSync(15);
+  };
+  const pmcd = await startFakePmcd({ behaviour: { metrics: BATCH * BATCHES, answer } });
+  ended.push(() => pmcd.stop());
+  const env = { PMCD_PORT: String(pmcd.port), PCP_DERIVED_CONFIG: "" };
+  const { port } = await serverWith({}, [], {
+    api: createWebApi({ env, limits: { batchSize: BATCH } }),
+  });
+  return { port, pmcd };
+}
+
+const fetches = (pmcd: FakePmcd): number =>
+  pmcd.connections
+    .flatMap(({ received }) => received)
+    .filter((pdu) => "kind" in pdu && pdu.kind === "highres-fetch" && pdu.pmids.length > 1).length;
+
+const SCRAPE = "GET /openmetrics?names=fake&filter=none HTTP/1.1\r\nHost: x\r\n\r\n";
+/** The same by node:http. */
+const ODD = SCRAPE.replace("Host: x", "Host: x\r\nContent-Length: 0");
+
+for (const [way, request] of [
+  ["on the wire", SCRAPE],
+  ["by node:http", ODD],
+] as const) {
+  test(`a scrape whose client leaves ends, ${way}`, async () => {
+    const { port, pmcd } = await slowServer();
+    const client = await rawClient(port, request);
+    // Metadata come before the first fetch.
+    expect(await waitUntil(() => fetches(pmcd) > 0, 10_000)).toBe(true);
+    client.socket.destroy();
+    await Bun.sleep(BATCHES * 40);
+    expect(fetches(pmcd)).toBeLessThan(BATCHES - 2);
+  }, 20_000);
+}
+
+test("one of several clients may leave", async () => {
+  const { port, pmcd } = await slowServer();
+  const first = await rawClient(port, SCRAPE);
+  expect(await waitUntil(() => fetches(pmcd) > 0, 10_000)).toBe(true);
+  // These wait for the next one together.
+  const second = await rawClient(port, SCRAPE);
+  const third = await rawClient(port, SCRAPE.replace("Host", "Connection: close\r\nHost"));
+  await Bun.sleep(30);
+  first.socket.destroy();
+  second.socket.destroy();
+  expect(await third.end()).toEndWith("# EOF\n");
+}, 20_000);
+
+test("tens of thousands of numbers of contexts that there are not", () => {
+  const api = createWebApi({ env: { PCP_DERIVED_CONFIG: "" } });
+  const ask = (id: number): WebReply | undefined => {
+    const target = `/pmapi/fetch?context=${id}&names=x`;
+    const query = `context=${id}&names=x`;
+    const reply = api.answer({ method: "GET", path: "/pmapi/fetch", query, target, header });
+    return reply instanceof Promise ? undefined : (reply as WebReply);
+  };
+  const header = (): undefined => undefined;
+  const room = (): number => {
+    Bun.gc(true);
+    return process.memoryUsage.rss();
+  };
+  for (let id = 1; id < 20_000; id++) ask(id);
+  const before = room();
+  for (let id = 1; id <= 30_000; id++) {
+    const reply = ask(id);
+    if (reply?.status !== 400) throw new Error(`context ${id}: ${reply?.status}`);
+  }
+  expect(room() - before).toBeLessThan(100 << 20);
+  expect(api.status()).toMatchObject({ contexts: 0, connections: 0 });
+}, 30_000);
