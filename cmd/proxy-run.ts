@@ -13,6 +13,7 @@ import {
   replaceDescriptor,
 } from "../lib/base/mod.ts";
 import { isGiven, lastGiven, valuesGiven } from "../lib/cli/mod.ts";
+import type { Context } from "../lib/context/mod.ts";
 import {
   becomeUser,
   type DaemonRole,
@@ -227,7 +228,10 @@ async function open(serving: Serving, loaded: LoadedProxy): Promise<Proxy | numb
   }
   let proxy: Proxy;
   try {
-    proxy = await serving.process.start(settings, log);
+    // Only what asks for this machine while no pmcd answers loads agents.
+    const fallback = async (): Promise<Context> =>
+      (await import("./local-agents.ts")).builtinContext(log);
+    proxy = await serving.process.start(settings, log, { fallback });
   } catch (error) {
     return notStarted(serving, messageOf(error).split("\n"));
   }

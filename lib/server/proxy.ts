@@ -75,6 +75,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
         warn: (text) => complaints.warning(text),
         limits: () => server.settings.webapi,
         hasRoom: () => server.hasDescriptors(1),
+        ...(parts.fallback === undefined ? {} : { fallback: parts.fallback }),
       }),
   );
 

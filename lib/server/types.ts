@@ -2,6 +2,7 @@
 // command can be tested with a stand-in.
 
 import type { Log } from "../base/mod.ts";
+import type { Context } from "../context/mod.ts";
 import type { WebApi } from "../web/mod.ts";
 import type { ProxySettings } from "./settings.ts";
 
@@ -38,6 +39,8 @@ export interface Proxy {
 export interface ProxyParts {
   /** Answers the requests that need a pmcd; closed with the server. */
   readonly api?: WebApi;
+  /** Opens what stands in for the pmcd of this machine in HTTP requests while none answers. */
+  readonly fallback?: () => Promise<Context>;
 }
 
 /**
