@@ -23,7 +23,7 @@ export async function visit(
 ): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(20_000);
   const faults: string[] = [];
   const refusals: string[] = [];
   const origins = new Set<string>();
@@ -47,7 +47,7 @@ export const cardOf = (page: Page, metric: string): Locator =>
 
 /** Waits until something is so. */
 export async function until(isSo: () => boolean | Promise<boolean>, what = String(isSo)) {
-  const end = performance.now() + 15_000;
+  const end = performance.now() + 20_000;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`still not: ${what}`);
     await Bun.sleep(50);

@@ -143,7 +143,13 @@ export function createBoard(app: App): Part & { readonly element: HTMLElement } 
       ),
     ),
   );
-  const element = el("section", { class: "board", "aria-label": "Charts" }, tools, empty, grid);
+  const element = el(
+    "section",
+    { class: "board", tabindex: -1, "aria-label": "Charts" },
+    tools,
+    empty,
+    grid,
+  );
 
   return {
     element,

@@ -5,7 +5,7 @@ import { type Child, el, restLink, write } from "./dom.ts";
 import { facts } from "./help.ts";
 import { stateText } from "./hosts.ts";
 import { formatted, type Unit } from "./numbers.ts";
-import { ask } from "./rest.ts";
+import { ask, urlOf } from "./rest.ts";
 import type { PageState } from "./route.ts";
 import type { Source } from "./source.ts";
 import { fieldsOf, listOf, textOf } from "./types.ts";
@@ -146,7 +146,10 @@ async function pmcdRow(source: Source): Promise<readonly Child[]> {
   const { host, state, context } = source;
   const isUp = state.kind === "up";
   const cells: Child[] = [host, mark(isUp, stateText(source))];
-  if (!isUp) return [...cells, "", "", "", context === undefined ? "" : String(context.id)];
+  const number = context?.id ?? "";
+  const link =
+    number === "" ? "" : restLink(urlOf("/pmapi/context", { context: number }), String(number));
+  if (!isUp) return [...cells, "", "", "", link];
   const { sets } = await source.values(OF_PMCD);
   const valuesOf = (name: string) => sets.find((set) => set.name === name)?.values ?? [];
   const only = (name: string): string => textOf(valuesOf(name)[0]?.[1]);
@@ -157,13 +160,7 @@ async function pmcdRow(source: Source): Promise<readonly Child[]> {
     const list = bad.map(([instance]) => names.get(instance ?? -1) ?? "?").join(", ");
     agents += `; failing: ${list}`;
   }
-  return [
-    ...cells,
-    only("pmcd.version"),
-    agents,
-    only("pmcd.numclients"),
-    String(context?.id ?? ""),
-  ];
+  return [...cells, only("pmcd.version"), agents, only("pmcd.numclients"), link];
 }
 
 export function createServerView(app: App): Part & { readonly element: HTMLElement } {
