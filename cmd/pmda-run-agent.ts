@@ -155,8 +155,8 @@ async function serve(
   transport: Transport,
   log: AgentLog,
   notready: boolean,
+  stop: AbortController,
 ): Promise<NodeJS.Signals | undefined> {
-  const stop = new AbortController();
   let caught: NodeJS.Signals | undefined;
   const catcher = (signal: NodeJS.Signals): void => {
     caught ??= signal;
@@ -192,6 +192,7 @@ async function openSource(
   line: Line,
   log: AgentLog,
   help: HelpTexts | undefined,
+  stop: AbortController,
 ): Promise<Agent> {
   const domain = domainOf(source, line);
   if (source.kind === "dso") {
@@ -204,6 +205,7 @@ async function openSource(
     env: process.env,
     log: log.write,
     debug: valuesGiven(line.options, "debug").flat().includes("libpmda"),
+    end: () => stop.abort(),
     ...(help !== undefined && { help }),
   });
 }
@@ -217,14 +219,15 @@ async function runLogged(
   const transport = transportOf(line, log);
   const help = helpTexts(name, line, log);
   changeUser(name, line, log);
+  const stop = new AbortController();
   let agent: Agent;
   try {
-    agent = await openSource(source, line, log, help);
+    agent = await openSource(source, line, log, help, stop);
   } catch (error) {
     log.write("Critical", asPcpError(error).message);
     throw new Told();
   }
-  return serve(agent, transport, log, isGiven(line.options, "notready"));
+  return serve(agent, transport, log, isGiven(line.options, "notready"), stop);
 }
 
 /** Whether PDUs would go to a terminal. */

@@ -17,6 +17,12 @@ export const BUILTIN_AGENTS: readonly BuiltinAgent[] = [
     load: async () => (await import("./agents/mmv/mmv.ts")).mmv,
   },
   {
+    name: "sample",
+    domain: 29,
+    summary: "PCP's agent for tests: every type of value, instance domain, event and error",
+    load: async () => (await import("./agents/sample/sample.ts")).sample,
+  },
+  {
     name: "txmon",
     domain: 248,
     summary: "PCP's example: transactions that programs count through shared memory",
