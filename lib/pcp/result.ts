@@ -378,7 +378,11 @@ export function writeBlock(
     out[at + 4 + text.length] = 0;
     size = text.length + 1;
   } else if (type === PM_TYPE.I64 || type === PM_TYPE.U64) {
-    view.setBigInt64(at + 4, BigInt.asIntN(64, BigInt(value)));
+    if (Number.isSafeInteger(value)) {
+      // Halves of a number: no bigint for each value of a result.
+      view.setInt32(at + 4, Math.floor(Number(value) / 0x1_0000_0000));
+      view.setInt32(at + 8, Number(value) | 0);
+    } else view.setBigInt64(at + 4, BigInt.asIntN(64, BigInt(value)));
     size = 8;
   } else if (type === PM_TYPE.DOUBLE) {
     view.setFloat64(at + 4, Number(value));

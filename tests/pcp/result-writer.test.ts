@@ -100,3 +100,18 @@ test("what is no value of a type is refused, and the set goes on", () => {
   out.begin(pmidBuild(1, 1, 1), PM_TYPE.DOUBLE, PM_VAL.INSITU);
   expect(() => out.add(-1, 1)).toThrow("cannot be in situ");
 });
+
+test("64-bit numbers have the bytes of the bigint of the same value", () => {
+  const written = (type: PmType, value: Atom): string => {
+    const writer = new ResultWriter();
+    writer.begin(pmidBuild(1, 2, 3), type);
+    writer.add(0, value);
+    writer.end();
+    return hexOf(writer.finish(0));
+  };
+  fc.assert(
+    fc.property(fc.constantFrom(PM_TYPE.I64, PM_TYPE.U64), integer, (type, value) => {
+      expect(written(type, value)).toBe(written(type, BigInt.asIntN(64, BigInt(value))));
+    }),
+  );
+});
