@@ -173,10 +173,15 @@ export function labelsAt(
     case PM_LABEL.INSTANCES: {
       const entry = tables.indom(ident as Indom);
       if (entry === undefined) return [];
-      const list = instancesOf(entry, by);
-      return list instanceof Promise
-        ? list.then(({ ids }) => instanceSets(source, entry, ids, by))
-        : instanceSets(source, entry, list.ids, by);
+      const sets = (): Awaitable<readonly AgentLabelSet[]> => {
+        // A caller asks more than once: the token of this request is one of its own.
+        const list = instancesOf(entry, {});
+        return list instanceof Promise
+          ? list.then(({ ids }) => instanceSets(source, entry, ids, by))
+          : instanceSets(source, entry, list.ids, by);
+      };
+      const fresh = definition.refreshInstances?.(entry.row.serial, by);
+      return fresh instanceof Promise ? fresh.then(sets) : sets();
     }
     default:
       throw new PcpError(-22, `${level} is no level of labels`);
