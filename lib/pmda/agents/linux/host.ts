@@ -18,6 +18,8 @@ import { type Count, cursorOn, takeCount } from "./scan.ts";
 const MAX_FILE = 256 * 1024 * 1024;
 /** Most descriptors that are kept open. */
 const MAX_KEPT = 256;
+/** Most files whose failure is remembered. */
+const MAX_FAILED = 4096;
 
 /** Entries of the vector that the kernel gives every program. */
 const AT_PAGESZ = 6;
@@ -68,6 +70,9 @@ function auxiliary(key: number, usual: number): number {
   return usual;
 }
 
+/** Milliseconds for which a file that could not be read is not tried again. */
+const RETRY_AFTER = 1000;
+
 const isGone = (error: unknown): boolean =>
   error instanceof Error &&
   "code" in error &&
@@ -85,9 +90,21 @@ export function createHost(setting: AgentSetting): Host {
   let buffer = Buffer.allocUnsafe(64 * 1024);
   const kept = new Map<string, number>();
   const told = new Set<string>();
+  const failed = new Map<string, number>();
+
+  /** Whether it is worth trying: an exception costs more than all the rest. */
+  const mayRead = (path: string): boolean => {
+    const since = failed.get(path);
+    if (since !== undefined) {
+      if (performance.now() - since < RETRY_AFTER) return false;
+      failed.delete(path);
+    }
+    return existsSync(root + path);
+  };
 
   /** Says once why a file cannot be read, unless it is simply not there. */
   const missing = (path: string, error: unknown): undefined => {
+    if (failed.size < MAX_FAILED) failed.set(path, performance.now());
     if (!isGone(error) && !told.has(path)) {
       told.add(path);
       log("Warning", `${path}: ${error instanceof Error ? error.message : String(error)}`);
@@ -111,6 +128,7 @@ export function createHost(setting: AgentSetting): Host {
   };
 
   const readOnce = (path: string): Uint8Array | undefined => {
+    if (!mayRead(path)) return undefined;
     let fd: number | undefined;
     try {
       fd = openSync(root + path, "r");
@@ -124,6 +142,7 @@ export function createHost(setting: AgentSetting): Host {
 
   const read = (path: string): Uint8Array | undefined => {
     let fd = kept.get(path);
+    if (fd === undefined && !mayRead(path)) return undefined;
     try {
       if (fd === undefined) {
         if (kept.size >= MAX_KEPT) return readOnce(path);
@@ -166,6 +185,7 @@ export function createHost(setting: AgentSetting): Host {
       return bytes === undefined ? undefined : takeCount(cursorOn(bytes));
     },
     list(path) {
+      if (!mayRead(path)) return [];
       try {
         return readdirSync(root + path);
       } catch (error) {
@@ -182,14 +202,14 @@ export function createHost(setting: AgentSetting): Host {
       }
     },
     sampled(take) {
-      let taken = -1;
-      let sample: ReturnType<typeof take> | undefined;
+      let taken = request;
+      let sample: { readonly value: ReturnType<typeof take> } | undefined;
       return () => {
         if (taken !== request || sample === undefined) {
-          sample = take();
+          sample = { value: take() };
           taken = request;
         }
-        return sample as ReturnType<typeof take>;
+        return sample.value;
       };
     },
     close() {

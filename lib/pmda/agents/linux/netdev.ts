@@ -96,10 +96,10 @@ function settings(host: Host): Readonly<Record<string, (name: string) => FetchVa
     return text === undefined ? undefined : Number(text);
   };
   const isUp = (name: string): boolean => ((flags(name) ?? 0) & IFF_UP) !== 0;
-  /** Bytes a second; sysfs has -1 for a speed that is not known. */
+  /** Bytes a second; a speed that is not known is -1, which PCP takes for an unsigned number. */
   const rate = (name: string): number | undefined => {
-    const speed = Number(host.number(file(name, "speed")) ?? -1);
-    return speed > 0 ? speed * MBIT : undefined;
+    const speed = host.number(file(name, "speed"));
+    return speed === undefined ? undefined : (Number(speed) >>> 0) * MBIT;
   };
   const number = (name: string, what: string): Count | undefined => host.number(file(name, what));
   return {

@@ -11,6 +11,8 @@ const TOTALS: Readonly<Record<string, RegExp>> = {
   pgscan_direct_total: /^pgscan_direct/,
   pgscan_kswapd_total: /^pgscan_kswapd/,
   pgdemote_total: /^pgdemote_(?!proactive$)/,
+  nr_slab: /^nr_slab_(un)?reclaimable$/,
+  thp_split: /^thp_split_page(_failed)?$/,
 };
 
 /** One /proc/vmstat: values by the place of their key in `keys`. */
