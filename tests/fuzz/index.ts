@@ -4,6 +4,7 @@
 import { fuzzDispatch, fuzzLink } from "./agent.fuzz.ts";
 import { fuzzArchives } from "./archive.fuzz.ts";
 import { fuzzCanary } from "./canary.ts";
+import { fuzzCheckLines, fuzzInstall } from "./check.fuzz.ts";
 import { fuzzSessions, fuzzTables } from "./collector.fuzz.ts";
 import { fuzzDecompress } from "./decompress.fuzz.ts";
 import { fuzzDerived } from "./derived.fuzz.ts";
@@ -40,6 +41,8 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   mmv: fuzzMmv,
   collector: fuzzSessions,
   tables: fuzzTables,
+  check: fuzzCheckLines,
+  install: fuzzInstall,
 };
 
 /** Fuzzers that must report a finding: they show that the harness would notice one. */
