@@ -64,3 +64,4 @@ export {
 } from "./install.ts";
 export { unifiedDiff } from "./diff.ts";
 export { createNameTree, joinNameTrees, type NameTree } from "./tree.ts";
+export { connectRoot, ROOT_FEATURE, type RootConnection, rootSocketPath } from "./root.ts";
