@@ -136,33 +136,22 @@ const NOBODY: readonly number[] = [
   -101, // ENETUNREACH
 ];
 
-/** The sources of one server; see Sources. */
-export function createSources(options: SourceOptions): Sources {
+/** What is behind a source, just opened. */
+interface Opened {
+  readonly context: Context;
+  readonly connected: boolean;
+  readonly isStandIn: boolean;
+  /** Connections so far. */
+  readonly sessions: () => number;
+}
+
+/** Connects to pmcds, and knows who answers for this machine. Rejects with WebFault. */
+function createOpener(options: SourceOptions) {
   const { env, warn } = options;
-  const entries = new Set<Entry>();
-  const shared = new Map<string, Entry | Promise<Entry>>();
-  const perHost = new Map<string, number>();
-  let taken = 0;
-  let closed = false;
   let settings: ConnectionSettings | undefined;
   let local: LocalState = "unasked";
   /** When the stand-in was opened last, on the clock of performance.now(). */
   let stoodIn = 0;
-
-  const give = (hostspec: string): void => {
-    taken -= 1;
-    const left = (perHost.get(hostspec) ?? 1) - 1;
-    if (left > 0) perHost.set(hostspec, left);
-    else perHost.delete(hostspec);
-  };
-  const take = (hostspec: string): void => {
-    const here = perHost.get(hostspec) ?? 0;
-    const most = options.perHost();
-    if (here >= most) throw busy(`too many connections to one host: ${most}`);
-    if (!options.hasRoom()) throw busy("too many open files for another connection");
-    taken += 1;
-    perHost.set(hostspec, here + 1);
-  };
   const setLocal = (state: LocalState, reason: string): void => {
     if (state === local) return;
     local = state;
@@ -174,7 +163,7 @@ export function createSources(options: SourceOptions): Sources {
   const connect = async (
     hostspec: string,
     credentials: Credentials | undefined,
-  ): Promise<Pick<Entry, "context" | "connected" | "isStandIn"> & { sessions: () => number }> => {
+  ): Promise<Opened> => {
     settings ??= settingsFrom(env, warn);
     const spec = specOf(hostspec, credentials, settings);
     const derive = (context: Context): Context => withDerived(context, options.derived(), { warn });
@@ -205,6 +194,57 @@ export function createSources(options: SourceOptions): Sources {
     }
   };
 
+  /** Whether the pmcd that a stand-in stands for is there now. */
+  const isBack = async (hostspec: string): Promise<boolean> => {
+    stoodIn = performance.now();
+    settings ??= settingsFrom(env, warn);
+    try {
+      const spec = specOf(hostspec, undefined, settings);
+      const host = await openHostContext(spec, { ...options.host, env, warn, settings }, hostspec);
+      await host.close();
+      return true;
+    } catch (error) {
+      return !NOBODY.includes(asPcpError(error).code);
+    }
+  };
+
+  return {
+    open: connect,
+    isBack,
+    /** The stand-in has served for a while. */
+    get isStale() {
+      return performance.now() - stoodIn > options.lookAgainMs();
+    },
+    get local() {
+      return local;
+    },
+  };
+}
+
+/** The sources of one server; see Sources. */
+export function createSources(options: SourceOptions): Sources {
+  const { warn } = options;
+  const opener = createOpener(options);
+  const entries = new Set<Entry>();
+  const shared = new Map<string, Entry | Promise<Entry>>();
+  const perHost = new Map<string, number>();
+  let taken = 0;
+  let closed = false;
+
+  const give = (hostspec: string): void => {
+    taken -= 1;
+    const left = (perHost.get(hostspec) ?? 1) - 1;
+    if (left > 0) perHost.set(hostspec, left);
+    else perHost.delete(hostspec);
+  };
+  const take = (hostspec: string): void => {
+    const here = perHost.get(hostspec) ?? 0;
+    const most = options.perHost();
+    if (here >= most) throw busy(`too many connections to one host: ${most}`);
+    if (!options.hasRoom()) throw busy("too many open files for another connection");
+    taken += 1;
+    perHost.set(hostspec, here + 1);
+  };
   const open = async (
     hostspec: string,
     credentials: Credentials | undefined,
@@ -214,7 +254,7 @@ export function createSources(options: SourceOptions): Sources {
     take(hostspec);
     let opened;
     try {
-      opened = await connect(hostspec, credentials);
+      opened = await opener.open(hostspec, credentials);
     } catch (error) {
       give(hostspec);
       throw error instanceof WebFault
@@ -235,7 +275,7 @@ export function createSources(options: SourceOptions): Sources {
         return opened.connected;
       },
       get isStale() {
-        return isStandIn && performance.now() - stoodIn > options.lookAgainMs();
+        return isStandIn && opener.isStale;
       },
       hostspec,
       key,
@@ -253,20 +293,6 @@ export function createSources(options: SourceOptions): Sources {
     give(entry.hostspec);
     // Its connection is over in any case; there is nobody to tell.
     entry.context.close().catch((error: unknown) => warn(String(error)));
-  };
-
-  /** Whether the pmcd that a stand-in stands for is there now. */
-  const isBack = async (hostspec: string): Promise<boolean> => {
-    stoodIn = performance.now();
-    settings ??= settingsFrom(env, warn);
-    try {
-      const spec = specOf(hostspec, undefined, settings);
-      const host = await openHostContext(spec, { ...options.host, env, warn, settings }, hostspec);
-      await host.close();
-      return true;
-    } catch (error) {
-      return !NOBODY.includes(asPcpError(error).code);
-    }
   };
 
   const used = (entry: Entry): Entry => {
@@ -310,7 +336,7 @@ export function createSources(options: SourceOptions): Sources {
         return openShared(hostspec, credentials, key).then(used);
       if (!now.isStale) return used(now);
       used(now);
-      return isBack(hostspec).then((back) => {
+      return opener.isBack(hostspec).then((back) => {
         if (!back) return now;
         release(now);
         return openShared(hostspec, credentials, key).then(used);
@@ -333,7 +359,7 @@ export function createSources(options: SourceOptions): Sources {
       return taken;
     },
     get local() {
-      return local;
+      return opener.local;
     },
     close() {
       closed = true;
