@@ -14,6 +14,7 @@ import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzHead } from "./head.fuzz.ts";
 import { fuzzMmv } from "./mmv.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
+import { fuzzHelp, PMDA_FUZZERS } from "./pmda.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
@@ -31,6 +32,8 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   head: fuzzHead,
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
+  ...PMDA_FUZZERS,
+  help: fuzzHelp,
   archive: fuzzArchives,
   decompress: fuzzDecompress,
   extract: fuzzExtract,

@@ -39,7 +39,7 @@ const NASTY = [
 ];
 
 /** What is known of a reader: good texts, pieces of its grammar, error codes, and a check that throws. */
-interface Subject {
+export interface Subject {
   readonly texts: readonly string[];
   readonly pieces: readonly string[];
   readonly codes: readonly number[];
@@ -66,7 +66,8 @@ function changed(text: string, { texts, pieces }: Subject, random: Random): stri
   }
 }
 
-const same = (what: string, left: unknown, right: unknown): void => {
+/** Throws unless both have the same JSON text. */
+export const same = (what: string, left: unknown, right: unknown): void => {
   const [a, b] = [JSON.stringify(left), JSON.stringify(right)];
   if (a !== b) throw new Error(`${what}: ${a} is not ${b}`);
 };
@@ -269,7 +270,7 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
 };
 
 /** Fuzzes one reader. */
-const fuzzer =
+export const textFuzzer =
   (name: string, subject: Subject): Fuzzer =>
   (seed, iterations) => {
     const random = seeded(seed);
@@ -293,5 +294,5 @@ const fuzzer =
 
 /** Fuzzers of text readers by name. */
 export const TEXT_FUZZERS: Readonly<Record<string, Fuzzer>> = Object.fromEntries(
-  Object.entries(SUBJECTS).map(([name, subject]) => [name, fuzzer(name, subject)]),
+  Object.entries(SUBJECTS).map(([name, subject]) => [name, textFuzzer(name, subject)]),
 );
