@@ -1,5 +1,6 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
 export { BoundsError, bufferOf, pad4, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
+export { createDeadline, type Deadline } from "./deadline.ts";
 export {
   asPcpError,
   PM_ERR,

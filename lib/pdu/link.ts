@@ -5,7 +5,7 @@
 // reply must not be taken for that of the next request.
 import type { Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { PcpError, PM_ERR, pmErrStr, viewOf } from "../base/mod.ts";
+import { createDeadline, PcpError, PM_ERR, pmErrStr, viewOf } from "../base/mod.ts";
 import { errnoError } from "./endpoint.ts";
 import { createFramer, readHeader } from "./frame.ts";
 import { PDU_TYPE } from "./types.ts";
@@ -210,45 +210,18 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
 
   const isOver = (): boolean => state.kind === "ended";
 
-  // One timer for all replies: it is set again only when it fires too early, so a quick exchange
-  // costs no timer. Infinity: nothing is waited for without limit.
-  let deadline = Number.POSITIVE_INFINITY;
-  let timerAt = Number.POSITIVE_INFINITY;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-
-  const setTimer = (at: number, now: number): void => {
-    clearTimeout(timer);
-    timerAt = at;
-    timer = setTimeout(onTimer, Math.max(1, Math.ceil(at - now)));
-    timer.unref();
-  };
-  const startClock = (limit: number): void => {
-    if (limit === 0) {
-      deadline = Number.POSITIVE_INFINITY;
-      return;
-    }
-    const now = performance.now();
-    deadline = now + limit;
-    if (deadline < timerAt) setTimer(deadline, now);
-  };
-  function onTimer(): void {
-    timerAt = Number.POSITIVE_INFINITY;
-    if (state.kind !== "waiting" || deadline === Number.POSITIVE_INFINITY) return;
-    const now = performance.now();
-    if (now < deadline) {
-      setTimer(deadline, now);
-      return;
-    }
+  const clock = createDeadline(() => {
+    if (state.kind !== "waiting") return;
     const late = new PcpError(PM_ERR.TIMEOUT);
     finish({ kind: "time-out", error: brokenError("an earlier request was not answered") }, late);
-  }
+  });
 
   /** Ends the link: `first` is what the outstanding exchange fails with. */
   function finish(end: LinkEnd, first: PcpError = end.error): void {
     if (state.kind === "ended") return;
     const waiting = state.kind === "waiting" ? state : undefined;
     state = { kind: "ended", end };
-    clearTimeout(timer);
+    clock.stop();
     if (end.kind !== "closed") stream.destroy();
     waiting?.reject(first);
     for (const exchange of queue.splice(0)) exchange.reject(end.error);
@@ -284,7 +257,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     exchange.idle = idle;
     state = exchange;
     if (exchange.bytes !== undefined) send(exchange.bytes);
-    startClock(exchange.limit);
+    clock.start(exchange.limit);
   };
 
   /** A PDU that no exchange waits for. */
@@ -312,7 +285,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     exchange.part = "header";
     const verdict = exchange.judge(pdu);
     if (verdict === "more") {
-      startClock(exchange.limit);
+      clock.start(exchange.limit);
       return;
     }
     if (verdict === "wrong") {
@@ -351,7 +324,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     }
     if (state.kind === "waiting" && state.part === "header" && framer.phase === "body") {
       state.part = "body";
-      startClock(state.limit);
+      clock.start(state.limit);
     }
   }
 

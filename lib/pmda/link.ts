@@ -5,6 +5,7 @@
 // never does. One request at a time.
 import {
   asPcpError,
+  createDeadline,
   MAX_REPLY_BYTES,
   PcpError,
   PM_ERR,
@@ -98,38 +99,15 @@ function createWire(options: LinkOptions) {
     announce = resolve;
   });
 
-  // One timer for all requests, set again only when it fires too early.
-  let deadline = Number.POSITIVE_INFINITY;
-  let timerAt = Number.POSITIVE_INFINITY;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const setTimer = (at: number, now: number): void => {
-    clearTimeout(timer);
-    timerAt = at;
-    timer = setTimeout(onTimer, Math.max(1, Math.ceil(at - now)));
-    timer.unref();
-  };
-  const startClock = (limit: number): void => {
-    if (limit === 0) {
-      deadline = Number.POSITIVE_INFINITY;
-      return;
-    }
-    const now = performance.now();
-    deadline = now + limit;
-    if (deadline < timerAt) setTimer(deadline, now);
-  };
-  function onTimer(): void {
-    timerAt = Number.POSITIVE_INFINITY;
-    if (waiting === undefined || deadline === Number.POSITIVE_INFINITY) return;
-    const now = performance.now();
-    if (now < deadline) setTimer(deadline, now);
-    else end("no answer in time", waiting.late);
-  }
+  const clock = createDeadline(() => {
+    if (waiting !== undefined) end("no answer in time", waiting.late);
+  });
 
   /** Ends the link; the request that is under way fails with `code`. */
   function end(reason: string, code: number = PM_ERR.IPC): void {
     if (over !== undefined) return;
     over = new PcpError(PM_ERR.NOAGENT, `agent "${name}" is gone: ${reason}`);
-    clearTimeout(timer);
+    clock.stop();
     transport.close();
     const under = waiting;
     waiting = undefined;
@@ -155,7 +133,7 @@ function createWire(options: LinkOptions) {
     }
     const { resolve } = waiting;
     waiting = undefined;
-    deadline = Number.POSITIVE_INFINITY;
+    clock.rest();
     if (code === PM_ERR.PMDANOTREADY) ready = false;
     resolve(pdu);
   };
@@ -181,7 +159,7 @@ function createWire(options: LinkOptions) {
           reject(new PcpError(PM_ERR.BOTCH, `agent "${name}" is asked while it answers`));
         else {
           waiting = { resolve, reject, late };
-          startClock(limit);
+          clock.start(limit);
           if (bytes !== undefined) transport.write(bytes);
         }
       });
