@@ -12,6 +12,7 @@ import {
   type AgentLog,
   createAgentLog,
   type HelpTexts,
+  moduleFault,
   openAgent,
   openAgentLog,
   readHelp,
@@ -230,6 +231,17 @@ async function runLogged(
   return serve(agent, transport, log, isGiven(line.options, "notready"), stop);
 }
 
+/**
+ * What fails outside of every request, in a timer or a promise of the agent's author, is a line in the
+ * log: the agent goes on answering.
+ */
+function surviveStrays(source: AgentSource, log: AgentLog): void {
+  const path = source.kind === "module" ? source.word : `pmda${source.name}`;
+  const stray = (error: unknown): void => log.write("Error", moduleFault(path, error));
+  process.on("uncaughtException", stray);
+  process.on("unhandledRejection", stray);
+}
+
 /** Whether PDUs would go to a terminal. */
 const talksToTerminal = ({ options }: Line): boolean =>
   isTerminal("stdout") && lastGiven(options, "inet", "unix", "ipv6") === undefined;
@@ -246,6 +258,7 @@ export async function runAgent(source: AgentSource, line: Line): Promise<number>
   // Before there is a log: what a missing domain means belongs to who typed it.
   domainOf(source, line);
   const log = openLog(name, line);
+  surviveStrays(source, log);
   let caught: NodeJS.Signals | undefined;
   let status = 0;
   try {

@@ -10,19 +10,18 @@ import { asPcpError, PcpError, pmErrStr } from "../lib/base/mod.ts";
 import { DEBUG_OPTIONS, type Given, isGiven, lastGiven, valuesGiven } from "../lib/cli/mod.ts";
 import { becomeUser, lookUpUser, readPcpConf } from "../lib/daemon/mod.ts";
 import { hostArgument } from "../lib/collector/mod.ts";
-import { dynamicRootPmid, Names } from "../lib/pcp/mod.ts";
+import { Names } from "../lib/pcp/mod.ts";
 import {
   type CheckSession,
   type CheckSetting,
   createCheckSession,
   type LineOrigin,
-  openAgent,
   readNames,
 } from "../lib/pmda/mod.ts";
 import type { checkOptions, PmdaRunOptions } from "./options/pmda-run.ts";
 import { complain, say } from "./output.ts";
-import { domainOf } from "./pmda-run-agent.ts";
 import { pmdaCommand } from "./pmda-run-command.ts";
+import { metricsOf } from "./pmda-run-metrics.ts";
 import type { AgentSource } from "./pmda-run-source.ts";
 import { hostCommand } from "./self.ts";
 import type { CommandLine } from "./verb.ts";
@@ -195,19 +194,8 @@ export async function checkAgent(
   line: CommandLine<PmdaRunOptions>,
 ): Promise<number> {
   const argv = pmdaCommand(source, line, ["-l", "-"]);
-  const names = new Names();
-  if (source.kind !== "dso") {
-    const domain = domainOf(source, line);
-    const agent = await openAgent(source.factory, {
-      domain,
-      args: line.operands,
-      env: process.env,
-    });
-    for (const { name, pmid } of agent.leaves) names.add(name, pmid);
-    for (const root of agent.dynamicRoots) names.add(root, dynamicRootPmid(domain));
-    await agent.close?.();
-  }
-  const setting = settingWith(source.kind === "dso" ? {} : { names: () => names });
+  const names = source.kind === "dso" ? undefined : metricsOf(source, line);
+  const setting = settingWith(names === undefined ? {} : { names: () => names });
   const quoted = argv.map((word) => (/^[\w./-]+$/.test(word) ? word : `"${word}"`));
   return hold(setting, { echo: false, interactive: false, rc: false }, [
     `open pipe ${quoted.join(" ")}`,

@@ -24,14 +24,12 @@ import { readPcpConf } from "../lib/daemon/mod.ts";
 import { type Names, namesText, parseNames } from "../lib/pcp/mod.ts";
 import {
   addDomain,
-  agentNames,
   confWith,
   confWithout,
   dropDomain,
   type InstalledAgent,
   loadNames,
   localAccess,
-  openAgent,
   subtreeText,
   unifiedDiff,
 } from "../lib/pmda/mod.ts";
@@ -39,6 +37,7 @@ import type { PmdaRunOptions } from "./options/pmda-run.ts";
 import { complain, say } from "./output.ts";
 import { domainOf } from "./pmda-run-agent.ts";
 import { pmdaCommand } from "./pmda-run-command.ts";
+import { metricsOf } from "./pmda-run-metrics.ts";
 import type { AgentSource } from "./pmda-run-source.ts";
 import type { CommandLine } from "./verb.ts";
 
@@ -139,18 +138,10 @@ function dsoNames(path: string, domain: number, { includes }: Places): Names {
   return loadNames(file, whole, localAccess(false), { folders: [includes, dirname(file)] });
 }
 
-async function namesOf(source: AgentSource, line: Line, places: Places): Promise<Names> {
-  const domain = domainOf(source, line);
-  if (source.kind === "dso") return dsoNames(source.dso.path, domain, places);
-  const agent = await openAgent(source.factory, {
-    domain,
-    args: line.operands,
-    env: process.env,
-  });
-  const names = agentNames(agent);
-  await agent.close?.();
-  return names;
-}
+const namesOf = (source: AgentSource, line: Line, places: Places): Names =>
+  source.kind === "dso"
+    ? dsoNames(source.dso.path, domainOf(source, line), places)
+    : metricsOf(source, line);
 
 function transportOf({ options }: Line): InstalledAgent["transport"] {
   const given = lastGiven(options, "inet", "ipv6", "unix", "pipe");
@@ -177,12 +168,12 @@ function installedAgent(source: AgentSource, line: Line): InstalledAgent {
 }
 
 /** The name space with, or without, an agent. */
-async function nameChanges(
+function nameChanges(
   source: AgentSource,
   line: Line,
   places: Places,
   remove: boolean,
-): Promise<readonly Change[]> {
+): readonly Change[] {
   const { root, subtree, includes } = places;
   const domain = domainOf(source, line);
   const before = textOf(root);
@@ -196,7 +187,7 @@ async function nameChanges(
       { path: subtree, before: old, after: undefined },
     ];
   }
-  const own = await namesOf(source, line, places);
+  const own = namesOf(source, line, places);
   addDomain(tree, own, domain);
   return [
     { path: root, before, after: namesText(tree) },
@@ -279,7 +270,7 @@ export async function changeInstallation(source: AgentSource, line: Line): Promi
   for (const warning of edited.warnings) complain(`${warning}\n`);
   const changes = () => nameChanges(source, line, places, remove);
   if (isGiven(options, "dryRun")) {
-    const all = [...(await changes()), conf];
+    const all = [...changes(), conf];
     const diff = all.map((each) => unifiedDiff(each.path, each.before, each.after)).join("");
     say(diff === "" ? "Nothing would change.\n" : diff);
     return 0;
@@ -289,7 +280,7 @@ export async function changeInstallation(source: AgentSource, line: Line): Promi
       ? "Culling the Performance Metrics Name Space ...\n"
       : "Updating the Performance Metrics Name Space (PMNS) ...\n",
   );
-  const planned = await changes();
+  const planned = changes();
   await withLock(places.root, () => planned.forEach(applyChange));
   if (remove) say(`    ${name} ... done\n`);
   say("Updating the PMCD control file, and notifying PMCD ...\n");

@@ -5,8 +5,9 @@
 import type { CommandDef } from "citty";
 
 import { PcpError } from "../lib/base/mod.ts";
-import { isGiven, lastGiven } from "../lib/cli/mod.ts";
+import { isGiven, lastGiven, usageText } from "../lib/cli/mod.ts";
 import { agentVerb, checkVerb, type PmdaRunOptions, pmdaRunVerb } from "./options/pmda-run.ts";
+import { notice } from "./notice.ts";
 import { complain } from "./output.ts";
 import { answer, type CommandLine, type Invocation } from "./verb.ts";
 
@@ -44,10 +45,16 @@ async function withAgent(
   const source = await agentSource(wanted, lastGiven(options, "dso")?.value);
   if (isGiven(options, "install") || isGiven(options, "remove"))
     return (await import("./pmda-run-install.ts")).changeInstallation(source, line);
+  if (isGiven(options, "metrics") && source.kind !== "dso")
+    return (await import("./pmda-run-metrics.ts")).printMetrics(source, line);
   if (isGiven(options, "check"))
     return (await import("./pmda-run-check.ts")).checkAgent(source, line);
   return (await import("./pmda-run-agent.ts")).runAgent(source, line);
 }
+
+/** What an agent says when it has too few arguments. */
+const lacking = (agent: string, operands: readonly string[]): string | undefined =>
+  agent === "txmon" && operands.length === 0 ? "No transaction types specified" : undefined;
 
 /** `AGENT [options] [arguments]`: the agent's own command line. */
 async function runNamed(
@@ -58,6 +65,11 @@ async function runNamed(
   const { agentTitle } = await import("./pmda-run-source.ts");
   const verb = agentVerb(agentTitle(wanted));
   return answer(verb, args, { program: verb.program, verbs }, async (line) => {
+    const lacks = lacking(agentTitle(wanted), line.operands);
+    if (lacks !== undefined) {
+      notice(`${lacks}\n\n${usageText(verb)}`);
+      return verb.mistakeStatus;
+    }
     try {
       return await withAgent(line, wanted);
     } catch (error) {

@@ -339,7 +339,8 @@ declare module "pcpbox" {
     readonly instances?: (by: Caller) => readonly number[];
     /**
      * The value of one instance; PM_IN_NULL for a metric with one value. Comes before the agent's own
-     * fetch callback. Faults may also be thrown as PcpError.
+     * fetch callback. Faults may also be thrown as PcpError. Values that come later are waited for
+     * together with those of other metrics, but one instance after the other.
      */
     readonly fetch?: (instance: InstanceId, by: Caller) => Awaitable<FetchValue>;
     /** A value to be stored for one instance. Without it the agent's own store callback decides. */
@@ -434,7 +435,11 @@ declare module "pcpbox" {
     ) => void;
     /** What the agent calls when its labels, names or readiness have changed. */
     readonly changed: (what: "labels" | "names") => void;
-    /** Says that requests cannot be answered at present, and that they can be again. */
+    /**
+     * Says that requests cannot be answered at present, and that they can be again. A
+     * factory that has much to do says false, returns at once, and says true when all is there: pmcd
+     * waits for the first PDU for 3 s only.
+     */
     readonly ready: (ready: boolean) => void;
     /** Ends the agent, where it is a process of its own; absent where it is none. */
     readonly end?: () => void;

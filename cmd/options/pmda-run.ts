@@ -160,6 +160,13 @@ export const pmdaRunOptions = defineOptions({
     group: "Pcpbox",
     knownTo: "pcpbox",
   },
+  metrics: {
+    long: "metrics",
+    help: "list the metrics of this agent",
+    detail: "With --json as JSON.",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
   check: {
     long: "check",
     help: "ask an agent by hand or by a script on standard input",
@@ -209,7 +216,7 @@ export const pmdaRunOptions = defineOptions({
   },
   json: {
     long: "json",
-    help: "with --list: as JSON",
+    help: "with --list and --metrics: as JSON",
     group: "Pcpbox",
     knownTo: "pcpbox",
   },
@@ -230,7 +237,7 @@ export const pmdaRunVerb = defineVerb({
     "--dso PATH,INIT -d NUM [options]",
     "--list | --new NAME | --types",
     "AGENT|MODULE.ts --install|--remove [--dry-run]",
-    "AGENT|MODULE.ts --check",
+    "AGENT|MODULE.ts --check|--metrics",
     "--check [-efiv] [-n FILE] [-q SECONDS] [-U USER]",
   ],
   options: pmdaRunOptions,

@@ -20,7 +20,7 @@ export {
   createCheckSession,
   type LineOrigin,
 } from "./check-session.ts";
-export { isModulePath, loadAuthorModule, type LoadedAgent } from "./author-module.ts";
+export { isModulePath, loadAuthorModule, type LoadedAgent, moduleFault } from "./author-module.ts";
 export { type CompiledHelp, decodeHelp, encodeHelp, readHelp } from "./help.ts";
 export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
 export { type AgentLog, type AgentLogOptions, createAgentLog, openAgentLog } from "./log.ts";

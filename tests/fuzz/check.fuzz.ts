@@ -53,7 +53,7 @@ const AGENT: InstalledAgent = {
 const others = (text: string): string =>
   text
     .split("\n")
-    .filter((line) => /^pmcd\t2\t/.test(line))
+    .filter((line) => line.startsWith("pmcd\t2\t"))
     .join("\n");
 
 function checkConf(text: string): void {

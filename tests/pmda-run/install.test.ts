@@ -55,7 +55,7 @@ async function pminfo({ tree, pmcd }: Stage, ...args: readonly string[]): Promis
 
 /** Whether something becomes true before patience is over. */
 const soon = (ready: () => boolean | Promise<boolean>): Promise<boolean> =>
-  waitUntil(ready, 15_000);
+  waitUntil(ready, 30_000);
 
 /** Processes that a process has started. */
 const children = (pid: number): number[] => {
@@ -155,7 +155,8 @@ async function compiledAgent(stage: Stage): Promise<void> {
 }
 
 async function onStage(tree: PcpTree, program: readonly string[]): Promise<void> {
-  const pmcd = await startPmcd(tree, { agents: [] });
+  // A busy machine may take longer than the three seconds that pmcd gives agents to begin.
+  const pmcd = await startPmcd(tree, { agents: [], args: ["-q", "30", "-t", "30"] });
   const stage = { tree, pmcd, program };
   await builtinAgent(stage);
   await authorModule(stage);
