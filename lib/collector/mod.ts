@@ -15,7 +15,7 @@ export {
   type Registry,
   type RegistryOptions,
 } from "./registry.ts";
-export { type AgentSource, createRouter } from "./router.ts";
+export { createRouter } from "./router.ts";
 export { type AccessRule, parseAccess } from "./access.ts";
 export { type AgentSpec, type AgentsToml, parseAgentsToml } from "./agents-toml.ts";
 export {

@@ -16,13 +16,13 @@ import {
   openAgent,
 } from "../pmda/mod.ts";
 import { type ProcessSetting, startDsoHost, startLine } from "./processes.ts";
-import { type AgentSource, createRouter } from "./router.ts";
+import { createRouter } from "./router.ts";
 import { MAX_DOMAIN, parseLocalSpec, specError } from "./specs.ts";
 import { type SupervisedAgent, supervise } from "./supervise.ts";
 import { type AgentLine, localDsos } from "./table-file.ts";
 import { type OwnNames, tableNames } from "./table-names.ts";
 import { oneAtATime } from "./turns.ts";
-import type { Router } from "./types.ts";
+import type { AgentSource, Router } from "./types.ts";
 
 /** Environment as a program sees it. */
 type Environment = Readonly<Record<string, string | undefined>>;

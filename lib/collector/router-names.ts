@@ -11,8 +11,7 @@ import {
   pmidDomain,
 } from "../pcp/mod.ts";
 import type { Agent, AgentNames, Awaitable, Caller } from "../pmda/mod.ts";
-import type { AgentSource } from "./router.ts";
-import type { RouterClient } from "./types.ts";
+import type { AgentSource, RouterClient } from "./types.ts";
 
 type NameCalls = Pick<RouterClient, "lookupName" | "namesOf" | "children" | "traverse">;
 

@@ -6,7 +6,6 @@ import { asPcpError, PcpError, PM_ERR, viewOf } from "../base/mod.ts";
 import {
   type Indom,
   indomDomain,
-  type Names,
   PM_INDOM_NULL,
   PM_LABEL,
   type Pmid,
@@ -19,23 +18,7 @@ import { createProfile, type InstanceProfile } from "../pdu/mod.ts";
 import { type Agent, AGENT_FEATURE, type Awaitable, type Caller } from "../pmda/mod.ts";
 import { routedNames } from "./router-names.ts";
 import { isPromise, settle, whenThere } from "./turns.ts";
-import type { Router, RouterClient } from "./types.ts";
-
-/** The agents that a router asks; a registry is one. */
-export interface AgentSource {
-  /** False for a domain that was never in the table. */
-  knows(domain: number): boolean;
-  /** The agent of a domain; throws PcpError PM_ERR_NOAGENT. */
-  find(domain: number): Agent;
-  /** Those that are there at present. */
-  readonly agents: Iterable<Agent>;
-  /** The static names and dynamic roots. Rejects with PM_ERR_NOPMNS. */
-  readonly names: () => Awaitable<Names>;
-  /** Tells all clients of STATE_CHANGE bits. */
-  raise(bits: number): void;
-  /** STATE_CHANGE bits that came up since a number of changes, and that number now. */
-  changesSince(seen: number): { readonly bits: number; readonly seen: number };
-}
+import type { AgentSource, Router, RouterClient } from "./types.ts";
 
 /** Features of agents that want to know their clients. */
 const CURIOUS = AGENT_FEATURE.AUTH | AGENT_FEATURE.CONTAINER;

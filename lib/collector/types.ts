@@ -3,7 +3,7 @@
 import type { Instances } from "../archive/mod.ts";
 import type { Desc, Indom, InstanceId, Names, Pmid, ResultView, ResultWriter } from "../pcp/mod.ts";
 import type { Children, InstanceProfile, TextSubject } from "../pdu/mod.ts";
-import type { AgentLabelSet, Awaitable } from "../pmda/mod.ts";
+import type { Agent, AgentLabelSet, Awaitable } from "../pmda/mod.ts";
 
 /**
  * One client, or one local context. One call at a time; each throws, or rejects with, PcpError: the
@@ -51,4 +51,20 @@ export interface Router {
   knows(domain: number): boolean;
   /** `names` in place of the names of the table. */
   newClient(names?: () => Awaitable<Names>): RouterClient;
+}
+
+/** The agents that a router asks; a registry is one. */
+export interface AgentSource {
+  /** False for a domain that was never in the table. */
+  knows(domain: number): boolean;
+  /** The agent of a domain; throws PcpError PM_ERR_NOAGENT. */
+  find(domain: number): Agent;
+  /** Those that are there at present. */
+  readonly agents: Iterable<Agent>;
+  /** The static names and dynamic roots. Rejects with PM_ERR_NOPMNS. */
+  readonly names: () => Awaitable<Names>;
+  /** Tells all clients of STATE_CHANGE bits. */
+  raise(bits: number): void;
+  /** STATE_CHANGE bits that came up since a number of changes, and that number now. */
+  changesSince(seen: number): { readonly bits: number; readonly seen: number };
 }
