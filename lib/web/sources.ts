@@ -181,6 +181,8 @@ function createOpener(options: SourceOptions) {
       };
     } catch (error) {
       const pcp = asPcpError(error);
+      // Not the pmcd's fault, but ours.
+      if (pcp !== error) throw error;
       const { fallback } = options;
       const isHere = atHome && NOBODY.includes(pcp.code);
       if (isHere && fallback !== undefined && credentials === undefined) {
@@ -257,9 +259,7 @@ export function createSources(options: SourceOptions): Sources {
       opened = await opener.open(hostspec, credentials);
     } catch (error) {
       give(hostspec);
-      throw error instanceof WebFault
-        ? error
-        : faultOf(asPcpError(error), "cannot connect to PMCD: ");
+      throw error;
     }
     const { context, sessions, isStandIn } = opened;
     if (closed) {
