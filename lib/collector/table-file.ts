@@ -72,11 +72,11 @@ function* linesOf(text: string): Generator<Line> {
       for (; at < text.length; at++) {
         const char = text.charAt(at);
         if (char === "\\" && text[at + 1] === "\n") {
+          // Between words it counts as a blank, which is seen to below.
+          if (!quoted) break;
           at += 1;
           number += 1;
-          if (quoted) continue;
-          found += " ";
-          break;
+          continue;
         }
         if (char === "\\" && (text[at + 1] === "#" || text[at + 1] === '"')) {
           at += 1;
@@ -86,7 +86,6 @@ function* linesOf(text: string): Generator<Line> {
       }
       if (quoted && text[at] === '"') at += 1;
       else if (quoted) fault = "unterminated quoted string";
-      found = quoted ? found : found.trimEnd();
       if (!quoted && found === "") return;
       words.push({ text: found, quoted });
       ends.push(at);

@@ -16,7 +16,7 @@ import {
   unparseHostSpec,
 } from "../../lib/pcp/mod.ts";
 import { clientTls, parseTlsConf } from "../../lib/pdu/mod.ts";
-import { parseLocalSpec } from "../../lib/collector/mod.ts";
+import { parseLocalSpec, parsePmcdConf } from "../../lib/collector/mod.ts";
 import { parseMetricSpec } from "../../lib/probe/mod.ts";
 import { hex } from "../helpers/vector.ts";
 import { FuzzFinding, type Fuzzer, type Random, seeded } from "./random.ts";
@@ -112,6 +112,22 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
       const operation = parseLocalSpec(text);
       const domain = "domain" in operation ? (operation.domain ?? 0) : 0;
       if (!Number.isInteger(domain) || domain < 0 || domain > 510) throw new Error(`${domain}`);
+    },
+  },
+  pmcdconf: {
+    texts: [
+      "# x\nroot 1 pipe binary notready /pmdaroot -d 1\nmmv 70 dso mmv_init /mmv.so\n",
+      'a 2 socket inet 2078\nb 3 socket unix "/a b" /b -u \\\n /c#d\n[access]\nallow *: all;\n',
+    ],
+    pieces: ["\\\n", "\\#", '"', "#", "[access]", "pipe", "dso", "socket", "511", " 1 ", "binary"],
+    codes: [PM_ERR.TOOBIG],
+    check(text) {
+      const { agents, access, problems } = parsePmcdConf(text);
+      const lines = text.split("\n").length;
+      for (const { line, domain } of agents)
+        if (line < 1 || line > lines || domain > 510) throw new Error(`line ${line}, ${domain}`);
+      if (access !== undefined && !text.endsWith(access.text)) throw new Error("access");
+      for (const each of problems) if (!each.startsWith("pmcd config[line ")) throw new Error(each);
     },
   },
   units: {
