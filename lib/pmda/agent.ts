@@ -23,7 +23,8 @@ import type {
   AgentTables,
   MetricRow,
 } from "./define.ts";
-import { createTimeLimit, DEFAULT_TIME_LIMIT, isPromise, type TimeLimit } from "./limit.ts";
+import { createGate, type Gate } from "./gate.ts";
+import { createTimeLimit, DEFAULT_TIME_LIMIT, isPromise } from "./limit.ts";
 import {
   type IndomEntry,
   buildTables,
@@ -84,94 +85,6 @@ const CHANGES = { labels: STATE_CHANGE.LABEL_CHANGE, names: STATE_CHANGE.NAMES_C
 const SINCE = { names: 4, attributes: 6, labels: 7 } as const;
 
 const ignore = (): void => undefined;
-
-/** Runs `work` between the agent's check and done, and within the time of one request. */
-function createGate(definition: AgentDefinition, log: AgentSetting["log"], timeLimit: number) {
-  const hasHooks = definition.check !== undefined || definition.done !== undefined;
-
-  const done = (): Awaitable<void> => {
-    const failed = (cause: unknown): void =>
-      log("Error", `pmda${definition.name}: done callback: ${asPcpError(cause).message}`);
-    try {
-      const later = definition.done?.();
-      return isPromise(later) ? (later as Promise<void>).catch(failed) : undefined;
-    } catch (cause) {
-      failed(cause);
-      return undefined;
-    }
-  };
-
-  /** What was thrown as the code of the request; faults of the author's code are logged. */
-  const coded = (what: string, cause: unknown): PcpError => {
-    const error = asPcpError(cause);
-    if (error.code === PM_ERR.GENERIC || !(cause instanceof PcpError))
-      log("Error", `pmda${definition.name}: ${what}: ${error.message}`);
-    return error;
-  };
-
-  const later = async <T>(what: string, limit: TimeLimit, promise: Promise<T>): Promise<T> => {
-    try {
-      return await limit.wait(promise);
-    } catch (cause) {
-      if (asPcpError(cause).code === PM_ERR.AGAIN)
-        log("Warning", `pmda${definition.name}: ${what}: ${asPcpError(cause).message}`);
-      throw coded(what, cause);
-    } finally {
-      limit.stop();
-    }
-  };
-
-  const plain = <T>(what: string, work: () => Awaitable<T>, limit: number): Awaitable<T> => {
-    try {
-      const value = work();
-      if (!isPromise(value)) return value;
-      return later(what, createTimeLimit(limit), value as Promise<T>);
-    } catch (cause) {
-      throw coded(what, cause);
-    }
-  };
-
-  const hooked = async <T>(
-    what: string,
-    checked: Promise<void>,
-    work: () => Awaitable<T>,
-    limit: number,
-  ): Promise<T> => {
-    try {
-      await later("check callback", createTimeLimit(timeLimit), checked);
-      return await plain(what, work, limit);
-    } finally {
-      await done();
-    }
-  };
-
-  return {
-    hasHooks,
-    /** `limit` is 0 for work that keeps to the time by itself. */
-    run<T>(
-      what: string,
-      by: Caller | undefined,
-      work: () => Awaitable<T>,
-      limit = timeLimit,
-    ): Awaitable<T> {
-      if (!hasHooks) return plain(what, work, limit);
-      let value: Awaitable<T>;
-      try {
-        const checked = definition.check?.(by);
-        if (isPromise(checked)) return hooked(what, checked as Promise<void>, work, limit);
-        value = plain(what, work, limit);
-      } catch (cause) {
-        void done();
-        throw coded("check callback", cause);
-      }
-      if (isPromise(value)) return (value as Promise<T>).finally(done);
-      const after = done();
-      return isPromise(after) ? after.then(() => value) : value;
-    },
-  };
-}
-
-type Gate = ReturnType<typeof createGate>;
 
 /** Every name of the tables. */
 const leavesOf = ({ metrics }: Tables): RunningAgent["leaves"] =>

@@ -33,12 +33,17 @@ export function createTimeLimit(milliseconds: number): TimeLimit {
       });
       const first = await Promise.race([promise, over]);
       if (first === LATE)
-        throw new PcpError(PM_ERR.AGAIN, `no answer within ${milliseconds / 1000} s`);
+        throw new PcpError(PM_ERR.AGAIN, `no answer within ${milliseconds / 1000} s`, {
+          cause: LATE,
+        });
       return first as Awaited<typeof promise>;
     },
     stop: () => clearTimeout(timer),
   };
 }
+
+/** Whether an error says that a time was over. */
+export const isLate = (error: PcpError): boolean => error.cause === LATE;
 
 /** Whether something is to be waited for. */
 export const isPromise = (value: unknown): value is Promise<unknown> =>

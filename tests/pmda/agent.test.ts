@@ -373,6 +373,7 @@ test("check comes before every request and its fault is the answer; done comes a
     await agent.instances(indom(1), by);
     expect(trace.length).toBe(5);
     fault = PM_ERR.PERMISSION;
+    trace.length = 0;
     for (const call of [
       () => fetch(agent, [0]),
       () => agent.desc(pmid(0), by),
@@ -381,6 +382,27 @@ test("check comes before every request and its fault is the answer; done comes a
       () => agent.labels(PM_LABEL.DOMAIN, domain, by),
     ])
       expect(await codeOf(call)).toBe(fault);
+    expect(trace.join()).toBe("check,done,check,done,check,done,check,done,check,done");
+  }
+});
+
+test("what a callback throws is told once, under its own name", async () => {
+  const fail = (): never => {
+    throw new Error("broken");
+  };
+  for (const [hooks, line] of [
+    [{ check: fail }, "Error pmdat: check callback: broken"],
+    [{ check: async () => fail() }, "Error pmdat: check callback: broken"],
+    [{ refresh: fail }, "Error pmdat: refresh callback: broken"],
+    [{ refresh: async () => fail() }, "Error pmdat: refresh callback: broken"],
+    [{ check: () => undefined, refresh: fail }, "Error pmdat: refresh callback: broken"],
+    [{ check: async () => undefined, refresh: fail }, "Error pmdat: refresh callback: broken"],
+    [{ done: fail }, "Error pmdat: done callback: broken"],
+    [{ done: async () => fail() }, "Error pmdat: done callback: broken"],
+  ] as const) {
+    const { agent, logged } = agentOf({ metrics: [row(0)], ...hooks });
+    expect(await codeOf(() => fetch(agent, [0]))).toBe("done" in hooks ? 0 : PM_ERR.GENERIC);
+    expect(logged).toEqual([line]);
   }
 });
 
