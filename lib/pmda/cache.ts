@@ -360,7 +360,8 @@ class Cache<T> implements InstanceCache<T> {
   resize(max: number): void {
     if (!Number.isInteger(max) || max < 0 || max > MAX_INSTANCE)
       throw new PcpError(EINVAL, `${max} cannot be the largest instance`);
-    const largest = Math.max(-1, ...this.entries.keys());
+    let largest = -1;
+    for (const id of this.entries.keys()) largest = Math.max(largest, id);
     if (largest > max) throw new PcpError(PM_ERR.TOOBIG, `instance ${largest} is above ${max}`);
     this.max = max;
     this.note("stamps");

@@ -288,3 +288,12 @@ test("long names and line breaks come back as one record", () => {
   expect({ lines, fault }).toEqual({ lines: 2, fault: undefined });
   expect(contents?.records.map(({ name }) => name.length)).toEqual([3000, 9]);
 });
+
+test("a large domain keeps its numbers and stays quick", () => {
+  const cache = createCache();
+  for (let i = 0; i < 200_000; i++) cache.add(`instance ${i}`.replace(" ", "-"));
+  cache.hideAll();
+  expect(cache.add("instance-199999")).toBe(asInstance(199_999));
+  expect(() => cache.resize(100)).toThrow("199999");
+  expect(cache.active()).toHaveLength(1);
+});
