@@ -156,14 +156,20 @@ function fetchCall(
 
   return (pmids: readonly Pmid[], by: Caller, out: ResultWriter): Awaitable<void> => {
     checkReady(state);
-    if (versioned && state.changes !== 0) {
-      out.changes |= state.changes;
-      state.changes = 0;
-    }
     // Each part of a fetch is limited by itself; a limit around all of it would leave a callback
     // that goes on writing into a result which has been given away.
-    if (!gate.hasHooks && definition.refresh === undefined) return work(pmids, by, out);
-    return gate.run("refresh callback", by, () => work(pmids, by, out), 0);
+    const later =
+      !gate.hasHooks && definition.refresh === undefined
+        ? work(pmids, by, out)
+        : gate.run("refresh callback", by, () => work(pmids, by, out), 0);
+    if (!versioned || state.changes === 0) return later;
+    // Told with values only: a fetch that fails has no place for them.
+    const tell = (): void => {
+      out.changes |= state.changes;
+      state.changes = 0;
+    };
+    if (isPromise(later)) return (later as Promise<void>).then(tell);
+    tell();
   };
 }
 
@@ -195,17 +201,47 @@ function instanceCalls(definition: AgentDefinition, state: State, gate: Gate) {
   };
 }
 
+/** Throws for what a callback has answered in place of `what`: types say little about authors. */
+function checkAnswer(fits: boolean, what: string): void {
+  if (!fits) throw new PcpError(PM_ERR.GENERIC, `the callback answered no ${what}`);
+}
+
+const isTexts = (list: unknown): boolean =>
+  Array.isArray(list) && list.every((each) => typeof each === "string");
+
 /** The agent's own names behind the gate. */
 function nameCalls(names: AgentNames, state: State, gate: Gate): AgentNames {
-  const run = <T>(work: () => Awaitable<T>): Awaitable<T> => {
+  /** One call, and whether its answer is one. */
+  const run = <T>(
+    by: Caller,
+    what: string,
+    work: () => Awaitable<T>,
+    fits: (answer: T) => boolean,
+  ): Awaitable<T> => {
     checkReady(state);
-    return gate.run("names", undefined, work);
+    const checked = (answer: T): T => {
+      checkAnswer(fits(answer), what);
+      return answer;
+    };
+    return gate.run("names callback", by, () => {
+      const answer = work();
+      return isPromise(answer) ? (answer as Promise<T>).then(checked) : checked(answer);
+    });
   };
   return {
-    lookup: (name, by) => run(() => names.lookup(name, by)),
-    namesOf: (pmid, by) => run(() => names.namesOf(pmid, by)),
-    children: (name, by) => run(() => names.children(name, by)),
-    traverse: (name, by) => run(() => names.traverse(name, by)),
+    lookup: (name, by) => run(by, "metric", () => names.lookup(name, by), Number.isInteger),
+    namesOf: (pmid, by) => run(by, "list of names", () => names.namesOf(pmid, by), isTexts),
+    children: (name, by) =>
+      run(
+        by,
+        "list of names with statuses",
+        () => names.children(name, by),
+        (found) =>
+          isTexts(found?.names) &&
+          Array.isArray(found.statuses) &&
+          found.statuses.length === found.names.length,
+      ),
+    traverse: (name, by) => run(by, "list of names", () => names.traverse(name, by), isTexts),
   };
 }
 
@@ -218,6 +254,7 @@ function textCall(
 ): Agent["text"] {
   const found = (text: string | undefined): string => {
     if (text === undefined) throw new PcpError(PM_ERR.TEXT);
+    checkAnswer(typeof text === "string", "text");
     return text;
   };
   return (subject, ident, level, by) => {

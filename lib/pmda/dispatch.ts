@@ -293,7 +293,8 @@ export function createDispatcher(agent: Agent, options: DispatchOptions = {}): D
   const failed = (type: number, cause: unknown): Uint8Array | undefined => {
     const { code, message } = asPcpError(cause);
     const refused = cause instanceof Refusal;
-    if (refused || answerCode(code) !== code) log("Error", `pmda${agent.name}: ${message}`);
+    if (refused || answerCode(code) !== code || !(cause instanceof PcpError))
+      log("Error", `pmda${agent.name}: ${message}`);
     if (!ANSWERED.has(type)) return undefined;
     return errorPdu(refused ? PM_ERR.IPC : answerCode(code));
   };

@@ -458,6 +458,43 @@ test("what a version does not have", async () => {
   expect(told).toEqual(["attribute"]);
 });
 
+test("answers about names and texts that are none fail their request", async () => {
+  const nonsense: readonly unknown[] = [undefined, null, 5.5, "x", {}, [1], Promise.resolve("y")];
+  for (const answer of nonsense) {
+    const give = (): never => answer as never;
+    const { agent } = agentOf({
+      names: { lookup: give, namesOf: give, children: give, traverse: give },
+      text: () => (typeof answer === "string" || answer instanceof Promise ? (3 as never) : give()),
+    });
+    const { names } = agent;
+    const codes = [
+      await codeOf(() => names?.lookup("a", by)),
+      await codeOf(() => names?.namesOf(pmid(0), by)),
+      await codeOf(() => names?.children("a", by)),
+      await codeOf(() => names?.traverse("a", by)),
+    ];
+    expect(new Set(codes)).toEqual(new Set([PM_ERR.GENERIC]));
+    const text = await codeOf(() => agent.text("metric", pmid(0), "help", by));
+    expect(text).toBe(answer === undefined ? PM_ERR.TEXT : PM_ERR.GENERIC);
+  }
+});
+
+test("what has changed is not told by a fetch that fails", async () => {
+  let fault = true;
+  const { agent } = agentOf({
+    metrics: [row(0)],
+    refresh() {
+      if (fault) throw new PcpError(PM_ERR.AGAIN);
+    },
+  });
+  agent.changed("labels");
+  expect(await codeOf(() => fetch(agent, [0]))).toBe(PM_ERR.AGAIN);
+  fault = false;
+  const out = new ResultWriter();
+  await agent.fetch([pmid(0)], by, out);
+  expect(out.changes).toBe(8);
+});
+
 test("an agent says what has changed, once, and whether it is ready", async () => {
   let setting: AgentSetting | undefined;
   const agent = await openAgent(
