@@ -22,10 +22,14 @@ import { COMPRESSED_SUFFIXES } from "./places.ts";
 
 /** Bytes that wait before they are written to a file. */
 const BUFFER_BYTES = 512 * 1024;
+/** What there is for them at first: many files are small. */
+const FIRST_BYTES = 32 * 1024;
 /** From so many on they are not put to those that wait. */
 const LARGE_BYTES = 128 * 1024;
 /** Pieces of a file that may wait for another thread; when there are more, this one writes. */
 const MOST_QUEUED = 8;
+const MOST_SPARE = 8;
+const NOTHING = new Uint8Array(0);
 /** Bytes after which the system is asked to begin with the disk, so that the end need not wait long. */
 const WRITEBACK_BYTES = 8 * 1024 * 1024;
 const EEXIST = -17;
@@ -56,7 +60,7 @@ interface Piece {
 export class OutputFile {
   /** Bytes put so far: where the next ones will be in the file. */
   length = 0;
-  private buffer: Uint8Array = new Uint8Array(BUFFER_BYTES);
+  private buffer: Uint8Array = new Uint8Array(FIRST_BYTES);
   private waiting = 0;
   /** Bytes given to the system or to other threads, and how many of them the disk was asked to take. */
   private written = 0;
@@ -65,11 +69,10 @@ export class OutputFile {
   /** Pieces that wait, whether a thread is at work: one at a time, since the system lets no more. */
   private readonly queue: Piece[] = [];
   private atWork = false;
-  /** Buffers that are not in use, the first error, who waits for the thread. */
-  private readonly spare: Uint8Array[] = [];
+  /** The first error, and who waits for the thread. */
   private failure: PcpError | undefined;
   private lastPut = false;
-  private wake: (() => void) | undefined;
+  private readonly wakes: (() => void)[] = [];
 
   constructor(
     /** Its name until the end, and from then on. */
@@ -78,6 +81,8 @@ export class OutputFile {
     /** What follows the base name and a dot: "meta", "0", "0.xz". */
     readonly ending: string,
     private readonly behind = false,
+    /** Buffers that are not in use, of all files of an archive. */
+    private readonly spare: Uint8Array[] = [],
   ) {
     this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
   }
@@ -113,7 +118,8 @@ export class OutputFile {
       return;
     }
     for (let at = from; at < to;) {
-      const end = Math.min(to, at + BUFFER_BYTES - this.waiting);
+      if (this.waiting === this.buffer.length) this.grow(this.waiting + to - at);
+      const end = Math.min(to, at + this.buffer.length - this.waiting);
       this.buffer.set(bytes.subarray(at, end), this.waiting);
       this.waiting += end - at;
       at = end;
@@ -121,14 +127,27 @@ export class OutputFile {
     }
   }
 
+  /** Makes the buffer larger, for so many bytes if it may have them. */
+  private grow(bytes: number): void {
+    const size = Math.min(BUFFER_BYTES, Math.max(bytes, 4 * this.buffer.length));
+    const [used] = size === BUFFER_BYTES ? this.spare.splice(-1) : [];
+    const grown = used ?? new Uint8Array(size);
+    grown.set(this.buffer.subarray(0, this.waiting));
+    this.buffer = grown;
+  }
+
+  private giveBack(buffer: Uint8Array): void {
+    if (buffer.length === BUFFER_BYTES && this.spare.length < MOST_SPARE) this.spare.push(buffer);
+  }
+
   private flush(): void {
     const { waiting, failure } = this;
     if (failure !== undefined) throw failure;
     if (waiting === 0) return;
     if (waiting === BUFFER_BYTES && this.canLend) {
-      const { buffer, spare } = this;
-      this.writeBehind(buffer, () => void spare.push(buffer));
-      this.buffer = spare.pop() ?? new Uint8Array(BUFFER_BYTES);
+      const { buffer } = this;
+      this.writeBehind(buffer, () => this.giveBack(buffer));
+      this.buffer = this.spare.pop() ?? new Uint8Array(BUFFER_BYTES);
     } else this.write(this.buffer.subarray(0, waiting), this.written);
     this.waiting = 0;
   }
@@ -166,7 +185,7 @@ export class OutputFile {
       else this.writeBack();
       if (this.queue.length > 0) this.work();
       else if (this.lastPut && this.failure === undefined) this.note(() => this.complete());
-      this.wake?.();
+      for (const wake of this.wakes.splice(0)) wake();
     });
   }
 
@@ -224,7 +243,7 @@ export class OutputFile {
 
   /** Resolves when the other thread is done with what it is at. */
   async relief(): Promise<void> {
-    if (this.atWork) await new Promise<void>((resolve) => (this.wake = resolve));
+    if (this.atWork) await new Promise<void>((resolve) => void this.wakes.push(resolve));
   }
 
   /** Resolves when no other thread writes any more. */
@@ -237,6 +256,12 @@ export class OutputFile {
     if (!this.atWork) return this.finish();
     this.flush();
     this.lastPut = true;
+  }
+
+  /** Resolves when it is complete, after `end`; throws what went wrong with it. */
+  async ended(): Promise<void> {
+    await this.idle();
+    this.finish();
   }
 
   /** Writes what waits, makes it durable and closes the file. */
@@ -278,8 +303,8 @@ export class OutputFile {
   close(): void {
     const { descriptor } = this;
     this.descriptor = undefined;
-    this.buffer = new Uint8Array(0);
-    this.spare.length = 0;
+    this.giveBack(this.buffer);
+    this.buffer = NOTHING;
     if (descriptor !== undefined) attempt(this.final, "close", () => closeSync(descriptor));
   }
 }
@@ -322,11 +347,18 @@ function isGone(pid: number): boolean {
   }
 }
 
+/** A name without the suffix of a compressed file. */
+function plainEnding(name: string): string {
+  const suffix = COMPRESSED_SUFFIXES.find((each) => name.endsWith(each)) ?? "";
+  return suffix === "" ? name : name.slice(0, -suffix.length);
+}
+
 /** All files of one archive being written. */
 export class OutputFiles {
   private readonly folder: string;
   private readonly name: string;
   private readonly all: OutputFile[] = [];
+  private readonly spare: Uint8Array[] = [];
   private readonly place = placeOfProcesses();
   private static made = 0;
 
@@ -362,13 +394,10 @@ export class OutputFiles {
   private refuseTaken(): void {
     const entries = attempt(this.folder, "read", () => readdirSync(this.folder));
     const taken = entries.find((entry) => {
-      const suffix = COMPRESSED_SUFFIXES.find((each) => entry.endsWith(each)) ?? "";
-      const plain = suffix === "" ? entry : entry.slice(0, -suffix.length);
+      const plain = plainEnding(entry);
       const ending = plain.slice(this.name.length + 1);
       if (!plain.startsWith(`${this.name}.`) || !/^(meta|index|\d+)$/.test(ending)) return false;
-      return (
-        this.refuses === "any" || this.all.some(({ final }) => final === `${this.base}.${ending}`)
-      );
+      return this.refuses === "any" || this.all.some((file) => plainEnding(file.ending) === ending);
     });
     if (taken === undefined) return;
     throw new PcpError(EEXIST, `${join(this.folder, taken)}: cannot create: ${pmErrStr(EEXIST)}`);
@@ -379,27 +408,15 @@ export class OutputFiles {
     // A leading dot and a strange ending: no PCP program takes it for part of an archive.
     const mark = `${process.pid}-${OutputFiles.made++}.${this.place}`;
     const temporary = join(this.folder, `.${this.name}.${ending}.${mark}.tmp`);
-    const file = new OutputFile(temporary, `${this.base}.${ending}`, ending, this.behind);
+    const file = new OutputFile(
+      temporary,
+      `${this.base}.${ending}`,
+      ending,
+      this.behind,
+      this.spare,
+    );
     this.all.push(file);
     return file;
-  }
-
-  /**
-   * Completes a file and puts another in its place, whose name has a suffix more and whose bytes are
-   * what `convert` makes of the file of the given path.
-   */
-  async replace(
-    file: OutputFile,
-    suffix: string,
-    convert: (path: string) => AsyncIterable<Uint8Array>,
-  ): Promise<OutputFile> {
-    file.finish();
-    const made = this.create(`${file.ending}${suffix}`);
-    for await (const piece of convert(file.temporary)) made.put(piece);
-    made.finish();
-    attempt(file.final, "remove", () => rmSync(file.temporary));
-    this.all.splice(this.all.indexOf(file), 1);
-    return made;
   }
 
   /** Whether other threads write. */

@@ -17,7 +17,7 @@ import { DescriptionWriter } from "./descriptions.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
 import { type Input, type Inputs, openInputs } from "./inputs.ts";
 import { type Metadata, uniteMetadata } from "./metadata.ts";
-import { Output, type OutputLabel } from "./output.ts";
+import { Output, type OutputLabel, type Packing } from "./output.ts";
 import { DataPass } from "./pass.ts";
 import { type SelectedMetrics, Selector } from "./selection.ts";
 import { Shapes } from "./shapes.ts";
@@ -219,19 +219,36 @@ async function fillOutput(
   try {
     await mergeData(run, pass);
     if (!pass.began) throw stop(run, "Warning: no qualifying records found.", true);
-    await output.idle();
-    output.finish(pass.current);
+    await output.complete();
     if (job.compress !== undefined) {
-      const look = (): void => {
-        if (hooks.cancelled?.() === true) throw new ExtractStop(1, true);
-      };
-      const programs = (job.env ?? process.env)["PATH"] ?? "";
-      await output.compress({ format: job.compress, jobs: job.jobs ?? 1, look, programs });
+      // Compressing the rest took a while.
+      await turn();
+      if (hooks.cancelled?.() === true) throw new ExtractStop(1, true);
     }
+    output.finish(pass.current);
     output.publish();
   } finally {
     pass.close();
   }
+}
+
+/** How the files are compressed while they are written; its libraries take a while to load. */
+async function choosePacking(run: Run): Promise<Packing | undefined> {
+  const { compress: format, jobs = 1, env, compressBlock: block } = run.job;
+  if (format === undefined) return undefined;
+  const { PackedFile, packProgram, SUFFIXES } = await import("./compress.ts");
+  const programs = (env ?? process.env)["PATH"] ?? "";
+  let program: string | undefined;
+  try {
+    program = packProgram(format, programs);
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    throw stop(run, `Error: compression: ${error.message}`, false);
+  }
+  return {
+    suffix: SUFFIXES[format],
+    pack: (file) => new PackedFile(file, { format, jobs, program, block }),
+  };
 }
 
 async function runPhases(run: Run): Promise<void> {
@@ -249,8 +266,9 @@ async function runPhases(run: Run): Promise<void> {
   const zone = reportingZone(run);
   const { output: name, volume: volumeRule, largestVolume, dryRun = false } = job;
   const explainVolumes = job.explainVolumes === true;
+  const packing = dryRun ? undefined : await choosePacking(run);
   const output = new Output(
-    { name, volumeRule, largestVolume, dryRun, explainVolumes, zone },
+    { name, volumeRule, largestVolume, dryRun, explainVolumes, zone, packing },
     hooks,
   );
   run.output = output;

@@ -17,7 +17,7 @@ import {
   type OutputFile,
   OutputFiles,
 } from "../archive/mod.ts";
-import type { CompressOptions } from "./compress.ts";
+import type { PackedFile } from "./compress.ts";
 import { clockText, secondsBetween, subtractSpan, type Timestamp, type Zone } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
 import { Memories } from "./memory.ts";
@@ -45,15 +45,31 @@ export interface OutputOptions {
   readonly explainVolumes: boolean;
   /** Of messages. */
   readonly zone: () => Zone;
+  /** Data volumes and metadata are not compressed when left out. */
+  readonly packing?: Packing | undefined;
 }
+
+/** How data volumes and metadata are compressed. */
+export interface Packing {
+  /** What their names end with. */
+  readonly suffix: string;
+  readonly pack: (file: OutputFile) => PackedFile;
+}
+
+type Target = OutputFile | PackedFile;
 
 interface Files {
   readonly index: OutputFile;
-  meta: OutputFile;
-  volume: OutputFile;
-  /** Volumes that are complete. */
-  readonly full: OutputFile[];
+  readonly meta: Target;
+  volume: Target;
+  /** Volumes that are compressed or written although nothing more is put. */
+  readonly closing: Set<Target>;
 }
+
+const isPacked = (target: Target): target is PackedFile => "file" in target;
+const fileOf = (target: Target): OutputFile => (isPacked(target) ? target.file : target);
+/** Volumes that may be so at a time. */
+const MOST_CLOSING = 2;
 
 const exists = (path: string): boolean => {
   try {
@@ -108,15 +124,22 @@ export class Output {
       this.outputs = new OutputFiles(name, "same", navigator.hardwareConcurrency > 1);
       const index = this.outputs.create("index");
       path = `${name}.meta`;
-      const meta = this.outputs.create("meta");
+      const meta = this.create(this.outputs, "meta");
       path = `${name}.0`;
-      this.files = { index, meta, volume: this.outputs.create("0"), full: [] };
+      const volume = this.create(this.outputs, "0");
+      this.files = { index, meta, volume, closing: new Set() };
     } catch (error) {
       this.outputs?.discard();
       const text = errorText(error);
       hooks.say(`__pmLogNewFile: failed to create "${path}": ${text}\n`, "notice");
       throw this.fail(`__pmLogCreate: ${text}`, false);
     }
+  }
+
+  private create(outputs: OutputFiles, ending: string): Target {
+    const { packing } = this.options;
+    if (packing === undefined) return outputs.create(ending);
+    return packing.pack(outputs.create(`${ending}${packing.suffix}`));
   }
 
   private fail(text: string, abandon: boolean): ExtractStop {
@@ -140,6 +163,8 @@ export class Output {
     this.counts.index = this.first;
     this.attempt("pmaPutLog: meta data : ", () => {
       this.files?.index.put(this.labelOf(label, INDEX_VOLUME, start));
+      // What is compressed cannot be replaced: its label waits for the right start.
+      if (this.options.packing !== undefined) return;
       this.files?.meta.put(this.labelOf(label, META_VOLUME, start));
     });
   }
@@ -217,10 +242,9 @@ export class Output {
     }
     this.settle();
     this.attempt(`volume ${number}: `, () => {
-      this.files?.volume.end();
       if (this.outputs !== undefined && this.files !== undefined) {
-        this.files.full.push(this.files.volume);
-        this.files.volume = this.outputs.create(String(number));
+        this.close(this.files.volume, this.files.closing);
+        this.files.volume = this.create(this.outputs, String(number));
       }
       this.volume = number;
       this.counts.volumes++;
@@ -230,6 +254,16 @@ export class Output {
     this.threshold = INDEX_BYTES;
     const clock = clockText(time, zone(), 9);
     this.hooks.say(`${PROGRAM}: New log volume ${number}, at ${clock}\n`, "stderr");
+  }
+
+  /** Completes a volume, at once or when it is compressed and written. */
+  private close(volume: Target, closing: Set<Target>): void {
+    volume.end();
+    if (!isPacked(volume) && !volume.busy) return;
+    closing.add(volume);
+    const remove = (): void => void closing.delete(volume);
+    // One that failed stays, and fails the run.
+    volume.ended().then(remove, () => undefined);
   }
 
   /**
@@ -282,6 +316,12 @@ export class Output {
   /** Takes note of the first record's time, which the labels of all volumes carry. */
   beginData(time: Timestamp): void {
     this.start = time;
+    const { label, options } = this;
+    if (label !== undefined && options.packing !== undefined) {
+      this.attempt("pmaPutLog: meta data : ", () =>
+        this.files?.meta.put(this.labelOf(label, META_VOLUME, time)),
+      );
+    }
     this.attempt("__pmLogPutResult: log data: ", () => this.startVolume());
   }
 
@@ -322,7 +362,7 @@ export class Output {
   private put(bytes: Uint8Array, from: number, to: number): void {
     const volume = this.files?.volume;
     if (volume === undefined) return;
-    if (to - from >= LENT_BYTES && volume.canLend) {
+    if (to - from >= LENT_BYTES && !isPacked(volume) && volume.canLend) {
       const done = this.memories.lend(bytes);
       if (done !== undefined) return volume.lend(bytes.subarray(from, to), done);
     }
@@ -353,66 +393,83 @@ export class Output {
     if (label === undefined || start === undefined) return;
     this.attempt("__pmLogPutResult: log data: ", () => {
       files?.index.replaceStart(this.labelOf(label, INDEX_VOLUME, start));
-      files?.meta.replaceStart(this.labelOf(label, META_VOLUME, start));
+      if (files === undefined || isPacked(files.meta)) return;
+      files.meta.replaceStart(this.labelOf(label, META_VOLUME, start));
     });
-  }
-
-  /** Compresses what was finished, but for the index. */
-  async compress(options: CompressOptions): Promise<void> {
-    const { files, outputs } = this;
-    if (files === undefined || outputs === undefined) return;
-    try {
-      const list = [...files.full, files.volume, files.meta];
-      // Its libraries take a while to load.
-      const { compressFiles } = await import("./compress.ts");
-      const made = await compressFiles(outputs, list, options);
-      files.meta = made.at(-1) ?? files.meta;
-    } catch (error) {
-      if (error instanceof ExtractStop) throw error;
-      const text = error instanceof PcpError ? error.message : errorText(error);
-      throw this.fail(`compression: ${text}`, true);
-    }
   }
 
   /** Gives the finished files their names. */
   publish(): void {
     const { files, outputs } = this;
     this.attempt("__pmLogPutResult: log data: ", () => {
-      if (files !== undefined) outputs?.publish(files.meta);
+      if (files !== undefined) outputs?.publish(fileOf(files.meta));
     });
   }
 
-  /** Whether other threads write: a turn of the event loop lets them have more. */
-  get busy(): boolean {
-    return this.outputs?.busy === true;
-  }
-
-  /** Whether it is time to wait for the thread that writes records. */
+  /** Whether it is time to wait for the threads that compress and write. */
   get full(): boolean {
-    return this.files?.volume.full === true;
+    const { files } = this;
+    if (files === undefined) return false;
+    if (files.volume.full || files.closing.size > MOST_CLOSING) return true;
+    return isPacked(files.meta) && files.meta.full;
   }
 
-  /** Resolves when that thread is done with what it is at. */
+  /** Resolves when one of them is done with what it is at. */
   async relief(): Promise<void> {
-    await this.files?.volume.relief();
+    const { files } = this;
+    if (files === undefined) return;
+    const { volume, meta, closing } = files;
+    if (volume.full) return volume.relief();
+    if (closing.size <= MOST_CLOSING) return meta.relief();
+    try {
+      await Promise.race([...closing].map((each) => each.ended()));
+    } catch (error) {
+      throw this.fail(`__pmLogPutResult: log data: ${errorText(error)}`, true);
+    }
   }
 
-  /** Resolves when no other thread writes any more; to be awaited before `finish`. */
-  async idle(): Promise<void> {
-    await this.outputs?.idle();
+  /** Resolves when no other thread works any more; to be awaited before `finish`. */
+  async complete(): Promise<void> {
+    this.settle();
+    const { files, outputs } = this;
+    if (files === undefined) return;
+    try {
+      for (const target of [...files.closing, files.volume, files.meta]) {
+        if (isPacked(target)) await target.ended();
+      }
+    } catch (error) {
+      const text = error instanceof PcpError ? error.message : errorText(error);
+      throw this.fail(`compression: ${text}`, true);
+    }
+    for (const target of files.closing) {
+      if (isPacked(target)) continue;
+      await target.idle();
+      this.attempt("__pmLogPutResult: log data: ", () => target.finish());
+    }
+    await outputs?.idle();
   }
 
   /** Gives up: nothing stays, or with `keep` what there is under the names that it was to have. */
   async abandon(keep: boolean): Promise<void> {
     const { files, outputs } = this;
-    await this.idle();
-    if (!keep || files === undefined) return outputs?.discard();
-    try {
-      this.settle();
-    } catch (error) {
-      // The error that ended the run was said.
-      if (!(error instanceof ExtractStop)) throw error;
+    if (files === undefined || outputs === undefined) return;
+    if (keep) {
+      try {
+        await this.complete();
+        return outputs.salvage(fileOf(files.meta), fileOf(files.volume));
+      } catch (error) {
+        // The error that ended the run was said; what is not compressed can be kept for all that.
+        if (!(error instanceof ExtractStop)) throw error;
+        if (this.options.packing === undefined) {
+          await outputs.idle();
+          return outputs.salvage(fileOf(files.meta), fileOf(files.volume));
+        }
+      }
     }
-    outputs?.salvage(files.meta, files.volume);
+    for (const target of [...files.closing, files.volume, files.meta]) {
+      if (isPacked(target)) await target.stop();
+    }
+    await outputs.idle();
+    outputs.discard();
   }
 }

@@ -85,6 +85,8 @@ export interface ExtractJob {
   readonly compress?: Compression | undefined;
   /** Processors that compression may use; 1 when left out. */
   readonly jobs?: number | undefined;
+  /** Bytes that gzip and zstd compress together; what suits the number of jobs when left out. */
+  readonly compressBlock?: number | undefined;
   /** For the local zone (TZ); that of the process when left out. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Process id in the labels; that of the process when left out. */
