@@ -13,6 +13,7 @@ import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzHead } from "./head.fuzz.ts";
 import { fuzzMmv } from "./mmv.fuzz.ts";
+import { fuzzLinux } from "./linux.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
 import { fuzzHelp, PMDA_FUZZERS } from "./pmda.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
@@ -41,6 +42,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   time: fuzzTimes,
   derived: fuzzDerived,
   web: fuzzWeb,
+  linux: fuzzLinux,
   mmv: fuzzMmv,
   collector: fuzzSessions,
   tables: fuzzTables,

@@ -72,10 +72,10 @@ const UNSEEN =
   /^(mem\.slabinfo\.|tty\.serial\.|sysfs\.kernel\.debug|nfs4\.server\.(clients|open)|pmda\.version)/;
 /** What the other mount name space of PCP 7 has otherwise. */
 const ROOT_OF_7 = /^(filesys\.|tmpfs\.|hinv\.nfilesys|kernel\.uname\.distro)/;
-/** What 6.0.3 does not find in the files of newer kernels. */
-const LOST_BY_6 = /^mem\.numa\.util\.(mapped|pageTables)$/;
+/** What 6.0.3 takes from a line whose name ends in the same way. */
+const LOST_BY_6 = /^mem\.numa\.util\.mapped$/;
 const BY_DESIGN =
-  /^(mem\.zoneinfo\.nr_free_pages|mem\.hugepages\.overcommit|mem\.vmstat\.(balloon_(in|de)flate|pg(scan|steal)_khugepaged)|hyperv\.balloon\.|fchost\.|rpc\.server\.nettcpconn|nfs\.server\.threads\.total|disk\.wwid\.|network\.interface\.(type|virtual|wireless|duplex))/;
+  /^(mem\.zoneinfo\.nr_free_pages|mem\.hugepages\.overcommit|mem\.vmstat\.(balloon_(in|de)flate|pg(scan|steal)_khugepaged)|mem\.numa\.util\.pageTables|hyperv\.balloon\.|fchost\.|rpc\.server\.nettcpconn|nfs\.server\.threads\.total|disk\.wwid\.|network\.interface\.(type|virtual|wireless|duplex))/;
 
 /** How far a value that goes up and down may be from what it was before and after. */
 const SWAY = 0.25;

@@ -4,7 +4,7 @@
 import type { IndomRow, MetricRow } from "../../define.ts";
 import { type Collected, keptIndom, type KeptIndom } from "./collector.ts";
 import type { Host } from "./host.ts";
-import { cursorOn, latin1, nextLine, rememberLines, takeCount, takeWord } from "./scan.ts";
+import { cursorOn, nextLine, rememberLines, takeCount, takeWord } from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 import { CPU_INDOM } from "./topology.ts";
 
@@ -14,7 +14,7 @@ export interface GridRow {
   /** By column; the kernel's counters have 32 bits. */
   readonly counts: number[];
   /** What stands behind the counts, with single blanks. */
-  text: string | undefined;
+  text: string;
 }
 
 /** A whole file. */
@@ -33,9 +33,10 @@ const COLON = 58;
 export function createGridParser(): (bytes: Uint8Array) => Grid {
   let cpus: readonly number[] = [];
   let rows: readonly GridRow[] = [];
+  const textOf = rememberLines((text) => text.trim().replaceAll(/\s+/g, " "));
   const known = new Map<string, GridRow>();
   const rowOf = rememberLines((name): GridRow => {
-    const row = known.get(name) ?? { name, counts: [], text: undefined };
+    const row = known.get(name) ?? { name, counts: [], text: "" };
     known.set(name, row);
     return row;
   });
@@ -62,9 +63,7 @@ export function createGridParser(): (bytes: Uint8Array) => Grid {
       }
       for (let i = 0; i < cpus.length; i++) row.counts[i] = Number(takeCount(cursor) ?? 0);
       row.counts.length = cpus.length;
-      row.text ??= latin1(bytes, cursor.at, end < 0 ? bytes.length : end)
-        .trim()
-        .replaceAll(/\s+/g, " ");
+      row.text = textOf(line, bytes, cursor.at, end < 0 ? bytes.length : end);
       found.push(row);
     }
     if (found.length !== rows.length || found.some((row, i) => row !== rows[i])) rows = found;
@@ -132,7 +131,7 @@ const SOFTIRQ_CPU_INDOM = 41;
 function indomRows(hard: GridSource, soft: GridSource): IndomRow[] {
   const irqLabels = ({ name, text }: GridRow) => ({
     irq: name,
-    ...(text === undefined || text === "" ? {} : { irqtext: text }),
+    ...(text === "" ? {} : { irqtext: text }),
   });
   return [
     {

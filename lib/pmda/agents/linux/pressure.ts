@@ -18,7 +18,9 @@ export type PressureSample = ReadonlyMap<string, Pressure>;
 export function parsePressure(bytes: Uint8Array): PressureSample {
   const sample = new Map<string, Pressure>();
   for (const line of linesOf(bytes)) {
-    const found = /^(\w+) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)/.exec(line);
+    const found = /^(\w+) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d+)/.exec(
+      line,
+    );
     if (found === null) continue;
     const [, kind = "", a = "", b = "", c = "", total = ""] = found;
     sample.set(kind, {

@@ -23,9 +23,11 @@ const SAFE_DIGITS = 15;
 /** A cursor at the start. */
 export const cursorOn = (bytes: Uint8Array): Cursor => ({ bytes, at: 0 });
 
-/** Text of a part, one character a byte. */
+/** Text of a part, one character a byte; empty where the part begins behind the end. */
 export const latin1 = (bytes: Uint8Array, start: number, end: number): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
+  start >= end || start >= bytes.length
+    ? ""
+    : Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
 
 /** All lines as strings, without a last empty one: for files that are read seldom. */
 export function linesOf(bytes: Uint8Array): string[] {
