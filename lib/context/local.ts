@@ -43,7 +43,7 @@ import type { Context } from "./types.ts";
 export interface LocalContextOptions {
   /** The table of agents; an empty one by default. */
   readonly agents?: Registry;
-  /** Whether the agents of the table end with the context. */
+  /** Whether the agents of the table end with the context; not with its duplicates. */
   readonly closeAgents?: boolean;
   /** The names, or the file that has them; those of the table by default. */
   readonly names?: Names | string;
@@ -226,7 +226,7 @@ function openWith(
     addDerived: noDerived,
     async duplicate() {
       checkOpen();
-      return openWith(options, agents, profile.duplicate());
+      return openWith({ ...options, closeAgents: false }, agents, profile.duplicate());
     },
     reconnect: () => run(async () => undefined),
     async close() {

@@ -4,11 +4,14 @@ import { afterAll, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { asPcpError, PcpError } from "../../lib/base/mod.ts";
-import type { LocalContext } from "../../lib/context/mod.ts";
+import { asPcpError, PcpError, PM_ERR } from "../../lib/base/mod.ts";
+import { type LocalContext, openLocalContext } from "../../lib/context/mod.ts";
 import {
+  type Atom,
   EventCursor,
   pmEventFlagsStr,
+  pmExtractValue,
+  pmidBuild,
   pmIDStr,
   type Pmid,
   type ValueSet,
@@ -143,4 +146,89 @@ testWith("pcp6", "events", async () => {
     const block = (expected.get(name) ?? "").replaceAll(/@TIME\d@/g, "@TIME@");
     expect(text.replaceAll(/\d\d:\d\d:\d\d\.\d+/g, "@TIME@").trim()).toBe(block.trim());
   }
+});
+
+/** The values of one metric by instance. */
+async function valuesOf(context: LocalContext, name: string): Promise<Record<number, Atom>> {
+  const { pmids } = await context.lookupNames([name]);
+  const [pmid] = pmids as [Pmid];
+  const { type } = await context.desc(pmid);
+  const set = (await context.fetch(pmids)).result.find(pmid);
+  const found: Record<number, Atom> = {};
+  for (let i = 0; set !== undefined && i < set.numval; i++)
+    found[set.instance(i)] = pmExtractValue(set, i, type);
+  return found;
+}
+
+testWith("pcp6", "values of every type are stored", async () => {
+  const context = await sampleContext();
+  const store = async (name: string, instances: number[], values: Atom[]): Promise<void> => {
+    const [pmid] = (await context.lookupNames([name])).pmids as [Pmid];
+    const { type } = await context.desc(pmid);
+    const sets = [{ pmid, type, instances, values }];
+    await context.store({ timestamp: { sec: 0, nsec: 0 }, sets });
+  };
+  for (const [type, value] of [
+    ["long", -7],
+    ["ulong", 4_000_000_000],
+    ["longlong", -5_000_000_000n],
+    ["ulonglong", 18_000_000_000_000_000_000n],
+    ["float", 1.5],
+    ["double", 1e300],
+    ["string", "något"],
+  ] as const) {
+    const name = `sample.${type}.write_me`;
+    await store(name, [-1], [value]);
+    expect(await valuesOf(context, name)).toEqual({ [-1]: value });
+  }
+  await store("sample.bin", [200, 400], [7, 8]);
+  expect(await valuesOf(context, "sample.bin")).toMatchObject({ 100: 100, 200: 7, 400: 8 });
+  const refused = async (name: string, instance: number): Promise<number> => {
+    const answer = await store(name, [instance], [1]).catch(asPcpError);
+    return answer === undefined ? 0 : answer.code;
+  };
+  expect(await refused("sample.bin", 250)).toBe(PM_ERR.INST);
+  expect(await refused("sample.load", -1)).toBe(PM_ERR.PERMISSION);
+});
+
+testWith("pcp6", "profiles, and contexts of their own", async () => {
+  const context = await sampleContext();
+  const [pmid] = (await context.lookupNames(["sample.needprofile"])).pmids as [Pmid];
+  const bin = ["sample.bin", "sample.needprofile"] as const;
+  expect((await context.fetch([pmid])).result.find(pmid)?.numval).toBe(PM_ERR.PROFILE);
+  for (const name of bin) {
+    const [one] = (await context.lookupNames([name])).pmids as [Pmid];
+    const { indom } = await context.desc(one);
+    const { ids } = await context.instances(indom);
+    context.deleteProfile(indom);
+    const wanted = ids.slice(1, 3);
+    context.addProfile(indom, wanted);
+    expect(Object.keys(await valuesOf(context, name)).map(Number)).toEqual([...wanted]);
+  }
+  const other = await context.duplicate();
+  const fresh = await other.duplicate();
+  expect(Object.keys(await valuesOf(other, "sample.bin")).length).toBe(2);
+  const [one] = (await fresh.lookupNames(["sample.bin"])).pmids as [Pmid];
+  fresh.addProfile((await fresh.desc(one)).indom);
+  expect(Object.keys(await valuesOf(fresh, "sample.bin")).length).toBe(9);
+  expect(Object.keys(await valuesOf(context, "sample.bin")).length).toBe(2);
+});
+
+testWith("pcp6", "contexts that begin and end", async () => {
+  const context = await sampleContext();
+  const control = async (): Promise<Atom[]> => {
+    const all = ["active", "start", "end"].map((name) => `sample.percontext.control.${name}`);
+    const found: Atom[] = [];
+    for (const name of all) found.push(...Object.values(await valuesOf(context, name)));
+    return found;
+  };
+  expect(await control()).toEqual([1, 1, 0]);
+  const other = await context.duplicate();
+  await valuesOf(other, "sample.bin");
+  expect(await control()).toEqual([2, 2, 0]);
+  // Its agents are those of the first one: they must not end with it.
+  const third = await openLocalContext({ agents: context.agents });
+  await third.fetch([pmidBuild(29, 0, 6)]);
+  await third.close();
+  expect(await control()).toEqual([2, 3, 1]);
 });
