@@ -7,7 +7,13 @@ import { join } from "node:path";
 import type { Pmcd } from "../helpers/pcp.ts";
 import { startPmcd6 } from "../helpers/pcp6.ts";
 import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
-import { type Daemon, must, privateFolder, startDaemon } from "../helpers/process.ts";
+import {
+  type Daemon,
+  must,
+  privateFolder,
+  run as runProgram,
+  startDaemon,
+} from "../helpers/process.ts";
 
 /** One figure of one case: medians, and the ratio, above 1 when ours is better. */
 export interface RestRow {
@@ -150,8 +156,11 @@ async function run(
     const target = path.replaceAll("{host}", host).replaceAll("{fifty}", fifty);
     const argv = [load, "http", `${await proxy.port()}`, target, `${clients}`, `${time}`, maker];
     const before = proxy.cpu();
-    const text = await must(argv, { timeoutMs: 90_000 });
-    const figures = JSON.parse(text) as Figures;
+    const { status, stdout, stderr } = await runProgram(argv, { timeoutMs: 90_000 });
+    // The real one may die before the load has begun: such a round counts for nothing.
+    if (status !== 0 && name === "pmproxy") return;
+    if (status !== 0) throw new Error(`${argv.join(" ")}: ${stderr}`);
+    const figures = JSON.parse(stdout) as Figures;
     const requests = (figures["rate"] ?? 0) * time;
     // What died has used its time, and nobody can ask for it.
     const cpu = figures["lost"] === 0 ? (proxy.cpu() - before) / requests : Number.NaN;

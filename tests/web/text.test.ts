@@ -113,6 +113,19 @@ describe("numbers", () => {
         expect(written((out) => out.float(value, digits, words))).toBe(formatG(value, digits));
     });
     fc.assert(property, { seed: 5, numRuns: 300 });
+    // The usual sizes, which have a way of their own; with ends that must be rounded, and ties.
+    const usual = fc.tuple(
+      fc.double({ min: -8, max: 8, noNaN: true }).map((power) => 10 ** power),
+      fc.constantFrom(1, -1, 1 / 3, 0.5, 1 / 1024),
+    );
+    const other = fc
+      .integer({ min: 0, max: 2 ** 31 })
+      .map((bits): [number, number] => [bits, 2 ** -20]);
+    const short = fc.property(fc.oneof(usual, other), ([size, factor]) => {
+      const value = Math.fround(size * factor);
+      expect(written((out) => out.float(value, 8, words))).toBe(formatG(value, 8));
+    });
+    fc.assert(short, { seed: 6, numRuns: 2000 });
     for (const [value, word] of [
       [Number.NaN, "N"],
       [Number.POSITIVE_INFINITY, "P"],
