@@ -41,6 +41,9 @@ export interface HelpTexts {
   text(subject: TextSubject, ident: number, level: "oneline" | "help"): string | undefined;
 }
 
+/** Whether an agent can be unready, which only those of this process can tell. */
+export const canBeUnready = (agent: Agent): agent is RunningAgent => "onReady" in agent;
+
 /** What an agent runs with. */
 export interface AgentOptions {
   /** The domain that it runs under. */
@@ -73,7 +76,7 @@ export interface RunningAgent extends Agent {
   /** The next fetch says that these have changed. */
   changed(what: "labels" | "names"): void;
   readonly ready: boolean;
-  /** While not ready, every call fails with PM_ERR_PMDANOTREADY. */
+  /** While not ready, every call fails with PM_ERR_AGAIN; pmcd hears PM_ERR_PMDANOTREADY. */
   setReady(ready: boolean): void;
   /** Calls back whenever it is set, until what it returns is called. */
   onReady(listener: (ready: boolean) => void): () => void;
@@ -104,7 +107,7 @@ interface State {
 }
 
 const checkReady = (state: State): void => {
-  if (!state.ready) throw new PcpError(PM_ERR.PMDANOTREADY);
+  if (!state.ready) throw new PcpError(PM_ERR.AGAIN, "the agent is not ready");
 };
 
 /** The call `fetch` of an agent. */

@@ -26,6 +26,7 @@ import {
   TEXT_TYPE,
   type TextReqPdu,
 } from "../pdu/mod.ts";
+import { canBeUnready } from "./agent.ts";
 import type { AgentSetting } from "./define.ts";
 import { isPromise } from "./limit.ts";
 import type { Agent, AgentNames, Awaitable, Caller } from "./types.ts";
@@ -302,6 +303,8 @@ export function createDispatcher(agent: Agent, options: DispatchOptions = {}): D
   return {
     answer(bytes) {
       const type = bytes.length < 8 ? 0 : viewOf(bytes).getInt32(4);
+      if (canBeUnready(agent) && !agent.ready && ANSWERED.has(type))
+        return errorPdu(PM_ERR.PMDANOTREADY);
       try {
         let answer: Awaitable<Uint8Array | undefined>;
         if (type === PDU_TYPE.FETCH) answer = fetch(bytes);

@@ -72,14 +72,17 @@ async function servePipe(
     failure = reason;
     void reader.cancel();
   };
+  let failed: PcpError | undefined;
   const session: Session = createSession(agent, {
     ...options,
     end,
     send(bytes) {
       try {
-        writeAll(output, bytes);
+        if (failed === undefined) writeAll(output, bytes);
       } catch (cause) {
-        session.closed(asPcpError(cause));
+        // The session may be in the middle of something, or not even be there yet.
+        failed = asPcpError(cause);
+        queueMicrotask(() => session.closed(failed));
       }
     },
   });

@@ -13,7 +13,7 @@ import {
   PDU_VERSION,
   pduTypeName,
 } from "../pdu/mod.ts";
-import type { RunningAgent } from "./agent.ts";
+import { canBeUnready } from "./agent.ts";
 import type { AgentSetting } from "./define.ts";
 import { createDispatcher } from "./dispatch.ts";
 import type { Agent } from "./types.ts";
@@ -36,8 +36,6 @@ export interface Session {
   /** pmcd has closed, or the transport has failed. */
   closed(reason?: PcpError): void;
 }
-
-const canBeUnready = (agent: Agent): agent is RunningAgent => "onReady" in agent;
 
 const errorCode = (pdu: Uint8Array): number | undefined => {
   const view = viewOf(pdu);

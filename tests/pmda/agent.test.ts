@@ -509,7 +509,7 @@ test("an agent says what has changed, once, and whether it is ready", async () =
   expect(agent.domain).toBe(88);
   expect(setting?.args).toEqual(["x"]);
   expect(agent.ready).toBe(false);
-  expect(await codeOf(() => agent.desc(pmidBuild(88, 0, 0), by))).toBe(PM_ERR.PMDANOTREADY);
+  expect(await codeOf(() => agent.desc(pmidBuild(88, 0, 0), by))).toBe(PM_ERR.AGAIN);
   setting?.ready(true);
   const out = new ResultWriter();
   await agent.fetch([pmidBuild(88, 0, 0)], by, out);

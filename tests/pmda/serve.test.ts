@@ -1,7 +1,7 @@
 // Goal: agents are served by every transport as spec pmda.md 11.2 says: one connection, the rights of
 // the socket, replies larger than any buffer, the end with the connection. Without any PCP.
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { PcpError } from "../../lib/base/mod.ts";
@@ -182,4 +182,17 @@ test("pipes: large replies, timers that run between requests, the end with the p
   await agent.close?.();
   expect(await child.exited).toBe(0);
   expect(readFileSync(log, "utf8")).toBe("closed");
+});
+
+test("an output that takes nothing ends the service, from its first PDU on", async () => {
+  const logged: string[] = [];
+  const input = join(privateFolder("serve"), "input");
+  writeFileSync(input, Buffer.from("000000140000700c000048320000000101020000", "hex"));
+  const served = serveAgent(newAgent(), {
+    transport: { kind: "pipe", input: openSync(input, "r"), output: openSync("/dev/full", "w") },
+    log: (level, text) => void logged.push(`${level} ${text}`),
+  });
+  const error = await served.catch((cause: unknown) => cause);
+  expect(error instanceof PcpError ? error.code : error).toBe(-28);
+  expect(logged.length).toBe(1);
 });
