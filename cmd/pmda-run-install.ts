@@ -21,7 +21,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { asPcpError, PcpError, peerCredentials, PM_ERR } from "../lib/base/mod.ts";
 import { isGiven, lastGiven } from "../lib/cli/mod.ts";
 import { readPcpConf } from "../lib/daemon/mod.ts";
-import { type Names, namesText, parseNames } from "../lib/pcp/mod.ts";
+import { type NamedPmid, type Names, namesText, parseNames } from "../lib/pcp/mod.ts";
 import {
   addDomain,
   confWith,
@@ -36,6 +36,7 @@ import {
 import type { PmdaRunOptions } from "./options/pmda-run.ts";
 import { complain, say } from "./output.ts";
 import { domainOf } from "./pmda-run-agent.ts";
+import { appearedText, goneText } from "./pmda-run-appeared.ts";
 import { pmdaCommand } from "./pmda-run-command.ts";
 import { metricsOf } from "./pmda-run-metrics.ts";
 import type { AgentSource } from "./pmda-run-source.ts";
@@ -167,32 +168,41 @@ function installedAgent(source: AgentSource, line: Line): InstalledAgent {
   };
 }
 
+/** What becomes of the name space, and the metrics that this is about. */
+interface NameChanges {
+  readonly changes: readonly Change[];
+  readonly metrics: readonly NamedPmid[];
+}
+
 /** The name space with, or without, an agent. */
 function nameChanges(
   source: AgentSource,
   line: Line,
   places: Places,
   remove: boolean,
-): readonly Change[] {
+): NameChanges {
   const { root, subtree, includes } = places;
   const domain = domainOf(source, line);
   const before = textOf(root);
-  if (before === undefined && remove) return [];
+  if (before === undefined && remove) return { changes: [], metrics: [] };
   const tree = loadNames(root, before ?? "root { }", localAccess(false), { folders: [includes] });
   const old = textOf(subtree);
   if (remove) {
-    const changed = dropDomain(tree, domain) > 0;
-    return [
-      { path: root, before, after: changed ? namesText(tree) : before },
+    const metrics = dropDomain(tree, domain);
+    const after = metrics.length > 0 ? namesText(tree) : before;
+    const changes = [
+      { path: root, before, after },
       { path: subtree, before: old, after: undefined },
     ];
+    return { changes, metrics };
   }
   const own = namesOf(source, line, places);
   addDomain(tree, own, domain);
-  return [
+  const changes = [
     { path: root, before, after: namesText(tree) },
     { path: subtree, before: old, after: own.size === 0 ? old : subtreeText(own) },
   ];
+  return { changes, metrics: [...own.traverse()] };
 }
 
 /** The process that listens on pmcd's socket: one in the foreground leaves no pid file. */
@@ -268,9 +278,9 @@ export async function changeInstallation(source: AgentSource, line: Line): Promi
   const edited = remove ? gone : confWith(places.conf, before, installedAgent(source, line));
   const conf: Change = { path: places.conf, before, after: edited.text };
   for (const warning of edited.warnings) complain(`${warning}\n`);
-  const changes = () => nameChanges(source, line, places, remove);
+  const planned = () => nameChanges(source, line, places, remove);
   if (isGiven(options, "dryRun")) {
-    const all = [...changes(), conf];
+    const all = [...planned().changes, conf];
     const diff = all.map((each) => unifiedDiff(each.path, each.before, each.after)).join("");
     say(diff === "" ? "Nothing would change.\n" : diff);
     return 0;
@@ -280,11 +290,16 @@ export async function changeInstallation(source: AgentSource, line: Line): Promi
       ? "Culling the Performance Metrics Name Space ...\n"
       : "Updating the Performance Metrics Name Space (PMNS) ...\n",
   );
-  const planned = changes();
-  await withLock(places.root, () => planned.forEach(applyChange));
+  const { changes, metrics } = planned();
+  await withLock(places.root, () => changes.forEach(applyChange));
   if (remove) say(`    ${name} ... done\n`);
   say("Updating the PMCD control file, and notifying PMCD ...\n");
   const told = await changeConf(conf, gone.text, places);
-  if (!told) say("pmcd does not run here: it will see the change when it starts.\n");
+  if (!told) {
+    say("pmcd does not run here: it will see the change when it starts.\n");
+    return 0;
+  }
+  const tell = remove ? goneText : appearedText;
+  say(await tell(name, metrics, places.socket));
   return 0;
 }

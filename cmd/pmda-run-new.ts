@@ -18,7 +18,11 @@ const NAME = /^[A-Za-z]\w{0,30}$/;
 
 /** `--list`. */
 export function printAgents(json: boolean): number {
-  const agents = BUILTIN_AGENTS.map(({ name, domain, summary }) => ({ name, domain, summary }));
+  const agents = BUILTIN_AGENTS.map(({ name, domain, summary }) => ({
+    name,
+    domain,
+    summary,
+  })).toSorted((a, b) => a.domain - b.domain);
   if (json) say(`${JSON.stringify(agents)}\n`);
   else {
     for (const { name, domain, summary } of agents)

@@ -5,6 +5,7 @@ import { PcpError, PM_ERR } from "../base/mod.ts";
 import {
   dynamicRootPmid,
   isDynamicRoot,
+  type NamedPmid,
   type Names,
   namesFrom,
   namesText,
@@ -129,11 +130,11 @@ export function confWith(path: string, text: string, agent: InstalledAgent): Edi
 const domainOfName = (pmid: Pmid): number =>
   isDynamicRoot(pmid) ? pmidCluster(pmid) : pmidDomain(pmid);
 
-/** Takes all names of a domain out of a tree; how many there were. */
-export function dropDomain(names: Names, domain: number): number {
+/** Takes all names of a domain out of a tree; which these were. */
+export function dropDomain(names: Names, domain: number): readonly NamedPmid[] {
   const gone = [...names.traverse()].filter(({ pmid }) => domainOfName(pmid) === domain);
   for (const { name } of gone) names.remove(name);
-  return gone.length;
+  return gone;
 }
 
 /** The names of an agent: its metrics, and its dynamic roots. */

@@ -80,7 +80,7 @@ async function builtinAgent(stage: Stage): Promise<void> {
   expect(existsSync(join(pmcd.folder, "simple"))).toBeFalse();
 
   expect(await pmdaRun(stage, "simple", "--install")).toBe(
-    "Updating the Performance Metrics Name Space (PMNS) ...\nUpdating the PMCD control file, and notifying PMCD ...\n",
+    "Updating the Performance Metrics Name Space (PMNS) ...\nUpdating the PMCD control file, and notifying PMCD ...\nCheck simple metrics have appeared ... 5 metrics and 6 values\n",
   );
   const appeared = async () => (await pminfo(stage, "-f", "simple.color")).includes('"red"');
   expect(await soon(appeared)).toBeTrue();
@@ -100,8 +100,8 @@ async function builtinAgent(stage: Stage): Promise<void> {
   expect(await soon(() => !existsSync(`/proc/${second}`))).toBeTrue();
   expect(await soon(appeared)).toBeTrue();
 
-  expect(await pmdaRun(stage, "simple", "--remove")).toStartWith(
-    "Culling the Performance Metrics Name Space ...\n    simple ... done\n",
+  expect(await pmdaRun(stage, "simple", "--remove")).toBe(
+    "Culling the Performance Metrics Name Space ...\n    simple ... done\nUpdating the PMCD control file, and notifying PMCD ...\nCheck simple metrics have gone away ... OK\n",
   );
   const gone = async () => (await pminfo(stage, "simple")).includes("Unknown metric name");
   expect(await soon(gone)).toBeTrue();
