@@ -2,7 +2,7 @@
 // help files, then the connection until pmcd closes it. On a terminal, where nobody speaks PDUs, it
 // says what there is to do instead.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 import { asPcpError, fdSink, PcpError, PM_ERR, pmErrStr, wholeNumber } from "../lib/base/mod.ts";
 import { isGiven, lastGiven, valuesGiven } from "../lib/cli/mod.ts";
@@ -13,12 +13,16 @@ import {
   createAgentLog,
   type HelpTexts,
   moduleFault,
+  type NameLookup,
   openAgent,
   openAgentLog,
   readHelp,
+  type RunningAgent,
   serveAgent,
+  sourceHelp,
   type Transport,
 } from "../lib/pmda/mod.ts";
+import type { Pmid } from "../lib/pcp/mod.ts";
 import type { PmdaRunOptions } from "./options/pmda-run.ts";
 import { complain } from "./output.ts";
 import type { AgentSource } from "./pmda-run-source.ts";
@@ -114,16 +118,26 @@ function changeUser(name: string, line: Line, log: AgentLog): void {
   }
 }
 
-function helpTexts(name: string, { options }: Line, log: AgentLog): HelpTexts | undefined {
-  const base = lastGiven(options, "helpfile")?.value;
+/** Help of the command line: FILE.dir and FILE.pag, or FILE itself as the source of such files. */
+function helpTexts(
+  source: AgentSource,
+  line: Line,
+  log: AgentLog,
+  lookup: NameLookup,
+): HelpTexts | undefined {
+  const base = lastGiven(line.options, "helpfile")?.value;
   if (base === undefined) return undefined;
   try {
-    return readHelp(base);
+    if (existsSync(`${base}.dir`) || !existsSync(base)) return readHelp(base);
+    const file = { file: base, bytes: readFileSync(base) };
+    return sourceHelp(file, domainOf(source, line), lookup, ({ text }) =>
+      log.write("Warning", text),
+    );
   } catch (error) {
     const reason = pmErrStr(asPcpError(error).code);
     log.write(
       "Warning",
-      `pmdaInit: PMDA pmda${name}: Unable to open help text file(s) from "${base}": ${reason}`,
+      `pmdaInit: PMDA pmda${source.name}: Unable to open help text file(s) from "${base}": ${reason}`,
     );
     return undefined;
   }
@@ -216,14 +230,20 @@ async function runLogged(
   line: Line,
   log: AgentLog,
 ): Promise<NodeJS.Signals | undefined> {
-  const { name } = source;
   const transport = transportOf(line, log);
-  const help = helpTexts(name, line, log);
-  changeUser(name, line, log);
+  // Names are looked up when the first text is asked for: the agent is there then.
+  let names: readonly { readonly name: string; readonly pmid: Pmid }[] = [];
+  const help = helpTexts(source, line, log, (wanted) => {
+    const found = names.find(({ name }) => name === wanted);
+    if (found === undefined) throw new PcpError(PM_ERR.NAME);
+    return found.pmid;
+  });
+  changeUser(source.name, line, log);
   const stop = new AbortController();
   let agent: Agent;
   try {
     agent = await openSource(source, line, log, help, stop);
+    if ("leaves" in agent) names = (agent as RunningAgent).leaves;
   } catch (error) {
     log.write("Critical", asPcpError(error).message);
     throw new Told();

@@ -70,7 +70,7 @@ export const pmdaRunOptions = defineOptions({
     completes: "file",
     help: "use FILE as base name of the help text files",
     detail:
-      "FILE.dir and FILE.pag, as newhelp writes them. Texts in them come before the agent's own.",
+      "FILE.dir and FILE.pag, as newhelp writes them; without these, FILE itself as newhelp reads it. Texts in them come before the agent's own.",
     group: "",
     knownTo: "pcp",
   },

@@ -4,7 +4,13 @@
 import { readFileSync } from "node:fs";
 import { asPcpError, PcpError, utf8Text, viewOf } from "../base/mod.ts";
 import type { HelpTexts } from "./agent.ts";
-import { INDOM_BIT, type HelpEntry } from "./help-source.ts";
+import {
+  type HelpEntry,
+  type HelpMessage,
+  INDOM_BIT,
+  type NameLookup,
+  parseHelpSource,
+} from "./help-source.ts";
 
 const MAGIC = 0x50635068;
 const VERSION = 0x3132;
@@ -98,4 +104,32 @@ export function readHelp(base: string): HelpTexts {
   } catch (error) {
     throw asPcpError(error);
   }
+}
+
+/**
+ * Help of a source file, compiled when the first text is asked for: the names in it may become known
+ * later than the file. A symbol before a number, `@ SAMPLE.1`, stands for `domain`, as for PCP's
+ * Install. `said` hears what newhelp would say.
+ */
+export function sourceHelp(
+  { file, bytes }: { readonly file: string; readonly bytes: Uint8Array },
+  domain: number,
+  lookup: NameLookup,
+  said: (message: HelpMessage) => void,
+): HelpTexts {
+  let texts: HelpTexts | undefined;
+  const compile = (): HelpTexts => {
+    const source = Buffer.from(bytes)
+      .toString("latin1")
+      .replaceAll(/^@ [A-Z_]\w*\.(?=\d)/gm, `@ ${domain}.`);
+    const read = parseHelpSource([{ file, bytes: Buffer.from(source, "latin1") }], lookup);
+    for (const message of read.messages) if (!message.verbose) said(message);
+    return decodeHelp(encodeHelp(read.entries));
+  };
+  return {
+    text(subject, ident, level) {
+      texts ??= compile();
+      return texts.text(subject, ident, level);
+    },
+  };
 }

@@ -21,8 +21,14 @@ export {
   type LineOrigin,
 } from "./check-session.ts";
 export { isModulePath, loadAuthorModule, type LoadedAgent, moduleFault } from "./author-module.ts";
-export { type CompiledHelp, decodeHelp, encodeHelp, readHelp } from "./help.ts";
-export { type HelpEntry, helpStatus, parseHelpSource } from "./help-source.ts";
+export { type CompiledHelp, decodeHelp, encodeHelp, readHelp, sourceHelp } from "./help.ts";
+export {
+  type HelpEntry,
+  type HelpMessage,
+  helpStatus,
+  type NameLookup,
+  parseHelpSource,
+} from "./help-source.ts";
 export { type AgentLog, type AgentLogOptions, createAgentLog, openAgentLog } from "./log.ts";
 export { serveAgent, type ServeOptions, type Transport } from "./serve.ts";
 export { createSession, type Session, type SessionOptions } from "./session.ts";

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PcpError } from "../../lib/base/mod.ts";
 import { indomBuild, parseNames, pmidBuild } from "../../lib/pcp/mod.ts";
-import { decodeHelp, encodeHelp } from "../../lib/pmda/help.ts";
+import { decodeHelp, encodeHelp, sourceHelp } from "../../lib/pmda/help.ts";
 import { type HelpSource, helpStatus, parseHelpSource } from "../../lib/pmda/help-source.ts";
 import { testWith } from "../helpers/peers.ts";
 
@@ -107,4 +107,23 @@ testWith("pcp6", "the compiled help of a real agent can be read", () => {
   const base = "/var/lib/pcp/pmdas/pmcd/help";
   const help = decodeHelp({ dir: readFileSync(`${base}.dir`), pag: readFileSync(`${base}.pag`) });
   expect(help.text("metric", pmidBuild(2, 0, 0), "oneline")).toMatch(/PMCD/);
+});
+
+test("a source is read when its first text is wanted, with the symbol of the domain", () => {
+  const said: string[] = [];
+  const bytes = Buffer.from("@ DEMO.3 domain\nhelp\n@ demo.one first\ntext\n@ demo.four x\ny\n");
+  let known = false;
+  const help = sourceHelp(
+    { file: "help", bytes },
+    77,
+    (name) => {
+      expect(known).toBe(true);
+      return names.lookup(name);
+    },
+    ({ text }) => said.push(text),
+  );
+  known = true;
+  expect(help.text("instance domain", indomBuild(77, 3), "oneline")).toBe("domain");
+  expect(help.text("metric", pmidBuild(77, 0, 0), "help")).toBe("text");
+  expect(said).toEqual(["newhelp: [help:7] demo.four: Unknown metric name, entry abandoned"]);
 });
