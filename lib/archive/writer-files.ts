@@ -6,12 +6,12 @@
 import {
   closeSync,
   fsyncSync,
-  ftruncateSync,
   openSync,
   readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeSync,
   writev,
 } from "node:fs";
@@ -85,6 +85,11 @@ export class OutputFile {
     private readonly spare: Uint8Array[] = [],
   ) {
     this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
+  }
+
+  /** Bytes given to the system or to another thread. */
+  get size(): number {
+    return this.written;
   }
 
   /** Whether another thread is at work. */
@@ -277,11 +282,13 @@ export class OutputFile {
     this.close();
   }
 
-  /** Gives up what waits, and so many bytes before it. */
-  shorten(bytes: number): void {
+  /** Gives up what waits, and so many bytes before it; how many there were. */
+  shorten(bytes: number): number {
     this.waiting = 0;
-    this.written = Math.max(0, this.written - bytes);
-    attempt(this.final, "write", () => ftruncateSync(this.descriptor ?? -1, this.written));
+    const gone = Math.min(bytes, this.written);
+    this.written -= gone;
+    attempt(this.final, "write", () => truncateSync(this.temporary, this.written));
+    return gone;
   }
 
   /** After an error: writes what waits, if need be once `makeRoom` made room for it, and closes the file. */
@@ -295,7 +302,7 @@ export class OutputFile {
       makeRoom();
       this.flush();
     }
-    attempt(this.final, "write", () => ftruncateSync(this.descriptor ?? -1, this.written));
+    this.shorten(0);
     this.close();
   }
 
@@ -456,11 +463,19 @@ export class OutputFiles {
    * After an error: gives the files their names with what is in them. Where the disk is full, the end
    * of the data makes room for what waits of the others.
    */
-  salvage(meta: OutputFile, volume: OutputFile): void {
-    for (const file of this.all) {
-      if (file !== volume) file.salvage(() => volume.shorten(2 * BUFFER_BYTES));
+  salvage(meta: OutputFile): void {
+    const volumes = this.all.filter(({ ending }) => /^\d/.test(ending)).toReversed();
+    const makeRoom = (): void => {
+      for (const volume of volumes) if (volume.shorten(2 * BUFFER_BYTES) > 0) return;
+    };
+    for (const file of this.all) if (!volumes.includes(file)) file.salvage(makeRoom);
+    for (const volume of volumes) {
+      volume.salvage(() => void volume.shorten(0));
+      // Not even its label had room: readers would stumble over it.
+      if (volume.size > 0 || volumes.length === 1) continue;
+      rmSync(volume.temporary, { force: true });
+      this.all.splice(this.all.indexOf(volume), 1);
     }
-    volume.salvage(() => volume.shorten(0));
     this.publish(meta);
   }
 

@@ -103,6 +103,7 @@ export class Output {
   private waiting: Uint8Array | undefined;
   private waitingFrom = 0;
   private waitingTo = 0;
+  private abandoned = false;
 
   /** Creates the files, or says why it cannot and throws ExtractStop. */
   constructor(
@@ -143,7 +144,8 @@ export class Output {
   }
 
   private fail(text: string, abandon: boolean): ExtractStop {
-    this.hooks.say(`${PROGRAM}: Error: ${text}\n`, "stderr");
+    // Of what goes wrong after an error nobody wants to hear.
+    if (!this.abandoned) this.hooks.say(`${PROGRAM}: Error: ${text}\n`, "stderr");
     return new ExtractStop(1, abandon);
   }
 
@@ -451,18 +453,19 @@ export class Output {
 
   /** Gives up: nothing stays, or with `keep` what there is under the names that it was to have. */
   async abandon(keep: boolean): Promise<void> {
+    this.abandoned = true;
     const { files, outputs } = this;
     if (files === undefined || outputs === undefined) return;
     if (keep) {
       try {
         await this.complete();
-        return outputs.salvage(fileOf(files.meta), fileOf(files.volume));
+        return outputs.salvage(fileOf(files.meta));
       } catch (error) {
         // The error that ended the run was said; what is not compressed can be kept for all that.
         if (!(error instanceof ExtractStop)) throw error;
         if (this.options.packing === undefined) {
           await outputs.idle();
-          return outputs.salvage(fileOf(files.meta), fileOf(files.volume));
+          return outputs.salvage(fileOf(files.meta));
         }
       }
     }
