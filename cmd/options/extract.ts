@@ -12,7 +12,7 @@ import {
   type Parsed,
   positive,
 } from "../../lib/cli/mod.ts";
-import { addedOptions, debugOption } from "./general.ts";
+import { addedOptions, debugOption, helpOption } from "./general.ts";
 import type { ExtractJob, VolumeRule } from "../../lib/extract/mod.ts";
 
 /** Words for --compress. */
@@ -191,14 +191,7 @@ export const extractOptions = defineOptions({
     group: "",
     knownTo: "pcp",
   },
-  help: {
-    short: "?",
-    long: "help",
-    help: "show this usage message and exit",
-    group: "",
-    knownTo: "pcp",
-    asks: "help",
-  },
+  help: { ...helpOption, group: "" },
   dryRun: {
     long: "dry-run",
     help: "say what would be done and write nothing",

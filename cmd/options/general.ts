@@ -50,6 +50,15 @@ export const debugOption = {
   knownTo: "pcp",
 } as const;
 
+/** `-?` as PCP's programs have it; a verb adds its group. */
+export const helpOption = {
+  short: "?",
+  long: "help",
+  help: "show this usage message and exit",
+  knownTo: "pcp",
+  asks: "help",
+} as const;
+
 /** What pcpbox adds at the end of the options of a PCP program. */
 export const addedOptions = {
   noColor: {

@@ -10,7 +10,7 @@ import {
   type Parsed,
   type Verb,
 } from "../../lib/cli/mod.ts";
-import { addedOptions, debugOption } from "./general.ts";
+import { addedOptions, debugOption, helpOption } from "./general.ts";
 
 const bad = (error: string): Parsed<never> => ({ ok: false, error });
 
@@ -93,14 +93,7 @@ export const pmdaRunOptions = defineOptions({
     group: "",
     knownTo: "pcp",
   },
-  help: {
-    short: "?",
-    long: "help",
-    help: "show this usage message and exit",
-    group: "",
-    knownTo: "pcp",
-    asks: "help",
-  },
+  help: { ...helpOption, group: "" },
   inet: {
     short: "i",
     long: "inet",
@@ -395,14 +388,7 @@ export const checkOptions = defineOptions({
     group: "General",
     knownTo: "pcp",
   },
-  help: {
-    short: "?",
-    long: "help",
-    help: "show this usage message and exit",
-    group: "General",
-    knownTo: "pcp",
-    asks: "help",
-  },
+  help: { ...helpOption, group: "General" },
   echo: {
     short: "e",
     long: "echo-input",
