@@ -18,6 +18,7 @@ import {
   keyedParser,
   plus,
   takeCount,
+  takeDecimal,
   takeHex,
   times,
 } from "../../lib/pmda/agents/linux/scan.ts";
@@ -38,6 +39,9 @@ test("whole numbers of any size are exact", () => {
   expect(taken("9007199254740993")).toBe(9007199254740993n);
   expect(taken("18446744073709551615")).toBe(18446744073709551615n);
   for (const text of ["", " ", "-", "x1", "\n1"]) expect(taken(text)).toBeUndefined();
+  for (const text of ["0.00", "123456.78", "0.1", "21720.07", "99999999.99", "5", "1.2.3"])
+    expect(takeDecimal(cursorOn(bytes(` ${text} `)))).toBe(Number.parseFloat(text));
+  expect(takeDecimal(cursorOn(bytes("x")))).toBeNaN();
   expect(takeHex(cursorOn(bytes(" 00ff:")))).toBe(255);
   expect(takeHex(cursorOn(bytes("xyz")))).toBeNaN();
   expect(plus(9007199254740991, 2)).toBe(9007199254740993n);

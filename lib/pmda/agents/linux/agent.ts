@@ -66,23 +66,34 @@ export function linux(setting: AgentSetting): AgentDefinition {
     collectSystem(host),
     ...collectDevices(host),
   ];
-  const refreshers = new Map(parts.flatMap(({ refreshers: each }) => [...(each ?? [])]));
+  /** By serial number; `at` is the request that it was last called for. */
+  const refreshers: ({ readonly call: () => void; at: number } | undefined)[] = [];
+  for (const [serial, call] of parts.flatMap(({ refreshers: each }) => [...(each ?? [])])) {
+    while (refreshers.length <= serial) refreshers.push(undefined);
+    refreshers[serial] = { call, at: 0 };
+  }
+  let request = 0;
+  const refreshOnce = (serial: number): void => {
+    const refresher = refreshers[serial];
+    if (refresher === undefined || refresher.at === request) return;
+    refresher.at = request;
+    refresher.call();
+  };
+  const begin = (): void => {
+    request += 1;
+    host.begin();
+  };
   return {
     name: "linux",
     metrics: parts.flatMap(({ metrics }) => metrics),
     indoms: parts.flatMap(({ indoms }) => indoms ?? []),
     refresh(rows) {
-      host.begin();
-      const done = new Set<number>();
-      for (const { indom } of rows) {
-        if (indom === undefined || done.has(indom)) continue;
-        done.add(indom);
-        refreshers.get(indom)?.();
-      }
+      begin();
+      for (const { indom } of rows) if (indom !== undefined) refreshOnce(indom);
     },
     refreshInstances(serial) {
-      host.begin();
-      refreshers.get(serial)?.();
+      begin();
+      refreshOnce(serial);
     },
     close: async () => host.close(),
   };

@@ -1,7 +1,7 @@
 // /proc/loadavg and /proc/uptime: load, processes, time since the start.
 import type { Collected } from "./collector.ts";
 import type { Host } from "./host.ts";
-import { cursorOn, takeNumber, takeWord } from "./scan.ts";
+import { cursorOn, takeDecimal, takeNumber } from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 
 /** One /proc/loadavg. */
@@ -16,7 +16,7 @@ export interface LoadSample {
 /** Undefined for a text without the three loads. */
 export function parseLoadavg(bytes: Uint8Array): LoadSample | undefined {
   const cursor = cursorOn(bytes);
-  const load = [takeWord(cursor), takeWord(cursor), takeWord(cursor)].map(Number.parseFloat);
+  const load = [takeDecimal(cursor), takeDecimal(cursor), takeDecimal(cursor)];
   if (load.some(Number.isNaN)) return undefined;
   const runnable = takeNumber(cursor);
   cursor.at += 1; // the slash
@@ -27,8 +27,8 @@ export function parseLoadavg(bytes: Uint8Array): LoadSample | undefined {
 /** Seconds since the start, and idle seconds of all processors; undefined without both. */
 export function parseUptime(bytes: Uint8Array): readonly [number, number] | undefined {
   const cursor = cursorOn(bytes);
-  const up = Number.parseFloat(takeWord(cursor));
-  const idle = Number.parseFloat(takeWord(cursor));
+  const up = takeDecimal(cursor);
+  const idle = takeDecimal(cursor);
   return Number.isNaN(up + idle) ? undefined : [up, idle];
 }
 

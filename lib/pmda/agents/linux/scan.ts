@@ -83,6 +83,29 @@ export function takeNumber(cursor: Cursor): number {
   return count === undefined ? Number.NaN : Number(count);
 }
 
+const POINT = 46;
+
+/** The number with or without decimals after blanks on this line; NaN when there is none. */
+export function takeDecimal(cursor: Cursor): number {
+  skipBlanks(cursor);
+  const { bytes, at: start } = cursor;
+  let at = start;
+  let value = 0;
+  let scale = 0;
+  for (;;) {
+    const byte = bytes[at] ?? 0;
+    if (byte === POINT && scale === 0) scale = 1;
+    else if (byte >= ZERO && byte <= ZERO + 9) {
+      value = value * 10 + byte - ZERO;
+      if (scale > 0) scale *= 10;
+    } else break;
+    at += 1;
+  }
+  cursor.at = at;
+  // A quotient of whole numbers is rounded once, as the text itself would be.
+  return at === start ? Number.NaN : value / (scale || 1);
+}
+
 /** Past what stands up to the next blank or the end of the line. */
 export function skipWord(cursor: Cursor): void {
   const { bytes } = cursor;
