@@ -4,7 +4,7 @@
 // with PM_ERR_NOAGENT. Each end is reported, once.
 import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
 import { STATE_CHANGE } from "../pdu/mod.ts";
-import type { Agent, AgentNames, Awaitable } from "../pmda/mod.ts";
+import { type Agent, AGENT_FEATURE, type AgentNames, type Awaitable } from "../pmda/mod.ts";
 import { isPromise } from "./turns.ts";
 
 /** An agent that has been started. */
@@ -186,7 +186,8 @@ export function supervise({
     name,
     domain,
     get features() {
-      return last?.features ?? 0;
+      // What a process that has not been started wants to know it is told when it is there.
+      return last?.features ?? AGENT_FEATURE.AUTH | AGENT_FEATURE.CONTAINER;
     },
     get running() {
       return current !== undefined;
