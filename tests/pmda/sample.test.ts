@@ -322,8 +322,8 @@ test("silence begins with the next request and ends by itself", async () => {
   const heard: boolean[] = [];
   agent.onReady((ready) => heard.push(ready));
   expect(await store(agent, 169, 20)).toBe(0);
-  expect(await codeOf(() => fetch(agent, [4]))).toBe(PM_ERR.PMDANOTREADY);
-  expect(await codeOf(() => fetch(agent, [4]))).toBe(PM_ERR.PMDANOTREADY);
+  expect(await codeOf(() => fetch(agent, [4]))).toBe(PM_ERR.AGAIN);
+  expect(await codeOf(() => fetch(agent, [4]))).toBe(PM_ERR.AGAIN);
   while (!agent.ready) await Bun.sleep(5);
   expect(heard).toEqual([false, true]);
   expect(await valueOf(agent, 4)).toBe(42);

@@ -58,7 +58,7 @@ export function meta(changed: (desc: Readonly<MetaDesc>) => void): Meta {
 
 /** Silence for a time, which begins with the next request. */
 export interface Silence extends Part {
-  /** Throws PM_ERR_PMDANOTREADY where a time of silence has been ordered. */
+  /** Throws PM_ERR_AGAIN where a time of silence has been ordered: it begins now. */
   check(): void;
   /** Ends a silence without a word. */
   close(): void;
@@ -83,7 +83,7 @@ export function silence(ready: (ready: boolean) => void): Silence {
       ready(false);
       timer = setTimeout(() => ready(true), time);
       timer.unref();
-      throw new PcpError(PM_ERR.PMDANOTREADY);
+      throw new PcpError(PM_ERR.AGAIN);
     },
     close: () => clearTimeout(timer),
   };
