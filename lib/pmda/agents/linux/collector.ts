@@ -1,6 +1,6 @@
 // What a collector is: the metrics and instance domains of a few files, and how domains whose
 // instances come and go are brought up to date. Types, and the cache behind such a domain.
-import { asPcpError, PM_ERR } from "../../../base/mod.ts";
+import { asPcpError } from "../../../base/mod.ts";
 import type { IndomRow, MetricRow } from "../../define.ts";
 import { createCache, type InstanceCache } from "../../cache.ts";
 import { cacheFilePath, loadCache, saveCache } from "../../cache-file.ts";
@@ -48,7 +48,9 @@ export function keptIndom<T>(host: Host, serial: number): KeptIndom<T> {
       if (code !== ENOENT) log("Warning", `instances of ${label}: ${message}`);
     }
   }
-  let present = new Map<number, T>();
+  const present = new Map<number, T>();
+  let names: readonly string[] = [];
+  let ids: readonly number[] = [];
   const save = (): void => {
     if (path === undefined) return;
     try {
@@ -58,24 +60,34 @@ export function keptIndom<T>(host: Host, serial: number): KeptIndom<T> {
       path = undefined;
     }
   };
+  /** The number of an instance, or -1 for one that the cache refuses. */
+  const idOf = (name: string, value: T): number => {
+    try {
+      return cache.add(name, value);
+    } catch (error) {
+      // Two names that begin with the same word, or an empty one: the first stays.
+      log("Debug", `instance "${name}" of ${label}: ${asPcpError(error).message}`);
+      return -1;
+    }
+  };
   return {
     cache,
     replace(instances) {
-      const now = new Map<number, T>();
-      const names = new Set<string>();
-      for (const [name, value] of instances) {
-        try {
-          now.set(cache.add(name, value), value);
-          names.add(name);
-        } catch (error) {
-          // Two names that begin with the same word, or an empty one: the first stays.
-          const { code, message } = asPcpError(error);
-          if (code !== PM_ERR.GENERIC) log("Debug", `instance "${name}" of ${label}: ${message}`);
-        }
+      const list = [...instances];
+      const same = list.length === names.length && list.every(([name], i) => name === names[i]);
+      if (!same) {
+        names = list.map(([name]) => name);
+        ids = list.map(([name, value]) => idOf(name, value));
+        const wanted = new Set(ids);
+        for (const { id, name } of cache.active()) if (!wanted.has(id)) cache.hide(name);
+        present.clear();
+        save();
       }
-      for (const { id, name } of cache.active()) if (!now.has(id)) cache.hide(name);
-      present = now;
-      save();
+      // Of instances that share a number the first counts.
+      for (let i = list.length - 1; i >= 0; i--) {
+        const [id, value] = [ids[i], list[i]?.[1]];
+        if (id !== undefined && id >= 0 && value !== undefined) present.set(id, value);
+      }
     },
     get: (instance) => present.get(instance),
   };

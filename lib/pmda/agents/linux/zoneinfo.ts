@@ -84,13 +84,12 @@ function readNode(
     skipBlanks(cursor);
     const start = cursor.at;
     skipWord(cursor);
-    const name = latin1(bytes, start, cursor.at);
+    const name = nameOf(next(), bytes, start, cursor.at);
     if (start === lineStart || name === "pages") {
       // The caller steps on to this line.
       cursor.at = before;
       return true;
     }
-    next();
     const value = takeCount(cursor);
     if (value !== undefined) values.set(name, value);
   }
