@@ -297,14 +297,14 @@ export function createDispatcher(agent: Agent, options: DispatchOptions = {}): D
     if (refused || answerCode(code) !== code || !(cause instanceof PcpError))
       log("Error", `pmda${agent.name}: ${message}`);
     if (!ANSWERED.has(type)) return undefined;
+    if (code === PM_ERR.AGAIN && canBeUnready(agent) && !agent.ready)
+      return errorPdu(PM_ERR.PMDANOTREADY);
     return errorPdu(refused ? PM_ERR.IPC : answerCode(code));
   };
 
   return {
     answer(bytes) {
       const type = bytes.length < 8 ? 0 : viewOf(bytes).getInt32(4);
-      if (canBeUnready(agent) && !agent.ready && ANSWERED.has(type))
-        return errorPdu(PM_ERR.PMDANOTREADY);
       try {
         let answer: Awaitable<Uint8Array | undefined>;
         if (type === PDU_TYPE.FETCH) answer = fetch(bytes);

@@ -47,6 +47,9 @@ export function createGate(
   /** What was thrown as the code of the request. */
   const coded = (what: string, cause: unknown): PcpError => {
     const error = asPcpError(cause);
+    // What agents in C answer; pmcd turns it into this for its clients, and hears of readiness.
+    if (error.code === PM_ERR.PMDANOTREADY)
+      return new PcpError(PM_ERR.AGAIN, error.message, { cause });
     if (error.code === PM_ERR.GENERIC || !(cause instanceof PcpError)) tell("Error", what, error);
     else if (isLate(error)) tell("Warning", what, error);
     return error;

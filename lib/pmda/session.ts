@@ -51,8 +51,6 @@ export function createSession(agent: Agent, options: SessionOptions): Session {
   let phase: "handshake" | "idle" | "answering" | "over" = "handshake";
   /** pmcd believes that the agent is not ready, and sends nothing until it hears otherwise. */
   let waitedFor = notready;
-  /** It has become ready while an answer was made, which may yet say that it is not. */
-  let readyMeanwhile = false;
   let stopListening = (): void => undefined;
 
   const finish = (reason?: PcpError): void => {
@@ -70,7 +68,6 @@ export function createSession(agent: Agent, options: SessionOptions): Session {
   const isReady = (): boolean => !canBeUnready(agent) || agent.ready;
   if (canBeUnready(agent))
     stopListening = agent.onReady((ready) => {
-      readyMeanwhile = ready;
       if (ready) tellReady();
     });
 
@@ -79,7 +76,8 @@ export function createSession(agent: Agent, options: SessionOptions): Session {
     send(answer);
     if (errorCode(answer) !== PM_ERR.PMDANOTREADY) return;
     waitedFor = true;
-    if (readyMeanwhile) tellReady();
+    // It may have become ready since the answer was made.
+    if (isReady()) tellReady();
   };
 
   const greet = (pdu: Uint8Array): void => {
@@ -104,7 +102,6 @@ export function createSession(agent: Agent, options: SessionOptions): Session {
         greet(pdu);
         continue;
       }
-      readyMeanwhile = false;
       const answer = dispatcher.answer(pdu);
       if (!(answer instanceof Promise)) {
         reply(answer);

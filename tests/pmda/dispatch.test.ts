@@ -19,6 +19,7 @@ import {
   makeAgent,
   type RunningAgent,
 } from "../../lib/pmda/mod.ts";
+import { waitUntil } from "../helpers/ports.ts";
 import { hex, unhex } from "../helpers/vector.ts";
 
 const domain = 29;
@@ -250,6 +251,20 @@ function sessionOf(agent: RunningAgent, notready = false) {
   return { session, take, logged, ended: () => end };
 }
 
+/** What is sent until it is so many PDUs. */
+async function all(take: () => string, count: number): Promise<string> {
+  const sent: string[] = [];
+  await waitUntil(async () => {
+    sent.push(
+      ...take()
+        .split(",")
+        .filter((word) => word !== ""),
+    );
+    return sent.length >= count;
+  }, 5000);
+  return sent.join();
+}
+
 const creds = "000000140000700c00004832" + "00000001" + "01020000";
 const fetchOne = encodeFetch(0, 0, [one], false);
 
@@ -276,8 +291,7 @@ test("what comes while an answer is made waits for its turn", async () => {
   const desc = pdu({ kind: "desc-req", from: 0, pmid: one });
   session.receive(Buffer.concat([fetchOne, desc, fetchOne]));
   expect(take()).toBe("creds");
-  await Bun.sleep(40);
-  expect(take()).toBe("result,desc,result");
+  expect(await all(take, 3)).toBe("result,desc,result");
 });
 
 test("a first PDU other than CREDS, and a connection that ends before it", () => {
@@ -332,13 +346,14 @@ test("notready in pmcd.conf: READY as soon as the agent is, after the handshake"
   expect(second.take()).toBe(`creds,error ${PM_ERR.PMDAREADY}`);
 });
 
-test("ready again while the answer that says otherwise is still being made", async () => {
+test("unready and ready again while a request is answered", async () => {
+  let unready = true;
   const agent = makeAgent(
     {
       ...definition,
       async check() {
         await Bun.sleep(1);
-        agent.setReady(true);
+        if (unready) agent.setReady(false);
         throw new PcpError(PM_ERR.PMDANOTREADY);
       },
     },
@@ -348,8 +363,15 @@ test("ready again while the answer that says otherwise is still being made", asy
   session.receive(unhex(creds));
   take();
   session.receive(fetchOne);
-  await Bun.sleep(20);
-  expect(take()).toBe(`error ${PM_ERR.PMDANOTREADY},error ${PM_ERR.PMDAREADY}`);
+  expect(await all(take, 1)).toBe(`error ${PM_ERR.PMDANOTREADY}`);
+  agent.setReady(true);
+  expect(take()).toBe(`error ${PM_ERR.PMDAREADY}`);
+  // Who only says so, and is ready all the same, is to be asked again.
+  unready = false;
+  session.receive(fetchOne);
+  expect(await all(take, 1)).toBe(`error ${PM_ERR.AGAIN}`);
+  agent.setReady(true);
+  expect(take()).toBe("");
 });
 
 test("the pmids of a request are an agent's to read until it has answered", async () => {
