@@ -40,18 +40,19 @@ function wrapping([step, wrap]: readonly [bigint, (value: bigint) => bigint]): B
   };
 }
 
-/** scale_step.*: five fetches of one value, then the next; where it ends it starts again. */
-const SCALES: Readonly<Record<number, readonly [next: (value: number) => number]>> = {
-  65: [(value) => (value < 2 ** 40 ? value * 2 : 1)],
-  66: [(value) => (value > 1 ? value / 2 : 2 ** 40)],
-  67: [(value) => (value < 1e12 ? value * 10 : 1)],
-  68: [(value) => (value > 1 ? value / 10 : 1e12)],
-  69: [(value) => (value < 86_400 ? value * 10 : 1)],
-  70: [(value) => (value < 86_400e9 ? value * 10 : 1)],
-  71: [(value) => (value < 1e7 ? value * 10 : 1)],
+/** scale_step.*: what follows a value, by item; where it ends it starts again. */
+const SCALES: Readonly<Record<number, (value: number) => number>> = {
+  65: (value) => (value < 2 ** 40 ? value * 2 : 1),
+  66: (value) => (value > 1 ? value / 2 : 2 ** 40),
+  67: (value) => (value < 1e12 ? value * 10 : 1),
+  68: (value) => (value > 1 ? value / 10 : 1e12),
+  69: (value) => (value < 86_400 ? value * 10 : 1),
+  70: (value) => (value < 86_400e9 ? value * 10 : 1),
+  71: (value) => (value < 1e7 ? value * 10 : 1),
 };
 
-function scaling([next]: readonly [(value: number) => number]): Behaviour {
+/** Five fetches of one value, then the next. */
+function scaling(next: (value: number) => number): Behaviour {
   let value = 1;
   let fetches = 0;
   return {
