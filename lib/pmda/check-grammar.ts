@@ -2,7 +2,7 @@
 // is looked up here: metrics stay words. Refuses what is no command, with PCP's reasons and the
 // place for the caret.
 import { asIndom, asPmid, type Indom, PCP_ATTR, PM_LABEL, type Pmid } from "../pcp/mod.ts";
-import { type CheckMistake, type LineWords, type Word } from "./check-words.ts";
+import { type CheckMistake, type LineWords, STRAY, type Word } from "./check-words.ts";
 
 /** A metric as it was written: a PMID, or a name to be looked up. */
 export interface MetricWord {
@@ -62,8 +62,13 @@ export type CheckCommand =
 
 /** A command, or what is wrong with the line. */
 export type Parsed =
-  | { readonly command: CheckCommand; readonly mistake?: undefined }
-  | { readonly command?: undefined; readonly mistake: CheckMistake };
+  | { readonly command: CheckCommand; readonly mistake?: undefined; readonly metrics?: undefined }
+  | {
+      readonly command?: undefined;
+      readonly mistake: CheckMistake;
+      /** Metrics that stand before it. */
+      readonly metrics: readonly MetricWord[];
+    };
 
 /** What the grammar has to know from outside. */
 export interface GrammarSetting {
@@ -96,6 +101,10 @@ interface Line {
   readonly wrong: (word: Word | undefined, reason?: string) => never;
   /** Throws unless the line ends here. */
   readonly end: () => void;
+  /** The first word. */
+  readonly command: Word | undefined;
+  /** Metrics so far. */
+  readonly metrics: MetricWord[];
   /** The next word, which must be of one of these kinds. */
   readonly take: (...kinds: readonly Word["kind"][]) => Word;
 }
@@ -114,6 +123,8 @@ function lineOf({ words, mistake }: LineWords, length: number): Line {
   return {
     next,
     wrong,
+    command: words[0],
+    metrics: [],
     end: () => {
       const word = next();
       if (word !== undefined) wrong(word);
@@ -124,6 +135,9 @@ function lineOf({ words, mistake }: LineWords, length: number): Line {
     },
   };
 }
+
+/** Larger numbers are none. */
+const MAX_FIELD = 0xffffffff;
 
 const numbersOf = (text: string): number[] => text.split(".").map(Number);
 
@@ -142,10 +156,12 @@ function indomOf(text: string): Indom {
 function takeMetric(line: Line, first = line.next()): MetricWord {
   if (first === undefined) return line.wrong(first);
   const { kind, text, read } = first;
-  if (kind === "name") return { text, pmid: undefined, read };
-  if (kind === "number" || kind === "pair" || kind === "triple")
-    return { text, pmid: pmidOf(text), read };
-  return line.wrong(first);
+  const numeric = kind === "number" || kind === "pair" || kind === "triple";
+  if (kind !== "name" && !numeric) return line.wrong(first);
+  if (numbersOf(text).some((field) => field > MAX_FIELD)) return line.wrong(line.command);
+  const metric = { text, pmid: numeric ? pmidOf(text) : undefined, read };
+  line.metrics.push(metric);
+  return metric;
 }
 
 const takeIndom = (line: Line): Indom => indomOf(line.take("number", "pair").text);
@@ -285,7 +301,7 @@ function debugCommand(line: Line, names: readonly string[]): CheckCommand {
 function helpCommand(line: Line, command: Word): CheckCommand {
   const of = line.next();
   if (of === undefined) return { kind: "help", of: undefined };
-  if (!isCommand(of.text)) line.wrong(of);
+  if (of.kind !== "name" || !isCommand(of.text)) line.wrong(of);
   if (line.next() !== undefined) line.wrong(command);
   return { kind: "help", of: of.text };
 }
@@ -317,8 +333,17 @@ function textCommand(line: Line, command: Word): CheckCommand {
 
 function storeCommand(line: Line): CheckCommand {
   const metric = takeMetric(line);
-  const value = line.next();
-  if (value === undefined) return line.wrong(value, 'Expected "');
+  const numeric = metric.pmid !== undefined;
+  let value: Word | undefined;
+  try {
+    value = line.next();
+  } catch (error) {
+    // What is wrong with the quotes is said after numbers alone.
+    if (error instanceof Wrong && error.message === STRAY && !numeric)
+      throw new Wrong(error.read, SYNTAX);
+    throw error;
+  }
+  if (value === undefined) return line.wrong(value, numeric ? 'Expected "' : SYNTAX);
   if (value.kind !== "text") return line.wrong(value);
   line.end();
   return { kind: "store", metric, value: value.text };
@@ -422,6 +447,6 @@ export function parseCommand(line: LineWords, length: number, setting: GrammarSe
     return { command: rule(taken, first, setting) };
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
-    return { mistake: { read: error.read, reason: error.message } };
+    return { mistake: { read: error.read, reason: error.message }, metrics: taken.metrics };
   }
 }

@@ -166,10 +166,12 @@ interface Opened {
   readonly interfaceVersion?: number;
 }
 
-function openPipe(
+async function openPipe(
   { path, args }: Extract<OpenTarget, { how: "pipe" }>,
   setting: LinkSetting,
-): Opened | undefined {
+  closeOther: () => Promise<void>,
+): Promise<Opened | undefined> {
+  await closeOther();
   try {
     statSync(path);
   } catch (error) {
@@ -193,6 +195,7 @@ function openPipe(
 async function openSocket(
   target: Extract<OpenTarget, { how: "unix" | "inet" | "ipv6" }>,
   { out, err }: LinkSetting,
+  closeOther: () => Promise<void>,
 ): Promise<Opened | undefined> {
   const where =
     target.how === "unix"
@@ -207,6 +210,7 @@ async function openSocket(
       return undefined;
     }
   }
+  await closeOther();
   try {
     const socket = await connectTo(where);
     out(`Connect to PMDA on ${target.how === "unix" ? `socket ${title}` : title}\n`);
@@ -244,6 +248,7 @@ const dsoComplaint = (message: string): string =>
 async function openDso(
   { path, init, domain }: Extract<OpenTarget, { how: "dso" }>,
   { err, env, dsoCommand }: LinkSetting,
+  closeOther: () => Promise<void>,
 ): Promise<Opened | undefined> {
   try {
     statSync(path);
@@ -257,7 +262,10 @@ async function openDso(
   }
   const stream = pipeStream(dsoCommand(path, init, domain), env, "pipe");
   const start = await startOf(stream.reports);
-  if (start?.ok === true) return { stream, title: path, path, interfaceVersion: start.version };
+  if (start?.ok === true) {
+    await closeOther();
+    return { stream, title: path, path, interfaceVersion: start.version };
+  }
   await stream.close();
   err(start === undefined ? `Error attaching DSO "${path}"\n` : dsoComplaint(start.message));
   return undefined;
@@ -322,18 +330,20 @@ async function exchangeVersions(
 
 /**
  * Opens a connection and exchanges versions. Undefined, after a message, when nobody is there; an
- * agent that does not say its version is connected all the same, as with PCP's tool.
+ * agent that does not say its version is connected all the same, as with PCP's tool. `closeOther` ends the
+ * connection before: late enough that it stays where nothing is to be had in its place.
  */
 export async function openLink(
   target: OpenTarget,
   setting: LinkSetting,
+  closeOther: () => Promise<void>,
 ): Promise<CheckLink | undefined> {
   const opened =
     target.how === "pipe"
-      ? openPipe(target, setting)
+      ? await openPipe(target, setting, closeOther)
       : target.how === "dso"
-        ? await openDso(target, setting)
-        : await openSocket(target, setting);
+        ? await openDso(target, setting, closeOther)
+        : await openSocket(target, setting, closeOther);
   if (opened === undefined) return undefined;
   const { stream, title } = opened;
   const receive = pdusOf(stream);

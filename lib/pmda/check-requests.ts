@@ -139,7 +139,8 @@ async function askedPmid(state: State, name: string): Promise<Pmid | undefined> 
   return reply.kind === "pmns-ids" ? reply.pmids[0] : undefined;
 }
 
-async function metricOf(state: State, word: MetricWord): Promise<Pmid> {
+/** The PMID of a word; throws Unknown. */
+export async function metricOf(state: State, word: MetricWord): Promise<Pmid> {
   const names = namesOf(state);
   if (word.pmid !== undefined) {
     if (names.namesOf(word.pmid).length === 0)
@@ -268,6 +269,7 @@ async function instanceCommand(
 async function textCommand(state: State, ident: number, of: number): Promise<void> {
   const { out } = state.setting;
   linkOf(state);
+  let missing: Given | undefined;
   for (const level of [TEXT_TYPE.ONELINE, TEXT_TYPE.HELP]) {
     try {
       const request: Pdu = { kind: "text-req", from: 0, ident, type: level | of };
@@ -276,8 +278,10 @@ async function textCommand(state: State, ident: number, of: number): Promise<voi
       else out(`${text || "<no help text specified>"}\n`);
     } catch (error) {
       if (!(error instanceof Given)) throw error;
+      missing = error;
     }
   }
+  if (missing !== undefined) throw missing;
 }
 
 async function labelCommand(state: State, level: number, ident: number): Promise<void> {
@@ -287,6 +291,7 @@ async function labelCommand(state: State, level: number, ident: number): Promise
   if (level === PM_LABEL.INSTANCES) out(`Instances of pmInDom: ${pmInDomStr(asIndom(ident))}\n`);
   if (level === PM_LABEL.CLUSTER) out(`Cluster: ${pmIDStr(asPmid(ident)).replace(/\.\d+$/, "")}\n`);
   if (level === PM_LABEL.ITEM) out(`PMID: ${pmIDStr(asPmid(ident))}\n`);
+  if (level === PM_LABEL.INSTANCES) sendProfile(state, link, false);
   const request: Pdu = { kind: "label-req", from: 0, ident, type: level };
   const { sets } = await ask(state, request, "label", "label");
   if (sets.length > 0) out(labelsText(sets, level === PM_LABEL.INSTANCES));

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { asInstance } from "../pcp/mod.ts";
 import { createProfile, encodePdu } from "../pdu/mod.ts";
-import { type CheckCommand, parseCommand } from "./check-grammar.ts";
+import { type CheckCommand, type MetricWord, parseCommand } from "./check-grammar.ts";
 import { helpText, synopsisText } from "./check-help.ts";
 import { openLink } from "./check-link.ts";
 import { profileText } from "./check-print.ts";
@@ -13,6 +13,7 @@ import {
   type CheckSetting,
   Given,
   linkOf,
+  metricOf,
   request,
   type State,
   TIMED,
@@ -49,8 +50,10 @@ async function openCommand(
   state: State,
   target: Extract<CheckCommand, { kind: "open" }>["target"],
 ): Promise<void> {
-  await closeLink(state);
-  state.link = await openLink(target, state.setting);
+  const link = await openLink(target, state.setting, () => closeLink(state));
+  if (link === undefined) return;
+  state.link = link;
+  state.profile = createProfile();
   state.profileChanged = true;
 }
 
@@ -158,6 +161,11 @@ async function perform(state: State, command: CheckCommand): Promise<void> {
   }
 }
 
+/** Looks metrics up that stand before a mistake: one that there is not is the mistake then. */
+async function lookUp(state: State, metrics: readonly MetricWord[]): Promise<void> {
+  for (const metric of metrics) await metricOf(state, metric);
+}
+
 /** Runs a command; mistakes that show only now are thrown as Unknown. */
 async function runCommand(state: State, command: CheckCommand): Promise<void> {
   const start = performance.now();
@@ -204,14 +212,13 @@ export function createCheckSession(setting: CheckSetting): CheckSession {
   return {
     async run(line, origin) {
       if (origin.echo) setting.out(`${line}\n`);
-      const { command, mistake } = parseCommand(wordsOf(line), line.length, setting);
-      if (command === undefined) {
-        complain(setting, mistake, origin);
-        return true;
-      }
-      if (command.kind === "quit") return false;
+      const { command, mistake, metrics } = parseCommand(wordsOf(line), line.length, setting);
+      if (command?.kind === "quit") return false;
       try {
-        await runCommand(state, command);
+        if (command === undefined) {
+          await lookUp(state, metrics);
+          complain(setting, mistake, origin);
+        } else await runCommand(state, command);
       } catch (error) {
         if (!(error instanceof Unknown)) throw error;
         complain(setting, error.mistake, origin);

@@ -29,6 +29,8 @@ const BLANKS = /[ \t\r]*/y;
 const DOTTED = /\d+(?:\.\d+){0,2}/y;
 const PLAIN = /[^\s"'#]+/y;
 const NAME = /^[A-Za-z][\w.]*$/;
+/** The reason where a character begins no word. */
+export const STRAY = "Illegal character";
 /** Characters that words do not begin with. */
 const STRANGE = /[@`!%^&*(){}[\]|<>;,=]/;
 
@@ -50,9 +52,10 @@ function kindOf(text: string): WordKind {
 function quoted(line: string, at: number): Word | CheckMistake {
   const quote = line.charAt(at);
   const end = line.indexOf(quote, at + 1);
-  if (end < 0) return { read: line.length, reason: `Expected ${quote}` };
+  const lone = at + 1 === line.length;
+  if (end < 0) return { read: line.length, reason: lone ? STRAY : `Expected ${quote}` };
   const text = line.slice(at + 1, end);
-  if (text === "") return { read: end + 1, reason: "syntax error" };
+  if (text === "") return { read: end + 1, reason: STRAY };
   return { kind: "text", text, read: end + 1 };
 }
 
@@ -60,11 +63,11 @@ function quoted(line: string, at: number): Word | CheckMistake {
 function bare(line: string, at: number): readonly [Word | CheckMistake, number] {
   const text = matchAt(PLAIN, line, at);
   const end = at + text.length;
-  if (STRANGE.test(text.charAt(0))) return [{ read: at + 1, reason: "Illegal character" }, end];
+  if (STRANGE.test(text.charAt(0))) return [{ read: at + 1, reason: STRAY }, end];
   const dotted = matchAt(DOTTED, line, at);
   // 1.2.3.4 is a triple with more behind it than a number can have.
   if (/^\.\d/.test(text.slice(dotted.length)) && dotted.split(".").length === 3)
-    return [{ read: at + dotted.length + 1, reason: "Illegal character" }, end];
+    return [{ read: at + dotted.length + 1, reason: STRAY }, end];
   const read = /[ \t]/.test(line.charAt(end)) ? end + 1 : end;
   return [{ kind: kindOf(text), text, read }, end];
 }
