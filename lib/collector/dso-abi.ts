@@ -118,6 +118,10 @@ const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
 /** SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV. */
 const CRASHES: readonly number[] = [4, 6, 7, 8, 11];
+/** SIGHUP, SIGINT, SIGQUIT, SIGTERM: what a terminal or service manager sends to all of a group. */
+const REQUESTS: readonly number[] = [1, 2, 3, 15];
+/** SIG_IGN as an address. */
+const IGNORE = 1 as Pointer;
 
 /** An address in C memory; 0 is none. */
 export type Address = number;
@@ -196,9 +200,10 @@ export function loadShared(path: string): SharedObject {
 
 /**
  * Lets a crash be what it is for any C program, a signal that the parent sees, without a report of
- * the runtime's; and this process end when its parent does.
+ * the runtime's; and this process end when its parent does, or closes its input, and not before.
  */
 export function standAlone(): void {
   for (const signal of CRASHES) libc.signal(signal, null);
+  for (const signal of REQUESTS) libc.signal(signal, IGNORE);
   if (process.platform === "linux") libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }

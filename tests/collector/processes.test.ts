@@ -125,7 +125,11 @@ function compiled(): void {
   test("an end by itself, and a kill from outside", async () => {
     const { client, said, table } = await tableOf({ 10: "good_init", 11: "good_init" });
     expect((await fetch(client, [item(10, 3)])).values).toEqual([IPC]);
-    process.kill(table.entries[1]?.process?.pid ?? 0, "SIGKILL");
+    const other = table.entries[1]?.process?.pid ?? 0;
+    // What a terminal sends to all of a group is for the program alone.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(other, signal);
+    expect((await fetch(client, [item(11, 0)])).values).toEqual([42]);
+    process.kill(other, "SIGKILL");
     const { values } = await fetch(client, [item(11, 0)]);
     expect([IPC, NOAGENT, 42]).toContain(values[0] ?? 0);
     expect((await fetch(client, [item(11, 0)])).values).toEqual([42]);
