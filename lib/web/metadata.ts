@@ -51,6 +51,8 @@ export interface Metadata {
   /** Names of the metrics at and below a name; kept for a short time. */
   traverse(name: string): Promise<readonly string[]>;
   texts(subject: "metric" | "instance domain", ident: Pmid | Indom): Promise<Texts>;
+  /** The short text alone: half as much to ask for. */
+  oneline(pmid: Pmid): Promise<string | undefined>;
   /** Labels of one level; none where there are none. */
   labels(level: number, ident: number): Promise<readonly Label[]>;
   /** Labels of a metric, merged, without those of instances. */
@@ -110,7 +112,7 @@ const emptyStore = () => ({
   pmids: new Map<string, Pmid>(),
   metrics: new Map<Pmid, Metric>(),
   trees: new Map<string, { readonly at: number; readonly names: readonly string[] }>(),
-  texts: new Map<string, Texts>(),
+  texts: new Map<string, { readonly text: string | undefined }>(),
   labels: new Map<string, readonly Label[]>(),
   instances: new Map<Indom, { readonly at: number; readonly facts: InstanceFacts }>(),
   kept: new Map<string, object>(),
@@ -186,19 +188,28 @@ function textsOver(context: Context, store: () => ReturnType<typeof emptyStore>)
     kept.set(key, found);
     return found;
   };
+  const text = async (
+    subject: "metric" | "instance domain",
+    ident: Pmid | Indom,
+    level: "oneline" | "help",
+  ): Promise<string | undefined> => {
+    const kept = store().texts;
+    const key = `${level} ${subject} ${ident}`;
+    const known = kept.get(key);
+    if (known !== undefined) return known.text;
+    const found = await orElse<string | undefined>(context.text(subject, ident, level), undefined);
+    kept.set(key, { text: found });
+    return found;
+  };
   return {
     labels,
+    oneline: (pmid: Pmid) => text("metric", pmid, "oneline"),
     async texts(subject: "metric" | "instance domain", ident: Pmid | Indom): Promise<Texts> {
-      const kept = store().texts;
-      const key = `${subject} ${ident}`;
-      const known = kept.get(key);
-      if (known !== undefined) return known;
-      const ask = (level: "oneline" | "help") =>
-        orElse<string | undefined>(context.text(subject, ident, level), undefined);
-      const [oneline, help] = await Promise.all([ask("oneline"), ask("help")]);
-      const found = { oneline, help };
-      kept.set(key, found);
-      return found;
+      const [oneline, help] = await Promise.all([
+        text(subject, ident, "oneline"),
+        text(subject, ident, "help"),
+      ]);
+      return { oneline, help };
     },
     async metricLabels({ pmid, desc }: Metric): Promise<readonly Label[]> {
       const levels = [

@@ -175,7 +175,7 @@ async function blockOf(
   format: Format,
 ): Promise<Block> {
   const labels = await metadata.metricLabels(metric);
-  const { oneline = "" } = await metadata.texts("metric", metric.pmid);
+  const oneline = (await metadata.oneline(metric.pmid)) ?? "";
   const heads = names.map((name) => ({
     comments: encoded(format.comments(name, metric, oneline)),
     name: format.sampleName(name, metric),

@@ -67,7 +67,7 @@ async function blockOf({ metadata }: Call, { pmid, desc }: Metric): Promise<Bloc
     metadata.labels(PM_LABEL.ITEM, pmid),
   ];
   const labels = mergeLabels(await Promise.all(levels));
-  const { oneline = "" } = await metadata.texts("metric", pmid);
+  const oneline = (await metadata.oneline(pmid)) ?? "";
   const kind =
     desc.sem === PM_SEM.COUNTER
       ? '"sum":{"aggregationTemporality":"CUMULATIVE","isMonotonic":true,"dataPoints":['

@@ -77,6 +77,8 @@ interface Entry extends Source {
   readonly key: string;
   readonly isStandIn: boolean;
   users: number;
+  /** Since when nobody uses it, on the clock of performance.now(); without an end before the first. */
+  idleSince: number;
   /** While it connects again, for all requests at once. */
   reviving: Promise<void> | undefined;
 }
@@ -84,11 +86,19 @@ interface Entry extends Source {
 /** How long pmcd may take for a reply: clients such as Grafana wait 6 s. */
 const REQUEST_MS = 5_000;
 
+/** How long a shared connection stays after the last context has left it, milliseconds. */
+const LINGER_MS = 120_000;
+/** Most of those; more are closed at once. */
+const LINGER_MOST = 64;
+
 /** The name under which a host specification's and credentials' contexts are shared. */
 export const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
   credentials === undefined
     ? `@${hostspec}`
     : JSON.stringify([hostspec, credentials.user, credentials.password]);
+
+/** Whether a key is that of requests without credentials. */
+const isAnybodys = (key: string): boolean => key.startsWith("@");
 
 /** A request that there is no room for. */
 export const busy = (reason: string): WebFault => new WebFault(503, reason);
@@ -232,6 +242,7 @@ export function createSources(options: SourceOptions): Sources {
   const perHost = new Map<string, number>();
   let taken = 0;
   let closed = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   const give = (hostspec: string): void => {
     taken -= 1;
@@ -240,8 +251,9 @@ export function createSources(options: SourceOptions): Sources {
     else perHost.delete(hostspec);
   };
   const take = (hostspec: string): void => {
-    const here = perHost.get(hostspec) ?? 0;
     const most = options.perHost();
+    if ((perHost.get(hostspec) ?? 0) >= most || !options.hasRoom()) dropIdle(0);
+    const here = perHost.get(hostspec) ?? 0;
     if (here >= most) throw busy(`too many connections to one host: ${most}`);
     if (!options.hasRoom()) throw busy("too many open files for another connection");
     taken += 1;
@@ -281,10 +293,28 @@ export function createSources(options: SourceOptions): Sources {
       key,
       isStandIn,
       users: 0,
+      idleSince: Number.POSITIVE_INFINITY,
       reviving: undefined,
     };
     entries.add(entry);
     return entry;
+  };
+
+  /** How many have no user. */
+  const idle = (): number => entries.values().reduce((sum, { users }) => sum + +(users === 0), 0);
+  /** Closes those that nobody has used for a while; all of them when there is need. */
+  const dropIdle = (older: number): void => {
+    const before = performance.now() - older;
+    for (const entry of entries)
+      if (entry.users === 0 && (entry.idleSince <= before || !entry.connected)) drop(entry);
+  };
+  const look = (): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      dropIdle(LINGER_MS);
+      if (idle() > 0) look();
+    }, LINGER_MS / 4);
+    timer.unref();
   };
 
   const drop = (entry: Entry): void => {
@@ -297,13 +327,21 @@ export function createSources(options: SourceOptions): Sources {
 
   const used = (entry: Entry): Entry => {
     entry.users += 1;
+    entry.idleSince = Number.POSITIVE_INFINITY;
     return entry;
   };
 
   const release = (source: Source): void => {
     const entry = source as Entry;
     entry.users -= 1;
-    if (entry.users === 0) drop(entry);
+    if (entry.users > 0) return;
+    // Who scrapes once a minute is to find what was asked for the last time.
+    const { key, connected, isStandIn } = entry;
+    const lingers = isAnybodys(key) && shared.get(key) === entry && connected && !isStandIn;
+    if (lingers && !closed && idle() < LINGER_MOST) {
+      entry.idleSince = performance.now();
+      look();
+    } else drop(entry);
   };
 
   /** Opens the one that is shared from then on. */
@@ -363,6 +401,7 @@ export function createSources(options: SourceOptions): Sources {
     },
     close() {
       closed = true;
+      clearTimeout(timer);
       for (const entry of entries) drop(entry);
     },
   };

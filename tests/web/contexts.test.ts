@@ -196,6 +196,35 @@ describe("life", () => {
     expect(pmcd.connections.filter(({ open }) => open)).toHaveLength(1);
   });
 
+  test("the connection of shared contexts stays for those who come again, with its metadata", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd, { limits: { workMs: 10 } });
+    const scrape = "/metrics?names=fake&polltimeout=0.01";
+    await must(api, scrape);
+    const asked = () => pmcd.connections[0]?.received.length ?? 0;
+    const before = asked();
+    expect(await waitUntil(() => api.status()["contexts"] === 0, WAIT_MS)).toBe(true);
+    expect(api.status()).toMatchObject({ contexts: 0, connections: 1 });
+    expect((await must(api, scrape)).status).toBe(200);
+    expect(pmcd.connections).toHaveLength(1);
+    expect(asked() - before).toBeLessThan(5);
+    // Those of one context, and of somebody's, do not.
+    await must(api, "/pmapi/profile?expr=add&polltimeout=0.01");
+    expect(api.status()).toMatchObject({ connections: 2 });
+    expect(await waitUntil(() => api.status()["connections"] === 1, WAIT_MS)).toBe(true);
+    const isOne = () => pmcd.connections.filter(({ open }) => open).length === 1;
+    expect(await waitUntil(isOne, WAIT_MS)).toBe(true);
+  });
+
+  test("connections that nobody uses make room for others", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd, { limits: { workMs: 10, connectionsPerHost: 1 } });
+    await must(api, `${FETCH}&polltimeout=0.01`);
+    expect((await must(api, "/pmapi/profile?expr=add")).status).toBe(503);
+    expect(await waitUntil(() => api.status()["contexts"] === 0, WAIT_MS)).toBe(true);
+    expect((await must(api, "/pmapi/profile?expr=add")).status).toBe(200);
+  });
+
   test("contexts outlive a pmcd that is started again, with their profile", async () => {
     const pmcd = await pmcdWith({ instances: 3 });
     const api = apiOver(pmcd);
