@@ -1,7 +1,8 @@
 // The metadata of an archive, or of all archives of a set together (spec archive.md 5.3, 7):
 // descriptors, names, instances, labels, help texts. Records are kept as the bytes they are and
 // decoded when asked for. Refused: descriptors of one metric that differ, with the code of what
-// differs; names that are both a metric and a branch, with PM_ERR_PMNS.
+// differs; names that are no names, with PM_ERR_PMNS. A name that is both a metric and a branch is a
+// branch.
 import { bufferOf, PM_ERR, type PmErrCode, viewOf } from "../base/mod.ts";
 import { type Desc, type Indom, Names, type Pmid, pmIDStr, type Timestamp } from "../pcp/mod.ts";
 import { descAt, eachDescName } from "./desc.ts";
@@ -42,7 +43,11 @@ export class Catalog {
   /** Descriptors by PMID in the order of their first appearance. */
   readonly descs: Map<Pmid, Desc> = new Map();
   /** All names; a new child stands before its siblings, as in PCP. */
-  readonly names: Names = new Names({ newestFirst: true, keepFirst: true });
+  readonly names: Names = new Names({
+    newestFirst: true,
+    keepFirst: true,
+    mixed: true,
+  });
   /** Instances of each domain that has records. */
   readonly indoms: Map<Indom, InstanceHistory> = new Map();
   private readonly labels = new Map<number, TimedLabels[]>();

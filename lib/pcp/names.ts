@@ -42,6 +42,11 @@ export interface NamesOptions {
   readonly newestFirst?: boolean;
   /** Whether a metric stays what it is when another PMID is added for it, instead of an error. */
   readonly keepFirst?: boolean;
+  /**
+   * Whether a name may be both a metric and a branch, instead of an error: it is a branch then, and
+   * its PMID keeps the name only if it had it before.
+   */
+  readonly mixed?: boolean;
 }
 
 /** How far a name leads: to its node, or to one above it with `from`, where the rest begins. */
@@ -127,7 +132,13 @@ export class Names {
       throw new PcpError(PM_ERR.PMNS, `metric name "${name}" has an empty part`);
     }
     if (node.pmid !== undefined) {
-      throw new PcpError(PM_ERR.PMNS, `"${fullName(node)}" is a metric and cannot hold "${name}"`);
+      if (this.options.mixed !== true) {
+        const reason = `"${fullName(node)}" is a metric and cannot hold "${name}"`;
+        throw new PcpError(PM_ERR.PMNS, reason);
+      }
+      // It is a branch from now on; its PMID keeps the name.
+      node.pmid = undefined;
+      this.count--;
     }
     let grown = node;
     for (const part of parts) {
@@ -195,6 +206,7 @@ export class Names {
       throw new PcpError(PM_ERR.PMNS, `metric "${name}" has PMID ${old} and cannot have ${given}`);
     }
     if (known !== undefined) {
+      if (this.options.mixed === true) return;
       throw new PcpError(PM_ERR.PMNS, `"${name}" holds other names and cannot be a metric`);
     }
     if (this.count >= MAX_PMNS_NAMES) {
