@@ -2,7 +2,15 @@
 // 15.3), over texts: the caller reads, locks and writes. namesText writes the trees that come out.
 // Refused in the words of those programs: unknown paths, subtrees that hang together with nothing.
 import { PcpError, PM_ERR, pmErrStr } from "../base/mod.ts";
-import { type Names, namesText, parseNames, type Pmid, pmIDStr } from "../pcp/mod.ts";
+import {
+  fullName,
+  type NameNode,
+  type Names,
+  namesText,
+  parseNames,
+  type Pmid,
+  pmIDStr,
+} from "../pcp/mod.ts";
 import { loadNames } from "./pmns.ts";
 import { preprocess, type PreprocessAccess } from "./preprocess.ts";
 
@@ -24,16 +32,9 @@ export interface Merged {
 const load = ({ file, text, access, folders = [] }: NamesSource): Names =>
   loadNames(file, text, access, { folders });
 
-/** Adds what is new in `from`, all metrics of one level before those of the next. */
+/** Adds what is new in `from`: of each block its metrics, then what lies below its other names. */
 function mergeInto(names: Names, from: Names, warnings: string[]): void {
-  const levels: { name: string; pmid: Pmid }[][] = [];
-  for (const metric of from.traverse()) {
-    const level = metric.name.split(".").length;
-    const list = levels[level] ?? [];
-    list.push(metric);
-    levels[level] = list;
-  }
-  for (const { name, pmid } of levels.flat()) {
+  const add = (name: string, pmid: Pmid): void => {
     const known = names.find(name)?.pmid;
     if (known === undefined) names.add(name, pmid);
     else if (known !== pmid) {
@@ -42,7 +43,13 @@ function mergeInto(names: Names, from: Names, warnings: string[]): void {
         `... using PMID ${pmIDStr(known)} and ignoring PMID ${pmIDStr(pmid)}`,
       );
     }
-  }
+  };
+  const walk = (node: NameNode): void => {
+    const children = [...node.children.values()];
+    for (const child of children) if (child.pmid !== undefined) add(fullName(child), child.pmid);
+    for (const child of children) if (child.pmid === undefined) walk(child);
+  };
+  walk(from.root);
 }
 
 /** pmnsmerge: the first file is kept as it is, the others are merged in. Throws PM_ERR_PMNS. */

@@ -68,6 +68,23 @@ test("the recorded merge gives the same file and warning", () => {
   expect(editedText({ names })).toBe(recorded.slice(5).join("\n"));
 });
 
+test("of each block metrics come first, then what lies below its other names", () => {
+  const more = "root { a b }\na { a }\na.a { b c 11:0:0 }\na.a.b { d 11:1:1 }\nb { d 11:1:3 }\n";
+  const sources = [source("one", "root { c 10:0:0 }\n"), source("two", more)];
+  expect([...mergeNames(sources).names.traverse()].map(({ name }) => name)).toEqual([
+    "c",
+    "a.a.c",
+    "a.a.b.d",
+    "b.d",
+  ]);
+});
+
+test("a metric does not become a branch", () => {
+  const add = (): unknown =>
+    addNames(source("root", "root { a 1:0:0 }\n"), source("more", "a { b 2:0:0 }\n"));
+  expect(add).toThrow("No changes have been made");
+});
+
 test("files are ordered by the date that they carry", () => {
   expect(dateStamp("#define _DATESTAMP 19990101\nroot { }\n")).toBe(19990101);
   expect(dateStamp("root { }\n")).toBe(0);
