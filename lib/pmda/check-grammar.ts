@@ -2,7 +2,7 @@
 // is looked up here: metrics stay words. Refuses what is no command, with PCP's reasons and the
 // place for the caret.
 import { asIndom, asPmid, type Indom, PCP_ATTR, PM_LABEL, type Pmid } from "../pcp/mod.ts";
-import { type CheckMistake, type LineWords, STRAY, type Word } from "./check-words.ts";
+import type { CheckMistake, LineWords, Word } from "./check-words.ts";
 
 /** A metric as it was written: a PMID, or a name to be looked up. */
 export interface MetricWord {
@@ -101,8 +101,6 @@ interface Line {
   readonly wrong: (word: Word | undefined, reason?: string) => never;
   /** Throws unless the line ends here. */
   readonly end: () => void;
-  /** The first word. */
-  readonly command: Word | undefined;
   /** Metrics so far. */
   readonly metrics: MetricWord[];
   /** The next word, which must be of one of these kinds. */
@@ -123,7 +121,6 @@ function lineOf({ words, mistake }: LineWords, length: number): Line {
   return {
     next,
     wrong,
-    command: words[0],
     metrics: [],
     end: () => {
       const word = next();
@@ -158,7 +155,7 @@ function takeMetric(line: Line, first = line.next()): MetricWord {
   const { kind, text, read } = first;
   const numeric = kind === "number" || kind === "pair" || kind === "triple";
   if (kind !== "name" && !numeric) return line.wrong(first);
-  if (numbersOf(text).some((field) => field > MAX_FIELD)) return line.wrong(line.command);
+  if (numbersOf(text).some((field) => field > MAX_FIELD)) return line.wrong(first);
   const metric = { text, pmid: numeric ? pmidOf(text) : undefined, read };
   line.metrics.push(metric);
   return metric;
@@ -245,7 +242,7 @@ function labelCommand(line: Line): CheckCommand {
   }
 }
 
-function profileCommand(line: Line, command: Word): CheckCommand {
+function profileCommand(line: Line): CheckCommand {
   const indom = takeIndom(line);
   const change = line.next();
   switch (change?.text) {
@@ -260,8 +257,7 @@ function profileCommand(line: Line, command: Word): CheckCommand {
       return { kind: "profile", indom, change: change.text, instance };
     }
     default:
-      // PCP's tool points at the command here.
-      return line.wrong(change?.kind === "name" ? command : change);
+      return line.wrong(change);
   }
 }
 
@@ -298,11 +294,11 @@ function debugCommand(line: Line, names: readonly string[]): CheckCommand {
   return { kind: "debug", flags };
 }
 
-function helpCommand(line: Line, command: Word): CheckCommand {
+function helpCommand(line: Line): CheckCommand {
   const of = line.next();
   if (of === undefined) return { kind: "help", of: undefined };
   if (of.kind !== "name" || !isCommand(of.text)) line.wrong(of);
-  if (line.next() !== undefined) line.wrong(command);
+  line.end();
   return { kind: "help", of: of.text };
 }
 
@@ -319,11 +315,11 @@ function instanceCommand(line: Line): CheckCommand {
   };
 }
 
-function textCommand(line: Line, command: Word): CheckCommand {
+function textCommand(line: Line): CheckCommand {
   const word = line.next();
   if (word?.text === "indom" && word.kind === "name") {
     const indom = takeIndom(line);
-    if (line.next() !== undefined) line.wrong(command);
+    line.end();
     return { kind: "text-indom", indom };
   }
   const metric = takeMetric(line, word);
@@ -333,17 +329,8 @@ function textCommand(line: Line, command: Word): CheckCommand {
 
 function storeCommand(line: Line): CheckCommand {
   const metric = takeMetric(line);
-  const numeric = metric.pmid !== undefined;
-  let value: Word | undefined;
-  try {
-    value = line.next();
-  } catch (error) {
-    // What is wrong with the quotes is said after numbers alone.
-    if (error instanceof Wrong && error.message === STRAY && !numeric)
-      throw new Wrong(error.read, SYNTAX);
-    throw error;
-  }
-  if (value === undefined) return line.wrong(value, numeric ? 'Expected "' : SYNTAX);
+  const value = line.next();
+  if (value === undefined) return line.wrong(value);
   if (value.kind !== "text") return line.wrong(value);
   line.end();
   return { kind: "store", metric, value: value.text };
@@ -357,7 +344,7 @@ function switchCommand(of: Switch, line: Line): CheckCommand {
 }
 
 /** Reads what follows a command's name. */
-type Rule = (line: Line, command: Word, setting: GrammarSetting) => CheckCommand;
+type Rule = (line: Line, setting: GrammarSetting) => CheckCommand;
 
 const alone =
   (kind: "close" | "quit" | "status"): Rule =>
@@ -386,7 +373,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   attr: attrCommand,
   children: named("children"),
   close: alone("close"),
-  debug: (line, _, { debugNames }) => debugCommand(line, debugNames),
+  debug: (line, { debugNames }) => debugCommand(line, debugNames),
   desc: (line) => {
     const metric = takeMetric(line);
     line.end();
@@ -438,13 +425,13 @@ export function parseCommand(line: LineWords, length: number, setting: GrammarSe
   try {
     const first = taken.next();
     if (first === undefined) return { command: { kind: "nothing" } };
-    if (first.text === "?") return { command: helpCommand(taken, first) };
+    if (first.text === "?") return { command: helpCommand(taken) };
     const rule = first.kind === "name" && isCommand(first.text) ? RULES[first.text] : undefined;
     if (rule === undefined) return taken.wrong(first, "Unrecognized command");
     const bare = line.words.length === 1 && line.mistake === undefined;
     if (bare && !COMPLETE_ALONE.includes(first.text))
       return { command: { kind: "synopsis", of: first.text } };
-    return { command: rule(taken, first, setting) };
+    return { command: rule(taken, setting) };
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
     return { mistake: { read: error.read, reason: error.message }, metrics: taken.metrics };

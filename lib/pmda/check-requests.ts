@@ -133,9 +133,10 @@ async function askedPmid(state: State, name: string): Promise<Pmid | undefined> 
     const pmid = names.find(parts.slice(0, at + 1).join("."))?.pmid;
     return pmid !== undefined && isDynamicRoot(pmid);
   });
-  if (!dynamic || state.link === undefined) return undefined;
-  state.link.send(encodePdu({ kind: "pmns-names", from: 0, names: [name] }));
-  const reply = await receive(state, state.link);
+  if (!dynamic) return undefined;
+  const link = linkOf(state);
+  link.send(encodePdu({ kind: "pmns-names", from: 0, names: [name] }));
+  const reply = await receive(state, link);
   return reply.kind === "pmns-ids" ? reply.pmids[0] : undefined;
 }
 

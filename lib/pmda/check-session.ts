@@ -220,8 +220,8 @@ export function createCheckSession(setting: CheckSetting): CheckSession {
           complain(setting, mistake, origin);
         } else await runCommand(state, command);
       } catch (error) {
-        if (!(error instanceof Unknown)) throw error;
-        complain(setting, error.mistake, origin);
+        if (error instanceof Unknown) complain(setting, error.mistake, origin);
+        else if (!(error instanceof Given)) throw error;
       }
       return true;
     },

@@ -30,7 +30,7 @@ const DOTTED = /\d+(?:\.\d+){0,2}/y;
 const PLAIN = /[^\s"'#]+/y;
 const NAME = /^[A-Za-z][\w.]*$/;
 /** The reason where a character begins no word. */
-export const STRAY = "Illegal character";
+const STRAY = "Illegal character";
 /** Characters that words do not begin with. */
 const STRANGE = /[@`!%^&*(){}[\]|<>;,=]/;
 

@@ -1,0 +1,33 @@
+// Goal: a long script of right and wrong commands comes out of our checking tool as out of PCP's own,
+// with the same real agent behind both.
+import { expect } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { namesText } from "../../lib/pcp/mod.ts";
+import { testWith } from "../helpers/peers.ts";
+import { privateFolder, run } from "../helpers/process.ts";
+import { masked, sessionNames } from "./sessions.ts";
+
+const root = join(import.meta.dir, "../..");
+const script = readFileSync(join(root, "tests/fixtures/pmda-run/differential.in"), "utf8");
+
+testWith("pcp6", "a script through dbpmda and through pmda-run --check", async () => {
+  const folder = privateFolder("differential");
+  const names = join(folder, "names");
+  writeFileSync(names, namesText(sessionNames()));
+  const outputOf = async (...program: readonly string[]): Promise<string[]> => {
+    const { stdout, stderr } = await run(
+      ["sh", "-c", 'exec "$@" 2>&1', "sh", ...program, "-n", names, "-e", "-f"],
+      { cwd: folder, stdin: script.replaceAll("@W@", folder) },
+    );
+    expect(stderr).toBe("");
+    return masked(stdout)
+      .replace(/Timer: \d+\.\d+ seconds/g, "Timer")
+      .split("\n");
+  };
+  const theirs = await outputOf("dbpmda");
+  const ours = await outputOf(process.execPath, join(root, "cmd/main.ts"), "pmda-run", "--check");
+  expect(theirs.length).toBeGreaterThan(400);
+  expect(ours).toEqual(theirs);
+});
