@@ -141,6 +141,8 @@ export async function startDsoHost(spec: DsoSpec, setting: ProcessSetting): Prom
   const { hostCommand } = setting;
   if (hostCommand === undefined)
     throw new PcpError(PM_ERR.NOAGENT, "compiled agents cannot be loaded by this program");
+  if (process.platform !== "linux")
+    throw new PcpError(PM_ERR.NOAGENT, "compiled agents can be loaded on Linux only");
   const { env, stderr } = setting;
   const child = spawn([...hostCommand, hostArgument({ ...spec, reports: true })], (argv) =>
     Bun.spawn(argv, { env: { ...env }, stdio: ["pipe", "pipe", stderr, "pipe"] }),

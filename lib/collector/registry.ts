@@ -426,6 +426,8 @@ export function createRegistry(options: RegistryOptions = {}): Registry {
     },
     async close() {
       const all = [...agents];
+      // One that is still being started ends as soon as it is there.
+      for (const entry of entries) entry.domain = -1;
       entries = [];
       await Promise.all(all.map(endOf));
     },

@@ -246,3 +246,16 @@ describePeer("pcp6", "each recorded -K", () => {
       }
     });
 });
+
+describePeer("pcp6", "a table that is closed while its agents start", () => {
+  test("leaves none behind", async () => {
+    const { table, said } = emptyTable({});
+    table.apply("add,122,jbd2/pmda_jbd2.so,jbd2_init");
+    const [entry] = table.entries;
+    const connecting = table.connect();
+    await table.close();
+    await connecting;
+    expect(entry?.process === undefined || !entry.process.running).toBe(true);
+    expect([entry?.agent, said]).toEqual([undefined, []]);
+  });
+});
