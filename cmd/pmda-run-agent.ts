@@ -25,7 +25,7 @@ import {
 import type { Pmid } from "../lib/pcp/mod.ts";
 import type { PmdaRunOptions } from "./options/pmda-run.ts";
 import { complain } from "./output.ts";
-import type { AgentSource } from "./pmda-run-source.ts";
+import { agentEnvironment, type AgentSource } from "./pmda-run-source.ts";
 import { isTerminal } from "./terminal.ts";
 import type { CommandLine } from "./verb.ts";
 
@@ -217,7 +217,7 @@ async function openSource(
   return openAgent(source.factory, {
     domain,
     args: line.operands,
-    env: process.env,
+    env: agentEnvironment(),
     log: log.write,
     debug: valuesGiven(line.options, "debug").flat().includes("libpmda"),
     end: () => stop.abort(),

@@ -9,7 +9,7 @@ import type { PmdaRunOptions } from "./options/pmda-run.ts";
 import { say } from "./output.ts";
 import { domainOf } from "./pmda-run-agent.ts";
 import { pmdaCommand } from "./pmda-run-command.ts";
-import type { AgentSource } from "./pmda-run-source.ts";
+import { agentEnvironment, type AgentSource } from "./pmda-run-source.ts";
 import type { CommandLine } from "./verb.ts";
 
 type Line = CommandLine<PmdaRunOptions>;
@@ -20,7 +20,7 @@ export type TellingSource = Exclude<AgentSource, { kind: "dso" }>;
 export async function printMetrics(source: TellingSource, line: Line): Promise<number> {
   const domain = domainOf(source, line);
   const args = line.operands;
-  const agent = await openAgent(source.factory, { domain, args, env: process.env });
+  const agent = await openAgent(source.factory, { domain, args, env: agentEnvironment() });
   const metrics = [...agentNames(agent).traverse()];
   if (isGiven(line.options, "json")) say(`${JSON.stringify(metrics)}\n`);
   else {

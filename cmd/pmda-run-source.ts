@@ -4,7 +4,7 @@
 import { basename } from "node:path";
 
 import { PcpError, PM_ERR } from "../lib/base/mod.ts";
-import { nearestName } from "../lib/daemon/mod.ts";
+import { nearestName, readPcpConf } from "../lib/daemon/mod.ts";
 import { type AgentFactory, BUILTIN_AGENTS, builtinAgent } from "../lib/pmda/mod.ts";
 import { isModulePath, loadAuthorModule } from "../lib/pmda/mod.ts";
 import type { DsoArgument } from "./options/pmda-run.ts";
@@ -21,6 +21,28 @@ export type AgentSource =
       readonly word: string;
     }
   | { readonly kind: "dso"; readonly name: string; readonly dso: DsoArgument };
+
+/** Places and names that agents look for. */
+const VARIABLES = [
+  "PCP_LOG_DIR",
+  "PCP_PMDAS_DIR",
+  "PCP_RUN_DIR",
+  "PCP_SYSCONF_DIR",
+  "PCP_TMPFILE_DIR",
+  "PCP_TMP_DIR",
+  "PCP_USER",
+  "PCP_VAR_DIR",
+] as const;
+
+/** The environment with PCP's places in it: as pmcd hands them on, else as pcp.conf has them. */
+export function agentEnvironment(): Readonly<Record<string, string | undefined>> {
+  const conf = readPcpConf(process.env);
+  const places = VARIABLES.map((name) => [name, conf.get(name)] as const);
+  return {
+    ...Object.fromEntries(places.filter(([, value]) => value !== undefined)),
+    ...process.env,
+  };
+}
 
 /** What an agent is called before anything of it is loaded: by its name or its file's. */
 export const agentTitle = (wanted: string): string =>
