@@ -417,7 +417,8 @@ export function createRegistry(options: RegistryOptions = {}): Registry {
       if (entry?.agent !== undefined) return entry.agent;
       const problem = entries.find((each) => each.ownDomain === domain)?.problem;
       if (problem === undefined) throw new PcpError(PM_ERR.NOAGENT);
-      throw new PcpError(PM_ERR.NOAGENT, problem.message, { cause: problem });
+      const reason = problem.message.trim().replaceAll("\n", ": ");
+      throw new PcpError(PM_ERR.NOAGENT, reason, { cause: problem });
     },
     names: namesFrom(options.names ?? file()),
     namesFrom,
