@@ -1,5 +1,6 @@
-// A program for tests that runs one built-in agent, or faulty, under pmcd: `NAME TRANSPORT [WHERE] [-- ARGS]`, with
-// TRANSPORT pipe, inet, ipv6 or unix. Its log goes to stderr. Refuses other arguments with status 2.
+// A program for tests that runs one built-in agent, or faulty, under pmcd:
+// `NAME TRANSPORT [WHERE] [-- ARGS]`, with TRANSPORT pipe, inet, ipv6 or unix; `pipe notready` begins
+// unready for a while. Its log goes to stderr. Refuses other arguments with status 2.
 import { fdSink } from "../../lib/base/mod.ts";
 import {
   builtinAgent,
@@ -36,7 +37,13 @@ const agent = await openAgent(await found.load(), {
   ...("limit" in found ? found.limit : {}),
 });
 const onListening = (): void => log.write("Info", "listening");
-await serveAgent(agent, { transport, log: log.write, onListening, signal: stop.signal });
+const notready = kind === "pipe" && where === "notready";
+if (notready) {
+  agent.setReady(false);
+  setTimeout(() => agent.setReady(true), 500);
+}
+const { signal } = stop;
+await serveAgent(agent, { transport, log: log.write, onListening, signal, notready });
 await agent.close?.();
 log.close();
 process.exit(0);

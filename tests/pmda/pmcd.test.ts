@@ -171,6 +171,23 @@ for (const { peer, tree } of RELEASES) {
   });
 }
 
+for (const { peer, tree } of RELEASES) {
+  testWith(peer, `${peer}: an agent that needs its time to start is waited for`, async () => {
+    const slow: OwnAgent = {
+      ...faultyAgent,
+      line: (folder) =>
+        `pipe binary notready /bin/sh -c "exec ${program} faulty pipe notready 2> ${folder}/log/faulty.log"`,
+    };
+    // Ready is when the probe has a value.
+    const pmcd = await startPmcd(tree, { agents: [], own: [slow] });
+    running.push(pmcd);
+    const argv = ["pmprobe", "-h", `unix:${pmcd.socket}`, "-v", "pmcd.agent.status", "faulty.late"];
+    const { stdout } = await runIn(tree, argv, { env: pmcd.clientEnv });
+    expect(stdout.trim()).toBe("pmcd.agent.status 2 0 0\nfaulty.late 1 43");
+    expect(readFileSync(pmcd.logFile, "utf8")).not.toContain("Cleanup");
+  });
+}
+
 /** Processes of the program, each started for one agent. */
 const processes = (): number[] =>
   readdirSync("/proc")
