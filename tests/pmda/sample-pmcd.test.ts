@@ -14,6 +14,7 @@ import {
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
 import { havePeers, testWith } from "../helpers/peers.ts";
+import { waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder } from "../helpers/process.ts";
 
 const running: Pmcd[] = [];
@@ -54,6 +55,9 @@ const OF_THE_MOMENT = [
 const SHARED_ARRAY = ["event.records", "event.no_indom_records"];
 const NEWER = ["control", "needprofile", "secret"];
 
+/** Not a command: waits until the agent answers again. */
+const READY: readonly string[] = ["ready"];
+
 const SESSION: readonly (readonly string[])[] = [
   ["pminfo", "-dmf", "sample"],
   ["pminfo", "-lt", "sample"],
@@ -91,7 +95,7 @@ const SESSION: readonly (readonly string[])[] = [
   ["pminfo", "-f", "sample.negative"],
   ["pmstore", "sample.not_ready", "1"],
   ["pminfo", "-f", "sample.load"],
-  ["pmval", "-w", "10", "-s", "2", "-t", "1.2", "sample.load"],
+  READY,
   ["pminfo", "-f", "sample.colour", "sample.drift", "sample.lights"],
 ];
 
@@ -123,13 +127,23 @@ function partsOf(words: readonly string[], output: string): Map<string, string> 
 const isOneOf = (name: string, list: readonly string[]): boolean =>
   list.some((each) => name === each || name.endsWith(`.${each}`) || name.startsWith(`${each}.`));
 
+const LOAD = ["pminfo", "-f", "sample.load"];
+
+async function run(pmcd: Pmcd, [command = "", ...rest]: readonly string[]): Promise<string> {
+  const argv = [command, "-h", `unix:${pmcd.socket}`, ...rest];
+  const { stdout, stderr } = await runIn(pmcd.tree, argv, { env: pmcd.clientEnv });
+  return stdout + stderr;
+}
+
 async function play(pmcd: Pmcd, session: readonly (readonly string[])[]) {
   const played: Map<string, string>[] = [];
   for (const words of session) {
-    const [command = "", ...rest] = words;
-    const argv = [command, "-h", `unix:${pmcd.socket}`, ...rest];
-    const { stdout, stderr } = await runIn(pmcd.tree, argv, { env: pmcd.clientEnv });
-    played.push(partsOf(words, stdout + stderr));
+    if (words === READY) {
+      expect(await waitUntil(async () => (await run(pmcd, LOAD)).includes("value"), 20_000)).toBe(
+        true,
+      );
+      played.push(new Map());
+    } else played.push(partsOf(words, await run(pmcd, words)));
   }
   return played;
 }
