@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { PM_ERR, utf8Text } from "../../lib/base/mod.ts";
 import { asInstance, indomBuild, PM_LABEL } from "../../lib/pcp/mod.ts";
 import type { RunningAgent } from "../../lib/pmda/mod.ts";
+import { privateFolder } from "../helpers/process.ts";
 import { answerLines, asker, linuxAgent, readTree, unpackTree, valuesOf } from "./linux-tree.ts";
 
 /** What the tree does not decide: the space of file systems, the name of the machine. */
@@ -86,6 +87,22 @@ test("a disk that goes and comes back keeps its number; another one gets the nex
     /sdc/.test(line),
   );
   expect(read).toBe("disk.dev.read[sdc] 1");
+});
+
+test("numbers are kept over restarts where PCP keeps them", async () => {
+  const files = readTree("big");
+  const folder = privateFolder("linux-var");
+  mkdirSync(join(folder, "config"));
+  const more = { ...FIXED, PCP_VAR_DIR: folder };
+  const first = await linuxAgent(unpackTree(files), more);
+  expect((await instances(first.agent, 10)).slice(0, 2)).toEqual(["0 sda1", "1 sda2"]);
+  const text = (files.get("/proc/diskstats") ?? "").replace(/^.* sda1 .*\n/m, "");
+  const second = await linuxAgent(unpackTree(new Map([["/proc/diskstats", text]])), more);
+  expect((await instances(second.agent, 10))[0]).toBe("1 sda2");
+  expect(readFileSync(join(folder, "config/pmda/60.10"), "utf8")).toMatch(
+    /^0 \d+ sda1\n1 \d+ sda2$/m,
+  );
+  expect([...first.logged, ...second.logged]).toEqual([]);
 });
 
 test("labels of domains and instances say what they are about", async () => {

@@ -1,5 +1,6 @@
 // What a collector is: the metrics and instance domains of a few files, and how domains whose
 // instances come and go are brought up to date. Types, and the cache behind such a domain.
+import { existsSync } from "node:fs";
 import { asPcpError } from "../../../base/mod.ts";
 import type { IndomRow, MetricRow } from "../../define.ts";
 import { createCache, type InstanceCache } from "../../cache.ts";
@@ -27,10 +28,9 @@ const ENOENT = -2;
 const VAR_DIR = "/var/lib/pcp";
 
 /** The folder that caches are kept in, or undefined: only a machine that has PCP's folder has them. */
-function cacheFolder({ root, setting, exists }: Host): string | undefined {
-  if (root !== "") return undefined;
-  const folder = setting.env["PCP_VAR_DIR"] ?? VAR_DIR;
-  return exists(`${folder}/config`) ? folder : undefined;
+function cacheFolder({ root, setting }: Host): string | undefined {
+  const folder = setting.env["PCP_VAR_DIR"] ?? (root === "" ? VAR_DIR : undefined);
+  return folder !== undefined && existsSync(`${folder}/config`) ? folder : undefined;
 }
 
 /** The cache of a domain, with its file (spec pmda.md 14). */
