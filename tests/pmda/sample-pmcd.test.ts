@@ -106,8 +106,6 @@ const SESSION_OF_7: readonly (readonly string[])[] = [
   ["pminfo", "-df", "sample.temperature", "sample.voltage", "sample.current", "sample.power"],
   ["pmstore", "sample.updown.control.mode", "3"],
   ["pmval", "-w", "10", "-s", "2", "-t", "0.1", "-i", "terry,emma", "sample.needprofile"],
-  ["pmstore", "sample.control", "-1"],
-  ["pminfo", "-f", "sample.load"],
 ];
 
 /** Output as parts: one for each metric, or the whole under the empty name. */
