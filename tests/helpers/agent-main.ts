@@ -28,7 +28,6 @@ const transport = transportOf(kind, where);
 if (found === undefined || transport === undefined) process.exit(2);
 
 const log = createAgentLog(fdSink(2), { program: `pmda${name}`, debug: false });
-const stop = new AbortController();
 const agent = await openAgent(await found.load(), {
   domain: found.domain,
   args: split < 0 ? [] : words.slice(split + 1),
@@ -42,8 +41,7 @@ if (notready) {
   agent.setReady(false);
   setTimeout(() => agent.setReady(true), 500);
 }
-const { signal } = stop;
-await serveAgent(agent, { transport, log: log.write, onListening, signal, notready });
+await serveAgent(agent, { transport, log: log.write, onListening, notready });
 await agent.close?.();
 log.close();
 process.exit(0);
