@@ -1,10 +1,11 @@
 // What there is to begin with: the list of agents, the types of "pcpbox", and a new agent as a file.
 // Refuses to write over a file, and names that no agent can have.
 
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 
 import { asPcpError } from "../lib/base/mod.ts";
+import { readPcpConf } from "../lib/daemon/mod.ts";
 import { BUILTIN_AGENTS } from "../lib/pmda/mod.ts";
 import { complain, say } from "./output.ts";
 import { documentText } from "./pmda-run-texts.ts" with { type: "macro" };
@@ -14,7 +15,19 @@ const TEMPLATE: string = documentText("docs/agent-template.ts");
 
 /** The template's own name and domain, which the new agent's take the place of. */
 const TEMPLATE_NAME = /\bexample\b/g;
+const TEMPLATE_DOMAIN = 400;
+const MAX_DOMAIN = 510;
 const NAME = /^[A-Za-z]\w{0,30}$/;
+
+/** A domain that no agent of pmcd.conf has, from the template's on. */
+function freeDomain(): number {
+  const path = readPcpConf(process.env).get("PCP_PMCDCONF_PATH") ?? "/etc/pcp/pmcd/pmcd.conf";
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const used = new Set([...text.matchAll(/^[^\s#]\S*\s+(\d+)\s/gm)].map((line) => Number(line[1])));
+  let domain = TEMPLATE_DOMAIN;
+  while (used.has(domain) && domain < MAX_DOMAIN) domain += 1;
+  return domain;
+}
 
 /** `--list`. */
 export function printAgents(json: boolean): number {
@@ -48,7 +61,9 @@ export function writeAgent(given: string): number {
   }
   const path = resolve(`${name}.ts`);
   try {
-    writeFileSync(path, TEMPLATE.replace(TEMPLATE_NAME, name), { flag: "wx" });
+    const text = TEMPLATE.replace(TEMPLATE_NAME, name);
+    const domain = `domain: ${freeDomain()},`;
+    writeFileSync(path, text.replace(`domain: ${TEMPLATE_DOMAIN},`, domain), { flag: "wx" });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const reason = code === "EEXIST" ? "is there already" : asPcpError(error).message;

@@ -127,6 +127,17 @@ describe("--new", () => {
     expect(readFileSync(path, "utf8")).toBe("mine");
   });
 
+  test("takes a domain that pmcd.conf does not have", async () => {
+    const folder = privateFolder("new");
+    const conf = join(folder, "pmcd.conf");
+    writeFileSync(conf, "# 400 is taken\nother 400 pipe binary /x\nmore\t401\tpipe binary /y\n");
+    await run([process.execPath, main, "pmda-run", "--new", "third"], {
+      cwd: folder,
+      env: { PCP_PMCDCONF_PATH: conf },
+    });
+    expect(readFileSync(join(folder, "third.ts"), "utf8")).toContain("  domain: 402,\n");
+  });
+
   test("refuses what is no name", async () => {
     const folder = privateFolder("new");
     const { status, stderr } = await pmdaRun(["--new", "../x"], folder);
