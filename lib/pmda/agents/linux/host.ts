@@ -12,7 +12,8 @@ import {
   readSync,
 } from "node:fs";
 import type { AgentSetting } from "../../define.ts";
-import { type Count, cursorOn, takeCount } from "./scan.ts";
+import { utf8Text } from "../../../base/mod.ts";
+import type { Count } from "./scan.ts";
 
 /** Bytes of the largest file that is read: /proc/net/tcp of a busy server has some megabytes. */
 const MAX_FILE = 256 * 1024 * 1024;
@@ -42,7 +43,7 @@ export interface Host {
   read(path: string): Uint8Array | undefined;
   /** The same for a file that comes and goes: its descriptor is not kept. */
   readOnce(path: string): Uint8Array | undefined;
-  /** The first line without blanks around it, or undefined. */
+  /** The first line without blanks around it, or undefined; read once a request. */
   line(path: string): string | undefined;
   /** The number that the file starts with. */
   number(path: string): Count | undefined;
@@ -159,13 +160,15 @@ export function createHost(setting: AgentSetting): Host {
     }
   };
 
+  // Several metrics come from one line of such a file.
+  const lines = new Map<string, string | undefined>();
   const line = (path: string): string | undefined => {
+    if (lines.has(path)) return lines.get(path);
     const bytes = readOnce(path);
-    if (bytes === undefined) return undefined;
-    const end = bytes.indexOf(10);
-    return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end))
-      .toString()
-      .trim();
+    const end = bytes?.indexOf(10) ?? 0;
+    const text = bytes && utf8Text(end < 0 ? bytes : bytes.subarray(0, end)).trim();
+    lines.set(path, text);
+    return text;
   };
 
   return {
@@ -176,13 +179,16 @@ export function createHost(setting: AgentSetting): Host {
     setting,
     begin() {
       request += 1;
+      lines.clear();
     },
     read,
     readOnce,
     line,
     number(path) {
-      const bytes = readOnce(path);
-      return bytes === undefined ? undefined : takeCount(cursorOn(bytes));
+      const digits = /^-?\d+/.exec(line(path) ?? "")?.[0];
+      if (digits === undefined) return undefined;
+      const value = Number(digits);
+      return Number.isSafeInteger(value) ? value : BigInt(digits);
     },
     list(path) {
       if (!mayRead(path)) return [];
