@@ -13,7 +13,6 @@ import {
   rmSync,
   truncateSync,
   writeSync,
-  writev,
 } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -21,14 +20,13 @@ import { asPcpError, beginWriteback, PcpError, pmErrStr } from "../base/mod.ts";
 import { COMPRESSED_SUFFIXES } from "./places.ts";
 
 /** Bytes that wait before they are written to a file. */
-const BUFFER_BYTES = 512 * 1024;
+const BUFFER_BYTES = 256 * 1024;
 /** What there is for them at first: many files are small. */
 const FIRST_BYTES = 32 * 1024;
 /** From so many on they are not put to those that wait. */
 const LARGE_BYTES = 128 * 1024;
-/** Pieces of a file that may wait for another thread; when there are more, this one writes. */
-const MOST_QUEUED = 8;
-const MOST_SPARE = 8;
+/** Buffers that are kept for the next file. */
+const MOST_SPARE = 3;
 const NOTHING = new Uint8Array(0);
 /** Bytes after which the system is asked to begin with the disk, so that the end need not wait long. */
 const WRITEBACK_BYTES = 8 * 1024 * 1024;
@@ -45,34 +43,16 @@ function attempt<T>(path: string, what: string, body: () => T): T {
   }
 }
 
-/** Bytes for another thread to write, where in the file, and what to call then. */
-interface Piece {
-  readonly bytes: Uint8Array;
-  readonly position: number;
-  readonly done: () => void;
-}
-
-/**
- * One file being written from its start to its end. With `behind` another thread writes while the next
- * bytes are put: its completion is seen between turns of the event loop, its errors come with the
- * next call. `idle` has to be awaited before `replaceStart`, `finish` and `close`.
- */
+/** One file being written from its start to its end. */
 export class OutputFile {
   /** Bytes put so far: where the next ones will be in the file. */
   length = 0;
   private buffer: Uint8Array = new Uint8Array(FIRST_BYTES);
   private waiting = 0;
-  /** Bytes given to the system or to other threads, and how many of them the disk was asked to take. */
+  /** Bytes in the file, and how many of them the disk has been asked to take. */
   private written = 0;
   private begun = 0;
   private descriptor: number | undefined;
-  /** Pieces that wait, whether a thread is at work: one at a time, since the system lets no more. */
-  private readonly queue: Piece[] = [];
-  private atWork = false;
-  /** The first error, and who waits for the thread. */
-  private failure: PcpError | undefined;
-  private lastPut = false;
-  private readonly wakes: (() => void)[] = [];
 
   constructor(
     /** Its name until the end, and from then on. */
@@ -80,38 +60,15 @@ export class OutputFile {
     readonly final: string,
     /** What follows the base name and a dot: "meta", "0", "0.xz". */
     readonly ending: string,
-    private readonly behind = false,
     /** Buffers that are not in use, of all files of an archive. */
     private readonly spare: Uint8Array[] = [],
   ) {
     this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
   }
 
-  /** Bytes given to the system or to another thread. */
+  /** Bytes in the file. */
   get size(): number {
     return this.written;
-  }
-
-  /** Whether another thread is at work. */
-  get busy(): boolean {
-    return this.atWork;
-  }
-
-  /** Whether bytes can be lent now. */
-  get canLend(): boolean {
-    return this.behind && this.queue.length < MOST_QUEUED;
-  }
-
-  /** Whether it is time to wait for the other thread. */
-  get full(): boolean {
-    return this.atWork && this.queue.length >= MOST_QUEUED / 2;
-  }
-
-  /** Appends bytes that stay as they are until `done` is called. */
-  lend(bytes: Uint8Array, done: () => void): void {
-    this.length += bytes.length;
-    this.flush();
-    this.writeBehind(bytes, done);
   }
 
   /** Appends `bytes[from, to)`. */
@@ -146,88 +103,18 @@ export class OutputFile {
   }
 
   private flush(): void {
-    const { waiting, failure } = this;
-    if (failure !== undefined) throw failure;
-    if (waiting === 0) return;
-    if (waiting === BUFFER_BYTES && this.canLend) {
-      const { buffer } = this;
-      this.writeBehind(buffer, () => this.giveBack(buffer));
-      this.buffer = this.spare.pop() ?? new Uint8Array(BUFFER_BYTES);
-    } else this.write(this.buffer.subarray(0, waiting), this.written);
+    if (this.waiting === 0) return;
+    this.write(this.buffer.subarray(0, this.waiting), this.written);
     this.waiting = 0;
   }
 
-  private writeBehind(bytes: Uint8Array, done: () => void): void {
-    this.queue.push({ bytes, position: this.written, done });
-    this.written += bytes.length;
-    if (!this.atWork) this.work();
-  }
-
-  /** Lets another thread write the pieces that wait, as far as they follow one another. */
-  private work(): void {
-    const { queue } = this;
-    const [first] = queue;
-    if (first === undefined) return;
-    const { position } = first;
-    let end = position;
-    let count = 0;
-    for (const piece of queue) {
-      if (piece.position !== end) break;
-      end += piece.bytes.length;
-      count++;
-    }
-    const pieces = queue.splice(0, count);
-    this.atWork = true;
-    const all = pieces.map(({ bytes }) => bytes);
-    writev(this.descriptor ?? -1, all, position, (error, written) => {
-      this.note(() => {
-        if (error !== null && error !== undefined) throw error;
-        this.writeRest(all, written, position);
-      });
-      for (const { done } of pieces) done();
-      this.atWork = false;
-      if (this.failure !== undefined) this.giveUp(position);
-      else this.writeBack();
-      if (this.queue.length > 0) this.work();
-      else if (this.lastPut && this.failure === undefined) this.note(() => this.complete());
-      for (const wake of this.wakes.splice(0)) wake();
-    });
-  }
-
-  /** After an error nothing that waits is written any more; the file is good up to `end`. */
-  private giveUp(end: number): void {
-    this.written = end;
-    for (const { done } of this.queue.splice(0)) done();
-  }
-
-  /** Writes what is left of pieces of which `count` bytes are in the file from `position` on. */
-  private writeRest(pieces: readonly Uint8Array[], count: number, position: number): void {
-    let start = 0;
-    for (const piece of pieces) {
-      const done = Math.max(0, count - start);
-      if (done < piece.length) this.writeAt(piece, done, position + start);
-      start += piece.length;
-    }
-  }
-
-  /** Runs a call of the system whose error is told later. */
-  private note(body: () => void): void {
-    try {
-      attempt(this.final, "write", body);
-    } catch (error) {
-      this.failure ??= error instanceof PcpError ? error : asPcpError(error);
-    }
-  }
-
-  /** Writes `bytes[done]` and what follows, for a place in the file where the first one is to be. */
-  private writeAt(bytes: Uint8Array, done: number, position: number): void {
-    for (let at = done; at < bytes.length;) {
-      at += writeSync(this.descriptor ?? -1, bytes, at, bytes.length - at, position + at);
-    }
-  }
-
   private write(bytes: Uint8Array, position: number): void {
-    attempt(this.final, "write", () => this.writeAt(bytes, 0, position));
+    attempt(this.final, "write", () => {
+      for (let done = 0; done < bytes.length;) {
+        const at = position + done;
+        done += writeSync(this.descriptor ?? -1, bytes, done, bytes.length - done, at);
+      }
+    });
     this.written = Math.max(this.written, position + bytes.length);
     this.writeBack();
   }
@@ -246,38 +133,10 @@ export class OutputFile {
     this.write(bytes, 0);
   }
 
-  /** Resolves when the other thread is done with what it is at. */
-  async relief(): Promise<void> {
-    if (this.atWork) await new Promise<void>((resolve) => void this.wakes.push(resolve));
-  }
-
-  /** Resolves when no other thread writes any more. */
-  async idle(): Promise<void> {
-    while (this.atWork) await this.relief();
-  }
-
-  /** Completes the file as `finish` does, now or as soon as no other thread writes any more. */
-  end(): void {
-    if (!this.atWork) return this.finish();
-    this.flush();
-    this.lastPut = true;
-  }
-
-  /** Resolves when it is complete, after `end`; throws what went wrong with it. */
-  async ended(): Promise<void> {
-    await this.idle();
-    this.finish();
-  }
-
   /** Writes what waits, makes it durable and closes the file. */
   finish(): void {
-    if (this.failure !== undefined) throw this.failure;
     if (this.descriptor === undefined) return;
     this.flush();
-    this.complete();
-  }
-
-  private complete(): void {
     attempt(this.final, "write", () => fsyncSync(this.descriptor ?? -1));
     this.close();
   }
@@ -294,7 +153,6 @@ export class OutputFile {
   /** After an error: writes what waits, if need be once `makeRoom` made room for it, and closes the file. */
   salvage(makeRoom: () => void): void {
     if (this.descriptor === undefined) return;
-    this.failure = undefined;
     try {
       this.flush();
     } catch (error) {
@@ -374,8 +232,6 @@ export class OutputFiles {
     readonly base: string,
     /** What is refused: any file of an archive of this name, or only those that are made here. */
     private readonly refuses: "any" | "same" = "any",
-    /** Whether other threads write: see OutputFile. */
-    private readonly behind = false,
   ) {
     this.folder = dirname(base);
     this.name = basename(base);
@@ -415,25 +271,9 @@ export class OutputFiles {
     // A leading dot and a strange ending: no PCP program takes it for part of an archive.
     const mark = `${process.pid}-${OutputFiles.made++}.${this.place}`;
     const temporary = join(this.folder, `.${this.name}.${ending}.${mark}.tmp`);
-    const file = new OutputFile(
-      temporary,
-      `${this.base}.${ending}`,
-      ending,
-      this.behind,
-      this.spare,
-    );
+    const file = new OutputFile(temporary, `${this.base}.${ending}`, ending, this.spare);
     this.all.push(file);
     return file;
-  }
-
-  /** Whether other threads write. */
-  get busy(): boolean {
-    return this.all.some((file) => file.busy);
-  }
-
-  /** Resolves when no other threads write any more. */
-  async idle(): Promise<void> {
-    for (const file of this.all) await file.idle();
   }
 
   /** Makes everything durable, then gives the files their names, metadata last. */

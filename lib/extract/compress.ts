@@ -182,13 +182,12 @@ export class PackedFile {
 
   /** Whether it is time to wait for those who compress. */
   get full(): boolean {
-    return this.pending.size > this.options.jobs || this.file.full;
+    return this.pending.size > this.options.jobs;
   }
 
-  /** Resolves when a block is done, or the thread that writes. */
+  /** Resolves when a block is done. */
   async relief(): Promise<void> {
     if (this.pending.size > 0) await Promise.race(this.pending);
-    else await this.file.relief();
   }
 
   /** Compresses what is left and completes the file, at some time; `ended` tells when. */
@@ -203,7 +202,6 @@ export class PackedFile {
     this.spare.length = 0;
     this.block = new Uint8Array(0);
     if (this.failure !== undefined) throw this.failure;
-    await this.file.idle();
     this.file.finish();
   }
 

@@ -3,7 +3,6 @@
 // of what to copy into it. Refuses nothing: what has no cut is encoded word by word (encode.ts).
 import { MAX_VLEN, PM_VAL } from "../pcp/mod.ts";
 import type { ArchiveVersion } from "../archive/mod.ts";
-import type { Memories } from "./memory.ts";
 
 /** A block index counts words from this many before its record. */
 export const WORD_BASE = 2;
@@ -116,21 +115,17 @@ export function makeCut(
 
 /** Encodes records by their cuts, one after the other in one buffer. */
 export class CutWriter {
-  bytes: Uint8Array;
+  readonly bytes = new Uint8Array(BUFFER_BYTES);
   /** Where the last record begins in `bytes`, and where the next one does. */
   from = 0;
   to = 0;
-  private words: Int32Array;
+  private readonly words = new Int32Array(this.bytes.buffer);
 
   constructor(
     private readonly version: ArchiveVersion,
-    private readonly memories: Memories,
     /** Called before records are overwritten. */
     private readonly settle: () => void,
-  ) {
-    this.bytes = memories.take(BUFFER_BYTES);
-    this.words = new Int32Array(this.bytes.buffer);
-  }
+  ) {}
 
   /** Whether records of a cut go through here. */
   fits({ template }: Cut): boolean {
@@ -142,8 +137,6 @@ export class CutWriter {
     let start = this.to >> 2;
     if (start + template.length > this.words.length) {
       this.settle();
-      this.bytes = this.memories.renew(this.bytes);
-      this.words = new Int32Array(this.bytes.buffer);
       start = 0;
     }
     const out = this.words;

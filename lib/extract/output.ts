@@ -20,13 +20,10 @@ import {
 import type { PackedFile } from "./compress.ts";
 import { clockText, secondsBetween, subtractSpan, type Timestamp, type Zone } from "../pcp/mod.ts";
 import { errorText, ExtractStop, PROGRAM } from "./failure.ts";
-import { Memories } from "./memory.ts";
 import type { ExtractHooks, VolumeRule } from "./types.ts";
 
 /** Data bytes after an index entry from which on there is another. */
 const INDEX_BYTES = 100_000;
-/** Records that are so long together are written from where they lie. */
-const LENT_BYTES = 64 * 1024;
 const EXISTS = "File exists";
 
 /** What the labels say, but for start and volume. */
@@ -62,8 +59,8 @@ interface Files {
   readonly index: OutputFile;
   readonly meta: Target;
   volume: Target;
-  /** Volumes that are compressed or written although nothing more is put. */
-  readonly closing: Set<Target>;
+  /** Volumes that are being compressed although nothing more is put. */
+  readonly closing: Set<PackedFile>;
 }
 
 const isPacked = (target: Target): target is PackedFile => "file" in target;
@@ -84,8 +81,6 @@ const exists = (path: string): boolean => {
 /** An archive being made. */
 export class Output {
   readonly counts = { records: 0, marks: 0, data: 0, meta: 0, index: 0, volumes: 1 };
-  /** Where records can lie that other threads write. */
-  readonly memories = new Memories();
   /** Time of the first record. */
   start: Timestamp | undefined;
   private readonly outputs: OutputFiles | undefined;
@@ -121,8 +116,7 @@ export class Output {
     if (dryRun) return;
     let path = `${name}.index`;
     try {
-      // Another thread helps only where there is a processor for it.
-      this.outputs = new OutputFiles(name, "same", navigator.hardwareConcurrency > 1);
+      this.outputs = new OutputFiles(name, "same");
       const index = this.outputs.create("index");
       path = `${name}.meta`;
       const meta = this.create(this.outputs, "meta");
@@ -258,10 +252,9 @@ export class Output {
     this.hooks.say(`${PROGRAM}: New log volume ${number}, at ${clock}\n`, "stderr");
   }
 
-  /** Completes a volume, at once or when it is compressed and written. */
-  private close(volume: Target, closing: Set<Target>): void {
-    volume.end();
-    if (!isPacked(volume) && !volume.busy) return;
+  /** Completes a volume, at once or when it is compressed. */
+  private close(volume: Target, closing: Set<PackedFile>): void {
+    if (!isPacked(volume)) return volume.finish();
     closing.add(volume);
     const remove = (): void => void closing.delete(volume);
     // One that failed stays, and fails the run.
@@ -269,8 +262,7 @@ export class Output {
   }
 
   /**
-   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`, of what is
-   * from `memories` once that has renewed it; `time`
+   * Appends the record at `bytes[from, to)`, which may be overwritten after the next `settle`; `time`
    * may change after the call.
    * `metaBefore`: bytes of metadata before those of this record. `due`: it has an index entry.
    */
@@ -355,20 +347,10 @@ export class Output {
     if (waiting === undefined) return;
     this.waiting = undefined;
     try {
-      this.put(waiting, waitingFrom, waitingTo);
+      this.files?.volume.put(waiting, waitingFrom, waitingTo);
     } catch (error) {
       throw this.fail(`__pmLogPutResult: log data: ${errorText(error)}`, true);
     }
-  }
-
-  private put(bytes: Uint8Array, from: number, to: number): void {
-    const volume = this.files?.volume;
-    if (volume === undefined) return;
-    if (to - from >= LENT_BYTES && !isPacked(volume) && volume.canLend) {
-      const done = this.memories.lend(bytes);
-      if (done !== undefined) return volume.lend(bytes.subarray(from, to), done);
-    }
-    volume.put(bytes, from, to);
   }
 
   /** Appends an index entry; none with the time of the one before. */
@@ -408,21 +390,21 @@ export class Output {
     });
   }
 
-  /** Whether it is time to wait for the threads that compress and write. */
+  /** Whether it is time to wait for those who compress. */
   get full(): boolean {
     const { files } = this;
-    if (files === undefined) return false;
-    if (files.volume.full || files.closing.size > MOST_CLOSING) return true;
-    return isPacked(files.meta) && files.meta.full;
+    if (files === undefined || !isPacked(files.volume)) return false;
+    const { volume, meta, closing } = files;
+    return volume.full || closing.size > MOST_CLOSING || (isPacked(meta) && meta.full);
   }
 
   /** Resolves when one of them is done with what it is at. */
   async relief(): Promise<void> {
     const { files } = this;
-    if (files === undefined) return;
+    if (files === undefined || !isPacked(files.volume)) return;
     const { volume, meta, closing } = files;
     if (volume.full) return volume.relief();
-    if (closing.size <= MOST_CLOSING) return meta.relief();
+    if (closing.size <= MOST_CLOSING) return isPacked(meta) ? meta.relief() : undefined;
     try {
       await Promise.race([...closing].map((each) => each.ended()));
     } catch (error) {
@@ -430,10 +412,10 @@ export class Output {
     }
   }
 
-  /** Resolves when no other thread works any more; to be awaited before `finish`. */
+  /** Resolves when everything is compressed; to be awaited before `finish`. */
   async complete(): Promise<void> {
     this.settle();
-    const { files, outputs } = this;
+    const { files } = this;
     if (files === undefined) return;
     try {
       for (const target of [...files.closing, files.volume, files.meta]) {
@@ -443,12 +425,6 @@ export class Output {
       const text = error instanceof PcpError ? error.message : errorText(error);
       throw this.fail(`compression: ${text}`, true);
     }
-    for (const target of files.closing) {
-      if (isPacked(target)) continue;
-      await target.idle();
-      this.attempt("__pmLogPutResult: log data: ", () => target.finish());
-    }
-    await outputs?.idle();
   }
 
   /** Gives up: nothing stays, or with `keep` what there is under the names that it was to have. */
@@ -463,16 +439,12 @@ export class Output {
       } catch (error) {
         // The error that ended the run was said; what is not compressed can be kept for all that.
         if (!(error instanceof ExtractStop)) throw error;
-        if (this.options.packing === undefined) {
-          await outputs.idle();
-          return outputs.salvage(fileOf(files.meta));
-        }
+        if (this.options.packing === undefined) return outputs.salvage(fileOf(files.meta));
       }
     }
     for (const target of [...files.closing, files.volume, files.meta]) {
       if (isPacked(target)) await target.stop();
     }
-    await outputs.idle();
     outputs.discard();
   }
 }

@@ -113,7 +113,7 @@ export class DataPass {
   /** The last record or mark that was chosen. */
   readonly current = { sec: 0, nsec: 0 };
   readonly sources: readonly Source[];
-  private readonly files: OpenFiles;
+  private readonly files = new OpenFiles();
   private readonly encoder: Encoder;
   private readonly cutter: CutWriter;
   /** Inputs that wait with a record or a mark, as a heap by time and order. */
@@ -128,8 +128,7 @@ export class DataPass {
     this.start = options.start;
     this.finish = options.finish;
     this.encoder = new Encoder(version);
-    this.files = new OpenFiles(output.memories);
-    this.cutter = new CutWriter(version, output.memories, () => output.settle());
+    this.cutter = new CutWriter(version, () => output.settle());
     this.sources = inputs.map((input, order) => ({
       input,
       order,

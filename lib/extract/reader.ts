@@ -19,7 +19,6 @@ import {
 import type { Timestamp } from "../pcp/mod.ts";
 import type { SourceRecord } from "./encode.ts";
 import type { Input } from "./inputs.ts";
-import type { Memories } from "./memory.ts";
 
 /** Files that are open at the same time. The usual limit of a process is 1024. */
 const MOST_OPEN = 200;
@@ -30,6 +29,8 @@ const SMALLEST_BLOCK = 16 * 1024;
 /** Blocks of a few inputs stay in the processor's cache until they are written, but are not too small. */
 const CACHED_TOGETHER = 1024 * 1024;
 const WORTHY_BLOCK = 64 * 1024;
+/** Pieces of memory that are kept for the next input. */
+const MOST_SPARE = 4;
 const TRAILER = 4;
 /** The C library reads a file in steps of this; messages about damage tell where it had got to. */
 const C_BLOCK = 4096;
@@ -51,7 +52,19 @@ export class OpenFiles {
   /** Inputs that are being read. */
   active = 0;
 
-  constructor(readonly memories: Memories) {}
+  private readonly spare: Uint8Array[] = [];
+
+  /** Memory for so many bytes, of an input that is done where there is one. */
+  takeMemory(length: number): Uint8Array {
+    const found = this.spare.findIndex((each) => each.length >= length);
+    const [memory] = found < 0 ? [] : this.spare.splice(found, 1);
+    return memory ?? new Uint8Array(length);
+  }
+
+  /** Takes memory back that nobody reads any more. */
+  giveMemory(memory: Uint8Array): void {
+    if (memory.length > 0 && this.spare.length < MOST_SPARE) this.spare.push(memory);
+  }
 
   /** The open file of a reader, which nobody else reads: a block lasts until the next one is read. */
   get(reader: RecordReader, path: string): ArchiveFile {
@@ -143,12 +156,10 @@ export class RecordReader implements SourceRecord {
   /** Reads from `from` on, `length` bytes where the file has them; how many there are. */
   private load(from: number, length: number): number {
     this.settle();
-    const { memories } = this.files;
-    this.memory = memories.renew(this.memory);
     // Longer reads are for long records; their lengths may be nonsense, which the file looks after.
     if (length <= LARGEST_BLOCK && this.memory.length < length) {
-      memories.give(this.memory);
-      this.memory = memories.take(length);
+      this.files.giveMemory(this.memory);
+      this.memory = this.files.takeMemory(length);
     }
     this.use(this.files.get(this, this.path).read(from, length, this.memory), from);
     return this.bytes.length;
@@ -206,7 +217,7 @@ export class RecordReader implements SourceRecord {
     this.leaveVolume();
     if (this.loads >= 2) this.files.active--;
     this.loads = 0;
-    this.files.memories.give(this.memory);
+    this.files.giveMemory(this.memory);
     this.memory = new Uint8Array(0);
     this.use(this.memory, 0);
   }

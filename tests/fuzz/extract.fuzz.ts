@@ -16,7 +16,6 @@ import { CutWriter, eachValue, makeCut } from "../../lib/extract/cuts.ts";
 import { DescriptionWriter } from "../../lib/extract/descriptions.ts";
 import { Encoder, type SourceRecord } from "../../lib/extract/encode.ts";
 import { keepLayout, matchLayout } from "../../lib/extract/layouts.ts";
-import { Memories } from "../../lib/extract/memory.ts";
 import { match, MATCH, type SetPlan, Shapes } from "../../lib/extract/shapes.ts";
 import type { ResultView } from "../../lib/pcp/mod.ts";
 import { hex } from "../helpers/vector.ts";
@@ -206,7 +205,7 @@ function checkCut(
   };
   const sets = setsAt >> 2;
   const cut = makeCut(record, sets, numpmid, dataHead(target) >> 2, encode);
-  const writer = new CutWriter(target, new Memories(), () => {});
+  const writer = new CutWriter(target, () => {});
   if (!writer.fits(cut)) return;
   eachValue(record, sets, numpmid, (place) => (record[place] = random.below(0x7fffffff)));
   const expected = encode(record);
