@@ -67,6 +67,8 @@ export interface PmcdOptions {
   readonly interfaces?: readonly string[];
   /** Text of the [access] section of pmcd.conf; everything is allowed by default. */
   readonly access?: string;
+  /** Lines of a hosts file that this pmcd alone sees in place of the machine's; needs root. */
+  readonly hosts?: string;
   /** More arguments of pmcd, and more variables. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -109,6 +111,14 @@ export function runIn(
   options?: RunOptions,
 ): Promise<RunResult> {
   return run(tree.command(argv), options);
+}
+
+/** A command in a mount name space of its own, where /etc/hosts is another one. */
+function withHosts(argv: readonly string[], hosts: string, folder: string): string[] {
+  const file = join(folder, "hosts");
+  writeFileSync(file, hosts);
+  const script = `mount --bind ${file} /etc/hosts && exec "$@"`;
+  return ["unshare", "-m", "sh", "-c", script, "sh", ...argv];
 }
 
 /**
@@ -319,7 +329,8 @@ export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promi
 
   const start = async (): Promise<Daemon> => {
     rmSync(socket, { force: true }); // a killed pmcd leaves it behind
-    const daemon = startDaemon(tree.command(argv), join(folder, "log", "pmcd.out"), { env });
+    const command = options.hosts === undefined ? argv : withHosts(argv, options.hosts, folder);
+    const daemon = startDaemon(tree.command(command), join(folder, "log", "pmcd.out"), { env });
     const probe = agents.includes("simple") ? ["simple.numfetch"] : [];
     if (agents.includes("sample")) probe.push("sample.long.one");
     for (const { probe: metric } of own) if (metric !== undefined) probe.push(metric);
