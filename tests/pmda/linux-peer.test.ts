@@ -1,11 +1,14 @@
 // Goal: beside PCP's own linux agent, of both releases, on this machine: every metric that both have
 // has the same descriptor and labels and the same instances, and its values agree within what changed
 // in between. What differs on purpose is listed, with its reason, in docs/differences.md.
-import { expect } from "bun:test";
+import { afterAll, expect } from "bun:test";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   asPmid,
   type Desc,
   type Indom,
+  indomBuild,
   PM_INDOM_NULL,
   PM_LABEL,
   PM_SEM,
@@ -18,9 +21,17 @@ import { connectPmcd, type PmcdConnection } from "../../lib/pdu/mod.ts";
 import type { RunningAgent } from "../../lib/pmda/mod.ts";
 import type { Pmcd } from "../helpers/pcp.ts";
 import { startPmcd6 } from "../helpers/pcp6.ts";
-import { startPmcd7 } from "../helpers/pcp7.ts";
+import { pcp7Root, startPmcd7 } from "../helpers/pcp7.ts";
 import { type Peer, describePeer, testWith } from "../helpers/peers.ts";
-import { type Answer, answersIn, asker, linuxAgent, valuesOf } from "./linux-tree.ts";
+import {
+  type Answer,
+  answersIn,
+  asker,
+  linuxAgent,
+  readTree,
+  unpackTree,
+  valuesOf,
+} from "./linux-tree.ts";
 
 /** Both agents, with what they have in common. */
 interface Pair {
@@ -33,8 +44,8 @@ interface Pair {
   readonly descs: ReadonlyMap<Pmid, Desc>;
 }
 
-async function pairOf(pmcd: Pmcd): Promise<Pair> {
-  const { agent: ours } = await linuxAgent("");
+async function pairOf(pmcd: Pmcd, root = "", env = {}): Promise<Pair> {
+  const { agent: ours } = await linuxAgent(root, env);
   const theirs = await connectPmcd(`unix:${pmcd.socket}`);
   const all = ours.leaves.map(({ name }) => name);
   const found = await theirs.lookupNames(all);
@@ -77,6 +88,10 @@ const LOST_BY_6 = /^mem\.numa\.util\.mapped$/;
 const BY_DESIGN =
   /^(mem\.zoneinfo\.nr_free_pages|mem\.hugepages\.overcommit|mem\.vmstat\.(balloon_(in|de)flate|pg(scan|steal)_khugepaged)|mem\.numa\.util\.pageTables|hyperv\.balloon\.|fchost\.|rpc\.server\.nettcpconn|nfs\.server\.threads\.total|disk\.wwid\.|network\.interface\.(type|virtual|wireless|duplex))/;
 
+/** What PCP's agent takes from the running system even when it reads a recorded one. */
+const NOT_RECORDED =
+  /^(filesys\.|tmpfs\.|kernel\.uname\.|ipc\.|hinv\.(machine|map\.scsi$|disk\.model)|network\.interface\.|mem\.vmmemctl\.|sysfs\.kernel\.debug|pmda\.version|nfs4\.server\.(clients\.callback_addr|open))/;
+
 /** How far a value that goes up and down may be from what it was before and after. */
 const SWAY = 0.25;
 const SMALL = 5000;
@@ -114,7 +129,13 @@ const SINCE_7 = /^(disk\.(dm|md)\.(read|write|total)_bytes|mem\.vmstat\.nr_free_
 function compare(peer: Peer, release: 6 | 7, start: () => Promise<Pmcd>, least: number): void {
   describePeer(peer, `beside the linux agent of PCP ${release}`, () => {
     let pair: Promise<Pair> | undefined;
-    const both = (): Promise<Pair> => (pair ??= start().then(pairOf));
+    let pmcd: Pmcd | undefined;
+    afterAll(() => pmcd?.stop());
+    const both = (): Promise<Pair> =>
+      (pair ??= start().then((started) => {
+        pmcd = started;
+        return pairOf(started);
+      }));
 
     testWith(peer, "numbers and descriptors", async () => {
       const { ours, theirs, names, pmids, descs } = await both();
@@ -130,6 +151,19 @@ function compare(peer: Peer, release: 6 | 7, start: () => Promise<Pmcd>, least: 
         if (JSON.stringify(mine) !== JSON.stringify(descs.get(asPmid(there)))) differing.push(name);
       }
       expect(differing).toEqual([]);
+    });
+
+    testWith(peer, "instances of domains that do not change", async () => {
+      const { ours, theirs } = await both();
+      for (const serial of [0, 2, 7, 8, 14, 15, 19, 23, 37]) {
+        const indom = indomBuild(60, serial);
+        const real = (await theirs.instances(indom)).map(({ instance, name }) => [instance, name]);
+        const { ids, names } = await ours.instances(indom, asker);
+        expect({ serial, list: ids.map((id, i) => [id, names[i]]) }).toEqual({
+          serial,
+          list: real,
+        });
+      }
     });
 
     testWith(
@@ -200,3 +234,44 @@ function compare(peer: Peer, release: 6 | 7, start: () => Promise<Pmcd>, least: 
 
 compare("pcp6", 6, () => startPmcd6({ agents: ["linux"] }), 1340);
 compare("pcp7", 7, () => startPmcd7({ agents: ["linux"] }), 1457);
+
+/** Runs `work`; then the real agent's numbers of instances are again what they were. */
+async function keepingNumbers(work: () => Promise<void>): Promise<void> {
+  const folder = join(pcp7Root, "/var/lib/pcp/config/pmda");
+  const files = () =>
+    (existsSync(folder) ? readdirSync(folder) : []).filter((name) => name.startsWith("60."));
+  const before = new Map(files().map((name) => [name, readFileSync(join(folder, name))]));
+  try {
+    await work();
+  } finally {
+    for (const name of files()) {
+      const bytes = before.get(name);
+      if (bytes === undefined) rmSync(join(folder, name));
+      else writeFileSync(join(folder, name), bytes);
+    }
+  }
+}
+
+const overRecording = async (): Promise<void> => {
+  const root = unpackTree(readTree("big"));
+  const env = { LINUX_NCPUS: "4" };
+  const pmcd = await startPmcd7({ agents: ["linux"], env: { ...env, LINUX_STATSPATH: root } });
+  const given = await pairOf(pmcd, root, env);
+  const real = await theirValues(given);
+  const ours = await valuesOf(given.ours);
+  await pmcd.stop();
+  const sorted = (answer: Answer | undefined) =>
+    typeof answer === "object" ? [...answer].sort(([a], [b]) => (a < b ? -1 : 1)) : answer;
+  const differing = given.names.filter(
+    (name) =>
+      ![NOT_RECORDED, BY_DESIGN].some((each) => each.test(name)) &&
+      !Bun.deepEquals(sorted(ours.get(name)), sorted(real.get(name))),
+  );
+  expect(differing.map((name) => [name, sorted(ours.get(name)), sorted(real.get(name))])).toEqual(
+    [],
+  );
+};
+
+testWith("pcp7", "beside the linux agent of PCP 7 over a recorded machine", () =>
+  keepingNumbers(overRecording),
+);

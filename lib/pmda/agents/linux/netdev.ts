@@ -15,6 +15,7 @@ export interface Interface {
 }
 
 const COUNTERS = 16;
+const HEAD_LINES = 2;
 const COLON = 58;
 
 /** A parser that hands out the same interfaces, with new numbers, while the lines stay the same. */
@@ -30,15 +31,14 @@ export function createNetDevParser(): (bytes: Uint8Array) => readonly Interface[
     const found: Interface[] = [];
     const cursor = cursorOn(bytes);
     for (let line = 0; cursor.at < bytes.length; line += 1, nextLine(cursor)) {
-      // Two head lines.
-      if (line < 2) continue;
+      if (line < HEAD_LINES) continue;
       let start = cursor.at;
       while (bytes[start] === 32) start += 1;
       const end = bytes.indexOf(10, start);
       // Aliases have a colon in their names.
       const colon = bytes.lastIndexOf(COLON, end < 0 ? bytes.length : end);
       if (colon < start) continue;
-      const device = interfaceOf(line, bytes, start, colon);
+      const device = interfaceOf(line - HEAD_LINES, bytes, start, colon);
       cursor.at = colon + 1;
       for (let i = 0; i < COUNTERS; i++) device.counters[i] = takeCount(cursor);
       found.push(device);
