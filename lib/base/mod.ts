@@ -46,6 +46,7 @@ export {
   type LogSink,
   oneLine,
 } from "./log.ts";
+export { compileGlob } from "./glob.ts";
 export { wholeNumber } from "./numbers.ts";
 export { compilePosix, PosixError } from "./posix.ts";
 export { openSharedMemory, type SharedMemory } from "./shared-memory.ts";

@@ -1,3 +1,12 @@
-// series: time series of archives: the query language, identifiers, and the stores that answer.
+// series: time series of archives: the query language, identifiers, evaluation, and the interface of the
+// stores that answer.
+export * from "./column.ts";
+export * from "./evaluate.ts";
+export * from "./ids.ts";
 export * from "./language.ts";
+export * from "./lookups.ts";
 export { parseQuery, parseWindow, type ParseOptions, QueryError } from "./parse.ts";
+export * from "./problem.ts";
+export * from "./report.ts";
+export * from "./samples.ts";
+export * from "./store.ts";

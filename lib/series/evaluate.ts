@@ -1,0 +1,526 @@
+// Evaluation of queries (spec series.md 7 to 9): identifiers or values. Series are selected first, then
+// descriptors go through the whole tree, so that most mistakes are found before a value is read. Values of
+// plain series stream through; those of functions are gathered, one series at a time, since a message must
+// come before the first value. Refuses, with PCP's messages, what cannot be computed, and results of more
+// values than a limit.
+import { PcpError, PM_ERR } from "../base/mod.ts";
+import type { Instant } from "../pcp/mod.ts";
+import { canonicalText } from "./canonical.ts";
+import {
+  checkDomains,
+  type Described,
+  describeBinary,
+  describeCall,
+  describeScale,
+  rescaling,
+  numericType,
+  smallerScales,
+} from "./descriptors.ts";
+import { combineColumns, mapNumbers, mapTyped, rescaleColumn } from "./elementwise.ts";
+import { expressionId, type SeriesId } from "./ids.ts";
+import type { Query, QueryNode, SeriesNode, TimeSpec } from "./language.ts";
+import { problemOf, SeriesProblem } from "./problem.ts";
+import {
+  bestOverInstances,
+  bestOverTime,
+  percentileOverInstances,
+  percentileOverTime,
+  rates,
+  topOverInstances,
+  topOverTime,
+  totalOverInstances,
+  totalOverTime,
+} from "./reduce.ts";
+import {
+  joinBlocks,
+  NO_SAMPLES,
+  pickSamples,
+  type Samples,
+  sampleSize,
+  withoutHoles,
+} from "./samples.ts";
+import { chosenSamples, rangeOf, type Thinning, thinningOf } from "./sampling.ts";
+import { selectSeries } from "./select.ts";
+import type { SeriesDescriptor, SeriesStore, ValuesRequest } from "./store.ts";
+import { thinned } from "./thin.ts";
+
+type Call = Extract<QueryNode, { kind: "call" }>;
+
+/** How a query is evaluated. */
+export interface EvaluateOptions {
+  /** Ranges count back from here. */
+  readonly now: Instant;
+  /** Identifiers although the query asks for values. */
+  readonly fast?: boolean;
+  /**
+   * For comparisons with the real programs: signed products are `no value`, as they say, instead of
+   * what they are.
+   */
+  readonly comparison?: boolean;
+  /** Most values that a query may gather for functions; MAX_GATHERED unless said. */
+  readonly maxGathered?: number;
+}
+
+/** Values that one query may gather: about as many as take 300 MB. */
+export const MAX_GATHERED = 10_000_000;
+/** Descriptor members that fabricated series have instead of their own. */
+const FABRICATED = { pmid: "511.0.0", source: "0".repeat(40) };
+
+/** Consecutive samples of a result. */
+export interface SeriesBlock extends Samples {
+  readonly series: string;
+}
+
+/** What a query answers. */
+export interface QueryAnswer {
+  /** Of identifier mode, or of the series whose values are given. */
+  readonly ids: readonly string[];
+  /** Identifiers that are not what was asked for come with what is wrong. */
+  readonly problem?: SeriesProblem;
+  /** Of value mode. The answer may still fail while they come, but not for functions. */
+  readonly values?: AsyncIterable<SeriesBlock>;
+}
+
+/** A node of a query with the series that it stands for, without values. */
+interface Planned {
+  readonly node: QueryNode;
+  readonly results: readonly Described[];
+  readonly inner: readonly Planned[];
+  /** Which results are written as `%e`, since another one has a larger scale. */
+  readonly smaller: readonly boolean[];
+}
+
+/** A series with its values on the way through functions. */
+interface Valued extends Described {
+  readonly samples: Samples;
+}
+
+/** Leaves of a tree, from left to right. */
+function operandsOf(node: QueryNode): SeriesNode[] {
+  if (node.kind === "series") return [node];
+  if (node.kind === "binary") return [...operandsOf(node.left), ...operandsOf(node.right)];
+  return operandsOf(node.operand);
+}
+
+/** What PCP says of a series that it does not know. */
+export const UNKNOWN_DESCRIPTOR: SeriesDescriptor = {
+  indom: "unknown",
+  pmid: "PM_ID_NULL",
+  semantics: "unknown",
+  source: "unknown",
+  type: "unknown",
+  units: "unknown",
+};
+
+/** A failure of a unary function, which leaves the series of its operand to be told. */
+class Stopped extends Error {
+  constructor(
+    readonly problem: SeriesProblem,
+    readonly ids: readonly string[],
+  ) {
+    super(problem.message);
+  }
+}
+
+/** One evaluation. */
+class Evaluation {
+  private gathered = 0;
+  private readonly selected = new Map<SeriesNode, readonly SeriesId[]>();
+  private readonly described = new Map<string, SeriesDescriptor>();
+  private readonly names = new Map<SeriesNode, string>();
+
+  constructor(
+    private readonly store: SeriesStore,
+    private readonly query: Query,
+    private readonly options: EvaluateOptions,
+    /** Operands are read whole, whatever their times (fabricated series). */
+    private readonly whole: boolean,
+  ) {}
+
+  /** The canonical text of a node. */
+  text(node: QueryNode): string {
+    return canonicalText(node, (operand) => this.names.get(operand));
+  }
+
+  idsOf(node: SeriesNode): readonly SeriesId[] {
+    return this.selected.get(node) ?? [];
+  }
+
+  /** Selects the series of all operands. */
+  async select(): Promise<void> {
+    const operands = operandsOf(this.query.root);
+    const sets = await selectSeries(this.store, operands);
+    operands.forEach((operand, at) => this.selected.set(operand, sets[at] ?? []));
+  }
+
+  /** Descriptors of all series, names of the first one of each operand. */
+  async describe(): Promise<void> {
+    const ids = [...new Set([...this.selected.values()].flat())];
+    const firsts = [...this.selected].flatMap(([operand, [first]]) =>
+      first === undefined ? [] : [{ operand, first }],
+    );
+    const [descriptors, names] = await Promise.all([
+      this.store.descriptors(ids),
+      this.store.metricNames(firsts.map(({ first }) => first)),
+    ]);
+    ids.forEach((id, at) => this.described.set(id, descriptors[at] ?? UNKNOWN_DESCRIPTOR));
+    firsts.forEach(({ operand }, at) => {
+      const [name] = names[at] ?? [];
+      if (name !== undefined) this.names.set(operand, name);
+    });
+  }
+
+  /** Descriptors of a node's results. Throws Stopped or SeriesProblem. */
+  plan(node: QueryNode, valueMode: boolean): Planned {
+    if (node.kind === "series") {
+      const results = this.idsOf(node).map((id) => ({
+        id,
+        descriptor: this.described.get(id) ?? UNKNOWN_DESCRIPTOR,
+      }));
+      return { node, results, inner: [], smaller: [] };
+    }
+    if (node.kind === "binary") {
+      const inner = [this.plan(node.left, valueMode), this.plan(node.right, valueMode)];
+      const [left, right] = inner.map(({ results: [first] }) => first);
+      if (left === undefined || right === undefined)
+        return { node, results: [], inner, smaller: [] };
+      checkDomains(left, right);
+      // With values the number of samples comes before these checks, and decides.
+      if (valueMode) return { node, results: [left], inner, smaller: [] };
+      const { descriptor } = describeBinary(node.operator, left, right, false, false);
+      return { node, results: [{ id: left.id, descriptor }], inner, smaller: [] };
+    }
+    const operand = this.plan(node.operand, valueMode);
+    try {
+      // What is below an operator cannot be told without values.
+      const open = valueMode && hasBinary(node.operand);
+      const results = open
+        ? operand.results
+        : operand.results.map((each) => ({
+            id: each.id,
+            descriptor: this.describeUnary(node, each, valueMode),
+          }));
+      const smaller = open || node.kind === "scale" ? [] : smallerScales(results);
+      return { node, results, inner: [operand], smaller };
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem === undefined) throw error;
+      throw new Stopped(
+        problem,
+        operand.results.map(({ id }) => id),
+      );
+    }
+  }
+
+  private describeUnary(
+    node: Exclude<QueryNode, { kind: "series" | "binary" }>,
+    operand: Described,
+    valued: boolean,
+  ): SeriesDescriptor {
+    if (node.kind === "scale") return describeScale(node, operand);
+    return describeCall(node, operand, valued, () => this.text(node.operand));
+  }
+
+  /** What to ask the store for. */
+  private requests(node: SeriesNode, ids: readonly string[]): ValuesRequest[] {
+    const range = rangeOf(node.times, this.options.now, this.whole || node.name === undefined);
+    return ids.map((series) => ({ series, ...range }));
+  }
+
+  private thinning(node: SeriesNode): Thinning {
+    const own: TimeSpec = this.whole ? {} : node.times;
+    return thinningOf(this.query.times, own, this.options.now);
+  }
+
+  /** Values of plain series, as they come. */
+  async *stream(node: SeriesNode): AsyncGenerator<SeriesBlock> {
+    const ids = this.idsOf(node);
+    const thinning = this.thinning(node);
+    // What comes first is enough where nothing between samples decides.
+    const most =
+      thinning.interval === 0 && Number.isFinite(thinning.count) ? { most: thinning.count } : {};
+    const requests = this.requests(node, ids).map((each) => ({ ...each, ...most }));
+    for await (const { request, ...samples } of thinned(this.store.values(requests), thinning))
+      yield { series: ids[request] ?? "", ...samples };
+  }
+
+  private count(samples: Samples): void {
+    this.gathered += samples.places.length + samples.times.length;
+    const most = this.options.maxGathered ?? MAX_GATHERED;
+    if (this.gathered > most)
+      throw new PcpError(PM_ERR.TOOBIG, `a query of more than ${most} values in functions`);
+  }
+
+  /** Samples of an operand of a function: those not taken leave holes. */
+  private taken(blocks: readonly Samples[], thinning: Thinning): Samples {
+    const all = joinBlocks(blocks);
+    const chosen = new Set(chosenSamples(all, thinning));
+    // Samples of errors are none, to a function.
+    const sound = withoutHoles(all);
+    const kept: number[] = [];
+    for (let sample = 0, at = 0; sample < all.times.length; sample++)
+      if (sampleSize(all, sample) > 0) {
+        if (chosen.has(sample)) kept.push(at);
+        at++;
+      }
+    // Holes between samples crash the real programs in many functions.
+    return pickSamples(sound, kept, true);
+  }
+
+  /** Values of series for functions, one series after the other. */
+  private async *gather(node: SeriesNode, only: boolean): AsyncGenerator<Valued> {
+    const ids = only ? this.idsOf(node).slice(0, 1) : this.idsOf(node);
+    const thinning = this.thinning(node);
+    const valued = (at: number, blocks: readonly Samples[]): Valued => {
+      const id = ids[at] ?? "";
+      const samples = this.taken(blocks, thinning);
+      return { id, descriptor: this.described.get(id) ?? UNKNOWN_DESCRIPTOR, samples };
+    };
+    let at = 0;
+    let blocks: Samples[] = [];
+    for await (const { request, ...samples } of this.store.values(this.requests(node, ids))) {
+      for (; at < request; at++) {
+        yield valued(at, blocks);
+        blocks = [];
+      }
+      this.count(samples);
+      blocks.push(samples);
+    }
+    for (; at < ids.length; at++) {
+      yield valued(at, blocks);
+      blocks = [];
+    }
+  }
+
+  /** Results of a node with values. `only` the first one is wanted by operators. */
+  async *evaluate({ node, inner, smaller }: Planned, only: boolean): AsyncGenerator<Valued> {
+    if (node.kind === "series") {
+      yield* this.gather(node, only);
+      return;
+    }
+    const [first, second] = inner;
+    if (first === undefined) return;
+    if (node.kind === "binary") {
+      if (second === undefined) return;
+      const [left, right] = await Promise.all([
+        firstOf(this.evaluate(first, true)),
+        firstOf(this.evaluate(second, true)),
+      ]);
+      if (left !== undefined && right !== undefined) yield this.combine(node.operator, left, right);
+      return;
+    }
+    let at = 0;
+    for await (const operand of this.evaluate(first, only)) {
+      const valued = operand.samples.places.length > 0;
+      const result = {
+        id: operand.id,
+        descriptor: this.describeUnary(node, operand, valued),
+        samples: valued ? applyUnary(node, operand) : NO_SAMPLES,
+      };
+      yield smaller[at++] === true ? widened(result) : result;
+    }
+  }
+
+  private combine(operator: "+" | "-" | "*" | "/", left: Valued, right: Valued): Valued {
+    checkDomains(left, right);
+    const [a, b] = [left.samples, right.samples];
+    if (a.times.length !== b.times.length)
+      throw new SeriesProblem(
+        `Number of samples of two metrics are not identical, ${left.id} has ${a.times.length} but ${right.id} has ${b.times.length}\n`,
+      );
+    const valued = a.places.length > 0;
+    const { descriptor, type } = describeBinary(operator, left, right, valued, true);
+    for (let sample = 0; sample < a.times.length; sample++)
+      if (sampleSize(a, sample) !== sampleSize(b, sample))
+        throw new SeriesProblem("Number of instances of two metrics are inconsistent.\n");
+    const rules = { noSignedProducts: this.options.comparison === true };
+    const values = combineColumns(operator, type, a.values, b.values, rules);
+    return { id: left.id, descriptor, samples: { ...a, values } };
+  }
+
+  /** The identifier of the whole expression, which is kept with its descriptor. */
+  async fabricate(descriptor: SeriesDescriptor): Promise<SeriesId> {
+    const expression = this.text(this.query.root);
+    const id = expressionId(expression);
+    await this.store.fabricate(id, expression, { ...descriptor, ...FABRICATED });
+    return id;
+  }
+}
+
+const hasBinary = (node: QueryNode): boolean =>
+  node.kind === "binary" || (node.kind !== "series" && hasBinary(node.operand));
+
+async function firstOf(results: AsyncGenerator<Valued>): Promise<Valued | undefined> {
+  const { value, done } = await results.next();
+  await results.return(undefined);
+  return done === true ? undefined : value;
+}
+
+/** Values written as `%e`: another series of the same result has a larger scale. */
+const widened = (result: Valued): Valued => ({
+  ...result,
+  descriptor: { ...result.descriptor, type: "DOUBLE" },
+  samples: { ...result.samples, values: mapNumbers(result.samples.values, (value) => value) },
+});
+
+/** Holes only where a count made them: those behind the last value. */
+function withoutGaps(samples: Samples): Samples {
+  let last = samples.times.length - 1;
+  while (last >= 0 && sampleSize(samples, last) === 0) last--;
+  for (let sample = 0; sample <= last; sample++)
+    if (sampleSize(samples, sample) === 0) return withoutHoles(samples);
+  return samples;
+}
+
+/** Values of a function or of a product with a number. */
+function applyUnary(
+  node: Exclude<QueryNode, { kind: "series" | "binary" }>,
+  operand: Valued,
+): Samples {
+  const { samples } = operand;
+  if (node.kind === "scale") {
+    const factor = node.number.value;
+    return { ...samples, values: mapNumbers(samples.values, (value) => value * factor) };
+  }
+  return applyCall(node, operand);
+}
+
+/** Values of a function (spec series.md 8.1 to 8.6). */
+function applyCall(call: Call, operand: Valued): Samples {
+  const { samples } = operand;
+  const number = call.number?.value ?? 0;
+  switch (call.name) {
+    case "rate":
+      return rates(withoutGaps(samples));
+    case "max":
+    case "max_inst":
+      return bestOverTime(samples, true);
+    case "min":
+    case "min_inst":
+      return bestOverTime(samples, false);
+    case "sum":
+    case "sum_inst":
+      return totalOverTime(samples, "sum");
+    case "avg":
+    case "avg_inst":
+      return totalOverTime(samples, "avg");
+    case "stdev_inst":
+      return totalOverTime(samples, "stdev");
+    case "max_sample":
+      return bestOverInstances(samples, true);
+    case "min_sample":
+      return bestOverInstances(samples, false);
+    case "sum_sample":
+      return totalOverInstances(samples, "sum");
+    case "avg_sample":
+      return totalOverInstances(samples, "avg");
+    case "stdev_sample":
+      return totalOverInstances(samples, "stdev");
+    case "topk_inst":
+      return topOverTime(samples, number);
+    case "topk_sample":
+      return topOverInstances(samples, number);
+    case "nth_percentile_inst":
+      return percentileOverTime(samples, number);
+    case "nth_percentile_sample":
+      return percentileOverInstances(samples, number);
+    default:
+      return applyElementwise(call, operand, call.name);
+  }
+}
+
+type Elementwise = "abs" | "floor" | "round" | "sqrt" | "log" | "rescale";
+
+function applyElementwise(call: Call, operand: Valued, name: Elementwise): Samples {
+  const { samples } = operand;
+  const { values } = samples;
+  switch (name) {
+    case "abs":
+    case "floor":
+    case "round":
+      return { ...samples, values: mapTyped(name, values, numericType(operand.descriptor)) };
+    case "sqrt":
+      return { ...samples, values: mapNumbers(values, Math.sqrt) };
+    case "log": {
+      const base = call.number;
+      const divisor = base === undefined ? 1 : Math.log(base.value);
+      return { ...samples, values: mapNumbers(values, (value) => Math.log(value) / divisor) };
+    }
+    case "rescale": {
+      const { from, to } = rescaling(operand, call.units ?? "");
+      return { ...samples, values: rescaleColumn(values, from, to) };
+    }
+  }
+}
+
+async function* blocksOf(series: string, results: readonly Valued[]): AsyncGenerator<SeriesBlock> {
+  for (const { samples } of results) if (samples.places.length > 0) yield { series, ...samples };
+}
+
+/** Identifier mode. */
+async function identify(evaluation: Evaluation, query: Query): Promise<QueryAnswer> {
+  const { root } = query;
+  if (root.kind === "series") return { ids: evaluation.idsOf(root) };
+  await evaluation.describe();
+  try {
+    const { results } = evaluation.plan(root, false);
+    const [first] = results;
+    return { ids: first === undefined ? [] : [await evaluation.fabricate(first.descriptor)] };
+  } catch (error) {
+    if (error instanceof Stopped) {
+      const ids = hasBinary(root) && root.kind === "binary" ? [] : error.ids;
+      return { ids, problem: error.problem };
+    }
+    const problem = problemOf(error);
+    if (problem === undefined) throw error;
+    return { ids: [], problem };
+  }
+}
+
+/** Value mode of an expression: all results, in order. Throws SeriesProblem. */
+async function compute(evaluation: Evaluation, query: Query): Promise<readonly Valued[]> {
+  await evaluation.describe();
+  try {
+    const planned = evaluation.plan(query.root, true);
+    const results: Valued[] = [];
+    for await (const each of evaluation.evaluate(planned, false)) results.push(each);
+    return results;
+  } catch (error) {
+    throw error instanceof Stopped ? error.problem : error;
+  }
+}
+
+/** Evaluates a query that has been read. Throws SeriesProblem with PCP's message, or the store's error. */
+export async function evaluateQuery(
+  store: SeriesStore,
+  query: Query,
+  options: EvaluateOptions,
+): Promise<QueryAnswer> {
+  const evaluation = new Evaluation(store, query, options, false);
+  await evaluation.select();
+  if (!query.values || options.fast === true) return identify(evaluation, query);
+  const { root } = query;
+  if (root.kind === "series")
+    return { ids: evaluation.idsOf(root), values: evaluation.stream(root) };
+  const results = await compute(evaluation, query);
+  const [first] = results;
+  if (first === undefined) return { ids: [], values: blocksOf("", []) };
+  const id = await evaluation.fabricate(first.descriptor);
+  return { ids: [id], values: blocksOf(id, results) };
+}
+
+/**
+ * Values of a fabricated series (spec series.md 9.3): its expression over everything that its operands
+ * have, oldest first; interval and count of `query.times` apply. Throws SeriesProblem.
+ */
+export async function evaluateFabricated(
+  store: SeriesStore,
+  series: string,
+  query: Query,
+  options: EvaluateOptions,
+): Promise<AsyncIterable<SeriesBlock>> {
+  const evaluation = new Evaluation(store, query, options, true);
+  await evaluation.select();
+  if (query.root.kind === "series") return evaluation.stream(query.root);
+  return blocksOf(series, await compute(evaluation, query));
+}

@@ -1,0 +1,230 @@
+// Metadata of series and values of given series (spec series.md 10, 9.3): what reports and REST requests ask
+// a store, with the answers that PCP gives where a store has none. Refuses identifiers that are not
+// hexadecimal and times that cannot be read, with PCP's messages.
+import { compileGlob, PcpError, pmErrStr, wholeNumber } from "../base/mod.ts";
+import { type Instant, newZone, parseInterval, timeOf, type Zone } from "../pcp/mod.ts";
+import {
+  type EvaluateOptions,
+  evaluateFabricated,
+  type SeriesBlock,
+  UNKNOWN_DESCRIPTOR,
+} from "./evaluate.ts";
+import type { Query, QueryTime, TimeSpec } from "./language.ts";
+import { parseQuery, type ParseOptions } from "./parse.ts";
+import { SeriesProblem } from "./problem.ts";
+import { rangeOf, thinningOf } from "./sampling.ts";
+import type {
+  NameList,
+  SeriesDescriptor,
+  SeriesInstance,
+  SeriesLabel,
+  SeriesStore,
+} from "./store.ts";
+import { thinned } from "./thin.ts";
+
+/** What times are read with, and how fabricated series are evaluated. */
+export type LookupOptions = EvaluateOptions & ParseOptions;
+
+/** Descriptors of series; of unknown ones what PCP says of them. */
+export async function describeSeries(
+  store: SeriesStore,
+  series: readonly string[],
+): Promise<readonly SeriesDescriptor[]> {
+  const found = await store.descriptors(series);
+  return series.map((_, at) => found[at] ?? UNKNOWN_DESCRIPTOR);
+}
+
+/** Metric names of series; of a fabricated one its expression. */
+export async function namesOfSeries(
+  store: SeriesStore,
+  series: readonly string[],
+): Promise<readonly (readonly string[])[]> {
+  const names = await store.metricNames(series);
+  const nameless = series.filter((_, at) => (names[at] ?? []).length === 0);
+  if (nameless.length === 0) return names;
+  const expressions = await store.expressions(nameless);
+  const known = new Map(nameless.map((id, at) => [id, expressions[at]]));
+  return series.map((id, at) => {
+    const own = names[at] ?? [];
+    const expression = own.length === 0 ? known.get(id) : undefined;
+    return expression === undefined ? own : [expression];
+  });
+}
+
+/** A fabricated series' expression as a query with other times. */
+function fabricated(expression: string, times: TimeSpec, options: LookupOptions): Query {
+  return { ...parseQuery(expression, options), times, values: true };
+}
+
+/** Instances that an expression has values of; those of no instance are none. */
+async function fabricatedInstances(
+  store: SeriesStore,
+  series: string,
+  expression: string,
+  options: LookupOptions,
+): Promise<readonly SeriesInstance[]> {
+  const query = fabricated(expression, { count: 1 }, options);
+  const ids: string[] = [];
+  for await (const block of await evaluateFabricated(store, series, query, options))
+    for (const place of block.places) ids.push(block.instances[place] ?? "");
+  const found = await store.instancesById(ids);
+  return found.filter((each) => each !== undefined);
+}
+
+/** Instances of series, by their numbers and names; also those of fabricated series. */
+export async function instancesOfSeries(
+  store: SeriesStore,
+  series: readonly string[],
+  options: LookupOptions,
+): Promise<readonly (readonly SeriesInstance[])[]> {
+  const lists = await store.instances(series);
+  const bare = series.filter((_, at) => (lists[at] ?? []).length === 0);
+  const expressions = bare.length === 0 ? [] : await store.expressions(bare);
+  const known = new Map(bare.map((id, at) => [id, expressions[at]]));
+  return Promise.all(
+    series.map(async (id, at) => {
+      const own = lists[at] ?? [];
+      const expression = own.length === 0 ? known.get(id) : undefined;
+      const list =
+        expression === undefined ? own : await fabricatedInstances(store, id, expression, options);
+      const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+      return list.toSorted((a, b) => a.inst - b.inst || byName(a.name, b.name));
+    }),
+  );
+}
+
+/** Labels of series or instances, in the store's order. */
+export const labelsOfSeries = (
+  store: SeriesStore,
+  ids: readonly string[],
+): Promise<readonly (readonly SeriesLabel[])[]> => store.labels(ids);
+
+/** All names of a kind that fit a pattern, or all. */
+export async function allNames(
+  store: SeriesStore,
+  list: NameList,
+  glob?: string,
+): Promise<readonly string[]> {
+  const names = await store.names(list);
+  return glob === undefined ? names : names.filter(compileGlob(glob));
+}
+
+const DIGITS = 40;
+
+/** Identifiers as values are asked for. Throws SeriesProblem at the first pair that is no number. */
+export function checkedSeries(text: string): string {
+  for (let at = 0; at < DIGITS; at += 2)
+    if (!/^[0-9a-fA-F]{2}$/.test(text.slice(at, at + 2)))
+      throw new SeriesProblem(`Invalid SID ${text} near offset ${at}`);
+  return text.slice(0, DIGITS).toLowerCase();
+}
+
+/** Times of a window as texts; the first of two synonyms counts. */
+export interface WindowTexts {
+  readonly interval?: string;
+  readonly align?: string;
+  readonly start?: string;
+  readonly finish?: string;
+  readonly range?: string;
+  readonly count?: string;
+  readonly offset?: string;
+  readonly zone?: string;
+}
+
+/** Work whose complaint comes behind a head, as PCP says it. */
+function complaining<T>(head: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    throw new SeriesProblem(`${head}:\n${error.message}`);
+  }
+}
+
+function zoneOf(text: string): Zone {
+  try {
+    return newZone(text);
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    throw new SeriesProblem(
+      `Cannot parse timezone with pmNewZone:\n${text} - ${pmErrStr(error.code)}`,
+    );
+  }
+}
+
+function sampleNumber(text: string): number {
+  const value = wholeNumber(text);
+  if (value === undefined || value < 0)
+    throw new SeriesProblem(`Invalid sample count requested - ${text}`);
+  return value;
+}
+
+/** Reads the times of a window that came as parameters. Throws SeriesProblem. */
+export function readWindow(texts: WindowTexts, { now, zone: usual }: ParseOptions): TimeSpec {
+  const zone = texts.zone === undefined ? usual : zoneOf(texts.zone);
+  const span = (text: string) => ({
+    text,
+    span: complaining("Cannot parse time delta with pmParseInterval", () => parseInterval(text)),
+  });
+  const bounds = { start: { sec: 0, nsec: 0 }, finish: now };
+  const time = (which: string, text: string): QueryTime =>
+    complaining(`Cannot parse time ${which} with __pmtimespecParse`, () => {
+      // A number alone is seconds since 1970.
+      const isNumber = /^(?:\d+\.?\d*|\.\d+)$/.test(text);
+      return { text, at: timeOf(isNumber ? `+${text}` : text, bounds, { zone, now }) };
+    });
+  const { interval, align, start, finish, range, count, offset } = texts;
+  return {
+    ...(interval === undefined ? {} : { interval: span(interval) }),
+    ...(align === undefined ? {} : { align: time("align", align) }),
+    ...(start === undefined ? {} : { start: time("start", start) }),
+    ...(finish === undefined ? {} : { finish: time("end", finish) }),
+    ...(range === undefined ? {} : { range: span(range) }),
+    ...(count === undefined ? {} : { count: sampleNumber(count) }),
+    ...(offset === undefined ? {} : { offset: sampleNumber(offset) }),
+    ...(texts.zone === undefined ? {} : { zone: texts.zone }),
+  };
+}
+
+/** Without any bound the latest value is meant. */
+function windowTimes(times: TimeSpec): TimeSpec {
+  const { count, range, start, finish, interval } = times;
+  const isOpen = [count, range, start, finish, interval].every((each) => each === undefined);
+  return isOpen ? { ...times, count: 1 } : times;
+}
+
+/**
+ * Values of given series in a window; series without any are looked for among the fabricated ones, of
+ * which interval and count of the window apply. Throws SeriesProblem.
+ */
+export async function* valuesInWindow(
+  store: SeriesStore,
+  series: readonly string[],
+  window: TimeSpec,
+  options: LookupOptions,
+): AsyncGenerator<SeriesBlock> {
+  const ids = series.map(checkedSeries);
+  const times = windowTimes(window);
+  const { now }: { now: Instant } = options;
+  const range = rangeOf(times, now, false);
+  const requests = ids.map((id) => ({ series: id, ...range }));
+  const expressionValues = async function* (from: number, to: number): AsyncGenerator<SeriesBlock> {
+    const empty = ids.slice(from, to);
+    const expressions = empty.length === 0 ? [] : await store.expressions(empty);
+    for (const [at, expression] of expressions.entries()) {
+      const id = empty[at];
+      if (expression === undefined || id === undefined) continue;
+      const query = fabricated(expression, times, options);
+      yield* await evaluateFabricated(store, id, query, options);
+    }
+  };
+  /** The first series that has not been told of yet. */
+  let next = 0;
+  const blocks = thinned(store.values(requests), thinningOf(times, times, now));
+  for await (const { request, ...samples } of blocks) {
+    if (next < request) yield* expressionValues(next, request);
+    next = request + 1;
+    yield { series: ids[request] ?? "", ...samples };
+  }
+  yield* expressionValues(next, ids.length);
+}
