@@ -44,14 +44,19 @@ const keyed = (): Parser => {
     return values;
   };
 };
-const pairs = (): Parser =>
-  createPairsParser(
+const pairs = (): Parser => {
+  const parser = createPairsParser(
     new Map([
       ["Tcp", ["RtoAlgorithm", "MaxConn", "InSegs"]],
       ["TcpExt", ["SyncookiesSent", "TCPTimeouts"]],
       ["IcmpMsg", ["InType3"]],
     ]),
   );
+  return (bytes) => {
+    parser.parse(bytes);
+    return parser.lists;
+  };
+};
 
 const always =
   (parse: Parser): (() => Parser) =>

@@ -140,13 +140,17 @@ test("network interfaces with colons in their names, and without blanks after th
 });
 
 test("names and numbers of protocols in any order, missing and new ones", () => {
-  const parse = createPairsParser(new Map([["Tcp", ["A", "B"]]]));
-  const values = (text: string) => [...(parse(bytes(text)).get("Tcp") ?? [])];
+  const parser = createPairsParser(new Map([["Tcp", ["A", "B"]]]));
+  const values = (text: string) => {
+    parser.parse(bytes(text));
+    return [...(parser.lists.get("Tcp") ?? [])];
+  };
   expect(values("Tcp: B X A\nTcp: 1 2 3\nUdp: A\nUdp: 9\n")).toEqual([3, 1]);
   expect(values("Tcp: B X A\nTcp: 4 5 6\n")).toEqual([6, 4]);
-  expect(values("Tcp: A\nTcp: -1")).toEqual([-1]);
-  expect(values("Tcp: A B\nTcp: 7\n")).toEqual([7]);
-  expect(values("Tcp: A B")).toEqual([]);
+  expect(values("Tcp: A\nTcp: -1")).toEqual([-1, undefined]);
+  expect(values("Tcp: A B\nTcp: 7\n")).toEqual([7, undefined]);
+  expect(values("Tcp: A B")).toEqual([undefined, undefined]);
+  expect(values("")).toEqual([undefined, undefined]);
 });
 
 test("addresses in the form that programs print", () => {

@@ -3,7 +3,7 @@
 // devices come and go, reads what is asked for and nothing else; and a machine that lacks any or all
 // files, or has folders and garbage in their place, has metrics without values, never a fault.
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PM_ERR, utf8Text } from "../../lib/base/mod.ts";
 import { asInstance, indomBuild, PM_LABEL } from "../../lib/pcp/mod.ts";
@@ -181,6 +181,16 @@ test("garbage and cut files are no fault for any metric", async () => {
     expect(answers.size).toBe(1457);
     expect(logged.filter((line) => line.startsWith("Error"))).toEqual([]);
   }
+});
+
+test("after a very large file the kernel's settings can still be read", async () => {
+  const socket = `   0: 0100007F:0016 00000000:0000 06 ${"0".repeat(200)}\n`;
+  const root = unpackTree(new Map([["/proc/net/tcp", `head\n${socket.repeat(40_000)}`]]));
+  symlinkSync("/proc/sys", join(root, "/proc/sys"));
+  const { agent } = await linuxAgent(root, FIXED);
+  const answers = await valuesOf(agent, ["network.tcpconn.time_wait", "kernel.all.pid_max"]);
+  expect(answers.get("network.tcpconn.time_wait")).toEqual(new Map([["", "40000"]]));
+  expect(answers.get("kernel.all.pid_max")).not.toEqual(new Map());
 });
 
 test("a file that appears, changes or goes away is seen by later requests", async () => {

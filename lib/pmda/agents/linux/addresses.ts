@@ -49,6 +49,8 @@ export function parseInet6(bytes: Uint8Array): ReadonlyMap<string, Inet6> {
 }
 
 const INDOM = 17;
+/** Milliseconds for which addresses are taken as they are: the system's list is dear. */
+const KEPT_FOR = 1000;
 
 /** The addresses of one interface. */
 interface Addresses {
@@ -68,10 +70,19 @@ function inetAddresses({ root }: Host): ReadonlyMap<string, string> {
   return found;
 }
 
+/** Read anew each time: names of interfaces may change hands. */
+function hardwareOf(host: Host, name: string): string | undefined {
+  const bytes = host.readOnce(`/sys/class/net/${name}/address`);
+  return bytes === undefined ? undefined : linesOf(bytes)[0]?.trim();
+}
+
 /** The metrics of addresses. */
 export function collectAddresses(host: Host): Collected {
   const kept = keptIndom<Addresses>(host, INDOM);
+  let since = Number.NEGATIVE_INFINITY;
   const refresh = (): void => {
+    if (performance.now() - since < KEPT_FOR) return;
+    since = performance.now();
     const bytes = host.readOnce("/proc/net/if_inet6");
     const inet6 = bytes === undefined ? new Map<string, Inet6>() : parseInet6(bytes);
     const inet = inetAddresses(host);
@@ -81,7 +92,7 @@ export function collectAddresses(host: Host): Collected {
       const addresses = {
         inet: inet.get(name),
         inet6: inet6.get(name),
-        hardware: host.line(`/sys/class/net/${name}/address`),
+        hardware: hardwareOf(host, name),
       };
       // bonding_masters and its like are no interfaces.
       if (Object.values(addresses).some((each) => each !== undefined))

@@ -17,6 +17,8 @@ import type { Count } from "./scan.ts";
 
 /** Bytes of the largest file that is read: /proc/net/tcp of a busy server has some megabytes. */
 const MAX_FILE = 256 * 1024 * 1024;
+/** Bytes of one read: files of /proc/sys refuse to be read at all with 4 MB of room. */
+const MAX_READ = 1024 * 1024;
 /** Most descriptors that are kept open. */
 const MAX_KEPT = 256;
 /** Most files whose failure is remembered. */
@@ -50,6 +52,8 @@ export interface Host {
   /** Names in a folder; none when there is no such folder. */
   list(path: string): readonly string[];
   exists(path: string): boolean;
+  /** Closes what is kept open below a path, where names have come to stand for other devices. */
+  forget(prefix: string): void;
   /** Where a link leads. */
   link(path: string): string | undefined;
   /** Makes a sample at most once a request, when it is first asked for. */
@@ -122,7 +126,8 @@ export function createHost(setting: AgentSetting): Host {
         buffer.copy(grown, 0, 0, length);
         buffer = grown;
       }
-      const got = readSync(fd, buffer, length, buffer.length - length, length);
+      const room = Math.min(MAX_READ, buffer.length - length);
+      const got = readSync(fd, buffer, length, room, length);
       if (got === 0) return buffer.subarray(0, length);
       length += got;
     }
@@ -164,7 +169,7 @@ export function createHost(setting: AgentSetting): Host {
   const lines = new Map<string, string | undefined>();
   const line = (path: string): string | undefined => {
     if (lines.has(path)) return lines.get(path);
-    const bytes = readOnce(path);
+    const bytes = read(path);
     const end = bytes?.indexOf(10) ?? 0;
     const text = bytes && utf8Text(end < 0 ? bytes : bytes.subarray(0, end)).trim();
     lines.set(path, text);
@@ -205,6 +210,13 @@ export function createHost(setting: AgentSetting): Host {
         return readlinkSync(root + path);
       } catch (error) {
         return missing(path, error);
+      }
+    },
+    forget(prefix) {
+      for (const [path, fd] of kept) {
+        if (!path.startsWith(prefix)) continue;
+        kept.delete(path);
+        closeSync(fd);
       }
     },
     sampled(take) {

@@ -88,8 +88,19 @@ const DUPLEX: Readonly<Record<string, number>> = { half: 1, full: 2 };
 const MBIT = 1_000_000 / 8;
 const MBYTE = 1024 * 1024;
 
-/** What sysfs tells of an interface, by the last part of the metric's name. */
-function settings(host: Host): Readonly<Record<string, (name: string) => FetchValue>> {
+/**
+ * What sysfs tells of an interface, by the last part of the metric's name. `lasting` keeps by path what
+ * stays as long as the interface.
+ */
+function settings(
+  host: Host,
+  lasting: Map<string, number>,
+): Readonly<Record<string, (name: string) => FetchValue>> {
+  const is = (path: string): number => {
+    const known = lasting.get(path) ?? (host.exists(path) ? 1 : 0);
+    lasting.set(path, known);
+    return known;
+  };
   const file = (name: string, what: string): string => `/sys/class/net/${name}/${what}`;
   const flags = (name: string): number | undefined => {
     const text = host.line(file(name, "flags"));
@@ -116,8 +127,8 @@ function settings(host: Host): Readonly<Record<string, (name: string) => FetchVa
       const state = host.line(file(name, "operstate"));
       return isUp(name) && (state === "up" || state === "unknown") ? 1 : 0;
     },
-    wireless: (name) => (host.exists(file(name, "wireless")) ? 1 : 0),
-    virtual: (name) => (host.exists(`/sys/devices/virtual/net/${name}`) ? 1 : 0),
+    wireless: (name) => is(file(name, "wireless")),
+    virtual: (name) => is(`/sys/devices/virtual/net/${name}`),
   };
 }
 
@@ -155,11 +166,14 @@ export function collectNetDev(host: Host): Collected {
   });
   const kept = keptIndom<Interface>(host, INDOM);
   const inner = innerInterfaces(host);
+  const lasting = new Map<string, number>();
   let last: readonly Interface[] | undefined;
   const refresh = (): void => {
     const now = sample();
     if (now === last) return;
     last = now;
+    host.forget("/sys/class/net/");
+    lasting.clear();
     kept.replace(now.map((device): readonly [string, Interface] => [device.name, device]));
   };
   let outerOf: readonly Interface[] | undefined;
@@ -180,7 +194,7 @@ export function collectNetDev(host: Host): Collected {
     units: "count",
     indom: INDOM,
   };
-  const others = settings(host);
+  const others = settings(host, lasting);
   const textOf = (name: string): string => PLACES[name]?.[1] ?? name;
   return {
     refreshers: new Map([[INDOM, refresh]]),

@@ -7,44 +7,54 @@ import { type Count, cursorOn, nextLine, rememberLines, skipWord, takeCount } fr
 import { NETSTAT_TABLES, type ProtocolTable, SNMP_TABLES } from "./protocol-tables.ts";
 import { rowsFrom, tableLines, withSource } from "./table.ts";
 
-/** Values by protocol ("Tcp") and by the place of their name in its list. */
-export type PairsParser = (
-  bytes: Uint8Array,
-) => ReadonlyMap<string, readonly (Count | undefined)[]>;
+/** Values of a protocol by the place of their name in its list; undefined: the file has none. */
+export type PairValues = readonly (Count | undefined)[];
+
+/** Parses a whole file into lists that stay the same. */
+export interface PairsParser {
+  /** By protocol ("Tcp"). */
+  readonly lists: ReadonlyMap<string, PairValues>;
+  parse(bytes: Uint8Array): void;
+}
 
 /** A parser for these names of each protocol; other names and protocols are ignored. */
 export function createPairsParser(names: ReadonlyMap<string, readonly string[]>): PairsParser {
+  const lists = new Map<string, (Count | undefined)[]>();
+  for (const [protocol, wanted] of names)
+    lists.set(
+      protocol,
+      wanted.map(() => undefined),
+    );
   const placesOf = rememberLines((line): readonly number[] => {
     const [head = "", ...columns] = line.split(/\s+/);
     const wanted = names.get(head.slice(0, -1)) ?? [];
     return columns.map((name) => wanted.indexOf(name));
   });
   const protocolOf = rememberLines((name) => (names.has(name) ? name : ""));
-  const values = new Map<string, (Count | undefined)[]>();
-  return (bytes) => {
-    values.clear();
-    const cursor = cursorOn(bytes);
-    for (let line = 0; cursor.at < bytes.length; line += 1) {
-      const start = cursor.at;
-      skipWord(cursor);
-      const protocol = protocolOf(line, bytes, start, Math.max(start, cursor.at - 1));
-      const end = bytes.indexOf(10, cursor.at);
-      const headEnd = end < 0 ? bytes.length : end;
-      nextLine(cursor);
-      const places = protocol === "" ? [] : placesOf(line, bytes, start, headEnd);
-      skipWord(cursor);
-      if (protocol !== "") {
-        const list: (Count | undefined)[] = [];
-        for (const place of places) {
-          const value = takeCount(cursor);
-          if (value === undefined) break;
-          if (place >= 0) list[place] = value;
+  return {
+    lists,
+    parse(bytes) {
+      for (const list of lists.values()) list.fill(undefined);
+      const cursor = cursorOn(bytes);
+      for (let line = 0; cursor.at < bytes.length; line += 1) {
+        const start = cursor.at;
+        skipWord(cursor);
+        const protocol = protocolOf(line, bytes, start, Math.max(start, cursor.at - 1));
+        const list = lists.get(protocol);
+        const end = bytes.indexOf(10, cursor.at);
+        const places = list && placesOf(line, bytes, start, end < 0 ? bytes.length : end);
+        nextLine(cursor);
+        if (list !== undefined && places !== undefined) {
+          skipWord(cursor);
+          for (const place of places) {
+            const value = takeCount(cursor);
+            if (value === undefined) break;
+            if (place >= 0) list[place] = value;
+          }
         }
-        values.set(protocol, list);
+        nextLine(cursor);
       }
-      nextLine(cursor);
-    }
-    return values;
+    },
   };
 }
 
@@ -73,18 +83,24 @@ function fromFile(
     parsed.map(({ protocol, lines }) => [protocol, [...new Set(lines.map(({ key }) => key))]]),
   );
   for (const [protocol, keys] of more) names.set(protocol, keys);
-  const parse = createPairsParser(names);
+  const parser = createPairsParser(names);
+  /** Whether there is such a file; the values are in the lists then. */
   const sample = host.sampled(() => {
     const bytes = host.read(path);
-    return bytes === undefined ? undefined : parse(bytes);
+    if (bytes !== undefined) parser.parse(bytes);
+    return bytes !== undefined;
   });
+  const valueOf = (protocol: string, place: number): (() => Count | undefined) => {
+    const list = parser.lists.get(protocol) ?? [];
+    return () => (sample() ? list[place] : undefined);
+  };
   const metrics: MetricRow[] = parsed.flatMap(({ protocol, lines }) =>
     lines.map((line) => {
       const place = names.get(protocol)?.indexOf(line.key) ?? -1;
-      return withSource(line, () => sample()?.get(protocol)?.[place]);
+      return withSource(line, valueOf(protocol, place));
     }),
   );
-  return { metrics, sample };
+  return { metrics, valueOf };
 }
 
 /** ICMP messages by their type. */
@@ -123,7 +139,8 @@ export function collectProtocols(host: Host): Collected {
         "88 intype | ICMP messages received, by type\n89 outtype | ICMP messages sent, by type",
         ({ key }) => {
           const from = key === "intype" ? 0 : TYPES;
-          return (type) => snmp.sample()?.get("IcmpMsg")?.[from + type];
+          const values = types.map((type) => snmp.valueOf("IcmpMsg", from + type));
+          return (type) => values[type]?.();
         },
       ),
     ],
