@@ -17,6 +17,9 @@ import type { Count } from "./scan.ts";
 
 /** Bytes of the largest file that is read: /proc/net/tcp of a busy server has some megabytes. */
 const MAX_FILE = 256 * 1024 * 1024;
+/** Bytes of the buffer for files, and requests after which it has that size again. */
+const USUAL_BUFFER = 64 * 1024;
+const IDLE_REQUESTS = 100;
 /** Bytes of one read: files of /proc/sys refuse to be read at all with 4 MB of room. */
 const MAX_READ = 1024 * 1024;
 /** Most descriptors that are kept open. */
@@ -92,7 +95,9 @@ export function createHost(setting: AgentSetting): Host {
     return Number.isInteger(value) && value > 0 ? value : usual;
   };
   let request = 0;
-  let buffer = Buffer.allocUnsafe(64 * 1024);
+  let buffer = Buffer.allocUnsafe(USUAL_BUFFER);
+  /** Requests since the buffer was needed as large as it is. */
+  let idle = 0;
   const kept = new Map<string, number>();
   const told = new Set<string>();
   const failed = new Map<string, number>();
@@ -128,7 +133,10 @@ export function createHost(setting: AgentSetting): Host {
       }
       const room = Math.min(MAX_READ, buffer.length - length);
       const got = readSync(fd, buffer, length, room, length);
-      if (got === 0) return buffer.subarray(0, length);
+      if (got === 0) {
+        if (length > USUAL_BUFFER) idle = 0;
+        return buffer.subarray(0, length);
+      }
       length += got;
     }
   };
@@ -185,6 +193,9 @@ export function createHost(setting: AgentSetting): Host {
     begin() {
       request += 1;
       lines.clear();
+      idle += 1;
+      if (buffer.length > USUAL_BUFFER && idle > IDLE_REQUESTS)
+        buffer = Buffer.allocUnsafe(USUAL_BUFFER);
     },
     read,
     readOnce,
