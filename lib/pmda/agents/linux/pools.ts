@@ -2,7 +2,17 @@
 // of objects. The second may be read by root alone.
 import { type Collected, keptIndom } from "./collector.ts";
 import type { Host } from "./host.ts";
-import { type Count, linesOf, times } from "./scan.ts";
+import {
+  type Count,
+  cursorOn,
+  linesOf,
+  nextLine,
+  rememberLines,
+  skipBlanks,
+  skipWord,
+  takeNumber,
+  times,
+} from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 
 /** Free blocks of one size in one zone. */
@@ -39,28 +49,37 @@ export interface Slab {
   readonly slabs: number;
 }
 
+/** Names that stand for themselves: remembered, not decoded each time. */
+const nameOf = rememberLines((name) => name);
+/** `: tunables LIMIT BATCH SHARED : slabdata` */
+const WORDS_BETWEEN = 7;
+
 /** Version 2 of the format; lines of another form are left out. */
 export function parseSlabinfo(bytes: Uint8Array): Slab[] {
-  return linesOf(bytes).flatMap((line) => {
-    const found =
-      /^(\S.*?)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+: tunables.*: slabdata\s+(\d+)\s+(\d+)/.exec(
-        line,
-      );
-    if (found === null || found[1] === undefined) return [];
-    const [active, total, size, perSlab, pages, slabsActive, slabs] = found.slice(2).map(Number);
-    return [
-      {
-        name: found[1],
-        active: active ?? 0,
-        total: total ?? 0,
-        size: size ?? 0,
-        perSlab: perSlab ?? 0,
-        pages: pages ?? 0,
-        slabsActive: slabsActive ?? 0,
-        slabs: slabs ?? 0,
-      },
-    ];
-  });
+  const slabs: Slab[] = [];
+  const cursor = cursorOn(bytes);
+  for (let line = 0; cursor.at < bytes.length; line += 1, nextLine(cursor)) {
+    const start = cursor.at;
+    skipWord(cursor);
+    const end = cursor.at;
+    const active = takeNumber(cursor);
+    const total = takeNumber(cursor);
+    const size = takeNumber(cursor);
+    const perSlab = takeNumber(cursor);
+    const pages = takeNumber(cursor);
+    for (let i = 0; i < WORDS_BETWEEN; i++) {
+      skipBlanks(cursor);
+      skipWord(cursor);
+    }
+    const slabsActive = takeNumber(cursor);
+    const allSlabs = takeNumber(cursor);
+    // Head lines have no numbers; a NaN anywhere is one here.
+    if (Number.isNaN(active + total + size + perSlab + pages + slabsActive + allSlabs)) continue;
+    const name = nameOf(line, bytes, start, end);
+    if (name !== "")
+      slabs.push({ name, active, total, size, perSlab, pages, slabsActive, slabs: allSlabs });
+  }
+  return slabs;
 }
 
 const BUDDY_INDOM = 31;
