@@ -184,8 +184,8 @@ class Evaluation {
       const [left, right] = inner.map(({ results: [first] }) => first);
       if (left === undefined || right === undefined)
         return { node, results: [], inner, smaller: [] };
-      checkDomains(left, right);
-      // With values the number of samples comes before these checks, and decides.
+      // With values the number of samples comes before most checks, and those below an operator come first.
+      if (!valueMode || inner.every((side) => !hasBinary(side.node))) checkDomains(left, right);
       if (valueMode) return { node, results: [left], inner, smaller: [] };
       const { descriptor } = describeBinary(node.operator, left, right, false, false);
       return { node, results: [{ id: left.id, descriptor }], inner, smaller: [] };

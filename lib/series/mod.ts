@@ -8,5 +8,6 @@ export * from "./lookups.ts";
 export { parseQuery, parseWindow, type ParseOptions, QueryError } from "./parse.ts";
 export * from "./problem.ts";
 export * from "./report.ts";
+export * from "./rest-json.ts";
 export * from "./samples.ts";
 export * from "./store.ts";

@@ -70,7 +70,10 @@ function totalOf(kind: Total, values: readonly number[], count: number): number 
 
 const results = (numbers: Float64Array): Column => ({ kind: "number", form: "result", numbers });
 
-/** sum, avg, stdev over time, for each instance; all samples count as divisor. */
+/**
+ * sum, avg, stdev over time, for each instance. All samples count as divisor of an average, as in PCP; a
+ * deviation, over which PCP's programs crash there, is that of the values that there are.
+ */
 export function totalOverTime(samples: Samples, kind: Total): Samples {
   const numbers = numbersOf(samples.values);
   const size = sampleSize(samples, 0);
@@ -80,7 +83,7 @@ export function totalOverTime(samples: Samples, kind: Total): Samples {
     totals[place] = totalOf(
       kind,
       starts.map((start) => numbers[start + place] ?? 0),
-      samples.times.length,
+      kind === "stdev" ? starts.length : samples.times.length,
     );
   return {
     times: samples.times.slice(0, 1),

@@ -1,0 +1,265 @@
+// The JSON of REST requests about series, byte for byte as pmproxy writes it (spec series.md 12, webapi.md
+// 16): one line that ends with CR LF. PCP quotes bytes outside ASCII as `\xHH`, which no JSON parser takes;
+// callers choose between that and UTF-8. Where nothing was found there is no data: `[]` or `{}`.
+import { utf8 } from "../base/mod.ts";
+import { numberAt, numberText, textAt, textBytes, type Column } from "./column.ts";
+import type { SeriesBlock } from "./evaluate.ts";
+import { stampText } from "./report.ts";
+import { timeOfValue } from "./samples.ts";
+import type { SeriesDescriptor, SeriesInstance, SeriesLabel } from "./store.ts";
+
+/** How texts are quoted: as PCP does, or as JSON in UTF-8. */
+export type Quoting = "pcp" | "json";
+
+const SHORT: Readonly<Record<number, string>> = {
+  0x5c: "\\\\",
+  0x22: '\\"',
+  0x0a: "\\n",
+  0x0d: "\\r",
+  0x09: "\\t",
+  0x08: "\\b",
+};
+
+/** What stands for a byte between quotes; undefined for the byte itself. */
+function escapeOf(byte: number, quoting: Quoting): string | undefined {
+  if (byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c) return undefined;
+  const short = SHORT[byte];
+  if (short !== undefined) return short;
+  const hex = byte.toString(16).padStart(2, "0");
+  if (quoting === "pcp") return byte === 0x07 ? "\\a" : `\\x${hex}`;
+  return byte >= 0x7f ? undefined : `\\u00${hex}`;
+}
+
+/** A text between quotes. */
+export function quoted(text: string, quoting: Quoting): string {
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`;
+  if (quoting === "json")
+    return `"${text.replace(/./gsu, (char) => (char < "\u007f" ? (escapeOf(char.charCodeAt(0), quoting) ?? char) : char))}"`;
+  let out = "";
+  for (const byte of utf8(text)) out += escapeOf(byte, quoting) ?? String.fromCharCode(byte);
+  return `"${out}"`;
+}
+
+const END = "\r\n";
+
+/** The answer to a request that carries `client`, around a result. */
+const wrapped = (client: string | undefined, result: string, quoting: Quoting): string =>
+  client === undefined
+    ? `${result}${END}`
+    : `{"client":${quoted(client, quoting)},"result":${result}}${END}`;
+
+/** An answer, and whether it has data: without any it is no `application/json`. */
+export interface JsonAnswer {
+  readonly body: string;
+  readonly hasData: boolean;
+}
+
+/** How answers are written. */
+export interface JsonForm {
+  readonly quoting: Quoting;
+  /** Parameter `client` of the request. */
+  readonly client?: string | undefined;
+}
+
+const listOf = (items: readonly string[], { quoting, client }: JsonForm): JsonAnswer => ({
+  body: wrapped(client, `[${items.join(",")}]`, quoting),
+  hasData: items.length > 0,
+});
+
+/** Identifiers or names. */
+export const namesJson = (names: readonly string[], form: JsonForm): JsonAnswer =>
+  listOf(
+    names.map((name) => quoted(name, form.quoting)),
+    form,
+  );
+
+/** Descriptors; `series` and `descriptors` go together. */
+export const descriptorsJson = (
+  series: readonly string[],
+  descriptors: readonly SeriesDescriptor[],
+  form: JsonForm,
+): JsonAnswer => {
+  const text = (value: string | undefined): string => quoted(value ?? "", form.quoting);
+  const items = series.map((id, at) => {
+    const each = descriptors[at];
+    const units = each?.units === "" ? "none" : each?.units;
+    return `{"series":${text(id)},"source":${text(each?.source)},"pmid":${text(each?.pmid)},"indom":${text(each?.indom)},"semantics":${text(each?.semantics)},"type":${text(each?.type)},"units":${text(units)}}`;
+  });
+  return listOf(items, form);
+};
+
+/** Names of series (`key` series) or of sources (`key` source), one object a name. */
+export const ownedNamesJson = (
+  key: "series" | "source",
+  ids: readonly string[],
+  names: readonly (readonly string[])[],
+  form: JsonForm,
+): JsonAnswer =>
+  listOf(
+    ids.flatMap((id, at) =>
+      (names[at] ?? []).map(
+        (name) => `{"${key}":"${id}","name":${quoted(name, form.quoting)}}`,
+      ),
+    ),
+    form,
+  );
+
+/** Instances of series. */
+export const instancesJson = (
+  series: readonly string[],
+  instances: readonly (readonly SeriesInstance[])[],
+  form: JsonForm,
+): JsonAnswer =>
+  listOf(
+    series.flatMap((id, at) =>
+      (instances[at] ?? []).map(
+        (each) =>
+          `{"series":"${id}","source":"${each.source}","instance":"${each.id}","id":${each.inst},"name":${quoted(each.name, form.quoting)}}`,
+      ),
+    ),
+    form,
+  );
+
+/** Labels of series or instances; those without any are left out. Names and values are as recorded. */
+export const labelsJson = (
+  series: readonly string[],
+  labels: readonly (readonly SeriesLabel[])[],
+  form: JsonForm,
+): JsonAnswer =>
+  listOf(
+    series.flatMap((id, at) => {
+      const own = labels[at] ?? [];
+      if (own.length === 0) return [];
+      const members = own.map(({ name, value }) => `"${name}":${value}`).join(",");
+      return [`{"series":"${id}","labels":{${members}}}`];
+    }),
+    form,
+  );
+
+/** Values of label names; names without any are left out. */
+export function labelValuesJson(
+  names: readonly string[],
+  values: readonly (readonly string[])[],
+  { quoting, client }: JsonForm,
+): JsonAnswer {
+  const items = names.flatMap((name, at) => {
+    const own = values[at] ?? [];
+    return own.length === 0 ? [] : [`"${name}":[${own.join(",")}]`];
+  });
+  const body = wrapped(client, `{${items.join(",")}}`, quoting);
+  return { body, hasData: items.length > 0 };
+}
+
+/** A failure with its message. */
+export const problemJson = (message: string, { quoting, client }: JsonForm): string => {
+  const head = client === undefined ? "" : `"client":${quoted(client, quoting)},`;
+  return `{${head}"message":${quoted(message, quoting)},"success":false}${END}`;
+};
+
+/** Success, or a failure that has no message. */
+export const successJson = (success: boolean, { quoting, client }: JsonForm): string => {
+  const head = client === undefined ? "" : `"client":${quoted(client, quoting)},`;
+  return `{${head}"success":${success}}${END}`;
+};
+
+/** Bytes of a piece; a piece is given away when it is about full. */
+const PIECE = 64 * 1024;
+
+/** Bytes that grow. */
+class Bytes {
+  private bytes = new Uint8Array(PIECE + 4096);
+  length = 0;
+
+  private room(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
+    larger.set(this.bytes.subarray(0, this.length));
+    this.bytes = larger;
+  }
+
+  /** ASCII only. */
+  ascii(text: string): void {
+    this.room(text.length);
+    for (let at = 0; at < text.length; at++) this.bytes[this.length++] = text.charCodeAt(at);
+  }
+
+  copy(bytes: Uint8Array): void {
+    this.room(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** Bytes of a text, quoted where they must be. */
+  text(bytes: Uint8Array, quoting: Quoting): void {
+    this.room(bytes.length);
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at] ?? 0;
+      const escape = escapeOf(byte, quoting);
+      if (escape === undefined) this.bytes[this.length++] = byte;
+      else {
+        this.ascii(escape);
+        this.room(bytes.length - at);
+      }
+    }
+  }
+
+  take(): Uint8Array {
+    const taken = this.bytes.slice(0, this.length);
+    this.length = 0;
+    return taken;
+  }
+}
+
+function putValue(out: Bytes, column: Column, index: number, quoting: Quoting): void {
+  if (column.kind === "text") out.text(textBytes(column, index), quoting);
+  else if (column.kind === "number" && column.form === "decimal" && column.absent === undefined)
+    out.ascii(numberText(numberAt(column, index), "decimal"));
+  else out.ascii(textAt(column, index));
+}
+
+/** Values as an array, in pieces; no piece at all where there are no values. */
+export async function* valuesJson(
+  blocks: AsyncIterable<SeriesBlock>,
+  { quoting, client }: JsonForm,
+): AsyncGenerator<Uint8Array> {
+  const out = new Bytes();
+  let any = false;
+  const close = utf8(',"value":"');
+  for await (const block of blocks) {
+    const { series, instances, places, times, ends, values } = block;
+    /** What stands before the time, for each instance. */
+    const heads = new Map<number, Uint8Array>();
+    const headOf = (place: number): Uint8Array => {
+      const known = heads.get(place);
+      if (known !== undefined) return known;
+      const instance = instances[place] ?? "";
+      const own = instance === series ? "" : `"instance":"${instance}",`;
+      const head = utf8(`{"series":"${series}",${own}"timestamp":`);
+      heads.set(place, head);
+      return head;
+    };
+    let last = Number.NaN;
+    let stamp = "";
+    let index = 0;
+    for (let sample = 0; sample < times.length; sample++)
+      for (const end = ends[sample] ?? 0; index < end; index++) {
+        if (any) out.ascii(",");
+        else out.copy(utf8(client === undefined ? "[" : `{"client":${quoted(client, quoting)},"result":[`));
+        any = true;
+        const time = timeOfValue(block, sample, index);
+        if (time !== last) {
+          last = time;
+          stamp = stampText(time);
+        }
+        out.copy(headOf(places[index] ?? 0));
+        out.ascii(stamp);
+        out.copy(close);
+        putValue(out, values, index, quoting);
+        out.ascii('"}');
+        if (out.length >= PIECE) yield out.take();
+      }
+  }
+  if (!any) return;
+  out.ascii(client === undefined ? `]${END}` : `]}${END}`);
+  yield out.take();
+}
