@@ -76,9 +76,14 @@ const THERMAL: Readonly<Record<string, string>> = {
 };
 
 function infoRows(host: Host, topology: Topology) {
+  // Where the clock does not change, the whole text does not.
+  let known = { text: new Uint8Array(0), info: parseCpuinfo(new Uint8Array(0)) };
   const sample = host.sampled(() => {
     const bytes = host.read("/proc/cpuinfo");
-    return bytes === undefined ? undefined : parseCpuinfo(bytes);
+    if (bytes === undefined) return undefined;
+    if (Buffer.compare(bytes, known.text) !== 0)
+      known = { text: new Uint8Array(bytes), info: parseCpuinfo(bytes) };
+    return known.info;
   });
   const text = (cpu: number, key: string): string | undefined => {
     const info = sample()?.get(cpu);
