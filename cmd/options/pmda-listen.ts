@@ -74,7 +74,7 @@ export const listenOptions = defineOptions({
     argument: "FILE",
     completes: "file",
     help: "the table of agents and access rules, TOML",
-    detail: "See docs/agents.md. /etc/pcpbox/agents.toml without it, where that is.",
+    detail: "See docs/collector.md. /etc/pcpbox/agents.toml without it, where that is.",
     group: "Agents",
     knownTo: "pcpbox",
   },
@@ -158,11 +158,11 @@ export type ListenGiven = typeof listenOptions;
 
 /** `pcpbox pmda-run --listen`. */
 export const listenVerb: Verb<ListenGiven> = {
-  name: pmdaRunVerb.name,
+  name: `${pmdaRunVerb.name} --listen`,
   program: "pcpbox pmda-run --listen",
   actsAsPcp: false,
   summary: "be a collector: run agents, and answer PCP's clients as pmcd does",
-  usage: ["--listen [PORT] [AGENT|MODULE.ts ...] [options]"],
+  usage: ["[PORT] [AGENT|MODULE.ts ...] [options]"],
   options: listenOptions,
   operands: [
     {

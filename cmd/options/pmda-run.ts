@@ -232,6 +232,7 @@ export const pmdaRunVerb = defineVerb({
     "AGENT|MODULE.ts --install|--remove [--dry-run]",
     "AGENT|MODULE.ts --check|--metrics",
     "--check [-efiv] [-n FILE] [-q SECONDS] [-U USER]",
+    "--listen [PORT] [AGENT|MODULE.ts ...] [options]",
   ],
   options: pmdaRunOptions,
   operands: [
@@ -243,7 +244,7 @@ export const pmdaRunVerb = defineVerb({
     },
   ],
   description: [
-    "Runs a metric agent for pmcd, as a line of pmcd.conf starts it: over its standard streams, or over a socket on which pmcd calls it.",
+    "Runs a metric agent for pmcd, as a line of pmcd.conf starts it: over its standard streams, or over a socket on which pmcd calls it. With --listen it takes the place of pmcd; see --listen --help.",
     "Agents are part of pcpbox, or plain TypeScript files that import the module pcpbox, which needs no installation: pcpbox pmda-run --new NAME writes one to begin with.",
     "After the name of an agent, messages are those of PCP's agents: it calls itself pmdaNAME.",
   ],

@@ -278,7 +278,7 @@ function hostMatcher(
   if (id === ".*") return { level: 99, of: (host) => host.kind === "inet" && !isV6(host) };
   if (id === ":*") return { level: 99, of: isV6 };
   if (/^unix:\*?$/.test(id)) return { level: 0, of: (host) => host.kind === "unix" };
-  const wild = /^local:/.test(id) ? undefined : /^(.*)[.:]\*$/.exec(id)?.[1];
+  const wild = id.startsWith("local:") ? undefined : /^(.*)[.:]\*$/.exec(id)?.[1];
   if (wild !== undefined && wild.includes("::")) {
     const fixed = addressParts(`${wild.replace(/:$/, "")}:0`.replace(":::", "::")).slice(0, 7);
     return { level: 1, of: startsWith(fixed, 8) };

@@ -8,6 +8,7 @@ import type { AccessRule } from "./access.ts";
 import type { AgentSpec } from "./agents-toml.ts";
 import { createClientTable } from "./clients.ts";
 import { contextLabels } from "./context-labels.ts";
+import { machineZone } from "./machine-zone.ts";
 import { type CollectorServer, type ListenOptions, listenForClients } from "./listen.ts";
 import { type AgentFact, type CollectorFacts, pmcdAgent, PMCD_DOMAIN } from "./pmcd-agent.ts";
 import { createRegistry, type NewAgent, type Registry, type RegistryOptions } from "./registry.ts";
@@ -40,7 +41,10 @@ export interface CollectorOptions
 export interface Collector {
   readonly registry: Registry;
   readonly server: CollectorServer;
-  /** Reads the table again: agents that are as before stay. Rejects with PcpError, nothing changed. */
+  /**
+   * Reads the table again: agents that are as before stay, and clients whom its access rules still let
+   * in. Rejects with PcpError, nothing changed.
+   */
   reload(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -126,9 +130,14 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   let reloads = 0;
 
   const apply = async (agents: readonly AgentSpec[]): Promise<void> => {
-    const wanted = new Map(agents.map((spec) => [domainOf(spec), spec]));
-    if (wanted.size < agents.length)
-      throw new PcpError(PM_ERR.GENERIC, "two agents of the table have one domain");
+    const wanted = new Map<number, AgentSpec>();
+    for (const spec of agents) {
+      const domain = domainOf(spec);
+      const before = wanted.get(domain);
+      if (before !== undefined)
+        throw fault(spec, `domain ${domain} is that of agent "${before.label}" already`);
+      wanted.set(domain, spec);
+    }
     if (wanted.has(PMCD_DOMAIN))
       throw new PcpError(PM_ERR.GENERIC, `domain ${PMCD_DOMAIN} is the collector's own`);
     const entries = [...wanted.values()].map((spec) => ({
@@ -153,11 +162,15 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   };
 
   const table = await options.table();
+  let { rules } = table;
+  let server: CollectorServer | undefined;
   const reload = async (): Promise<void> => {
     reloads += 1;
-    await apply((await options.table()).agents);
+    const again = await options.table();
+    await apply(again.agents);
+    rules = again.rules;
+    await server?.setRules(rules);
   };
-  const zoneinfo = (): string => `:${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
   const facts: CollectorFacts = {
     version: options.version,
     build: options.build,
@@ -166,13 +179,15 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     features: {
       secure: options.tls !== undefined,
       ipv6: options.interfaces === undefined || options.interfaces.some((at) => at.includes(":")),
-      accounts: table.rules.some(({ subject }) => subject !== "host"),
+      get accounts() {
+        return rules.some(({ subject }) => subject !== "host");
+      },
       unix: options.socketPath !== undefined,
       local: options.interfaces?.every((at) => at.startsWith("127.") || at === "::1") === true,
       certificate: options.tls?.needsCertificate === true,
     },
     labels: () => utf8Text(contextLabels({ env }).json),
-    zone: () => ({ timezone: localZone(env).name, zoneinfo: zoneinfo() }),
+    zone: () => ({ timezone: localZone(env).name, zoneinfo: machineZone() ?? "" }),
     timeout: requestTimeout / MS_PER_SECOND,
     reloads: () => reloads,
     reload: () => {
@@ -189,18 +204,19 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   });
   try {
     await apply(table.agents);
-    const server = await listenForClients({
+    const listening = await listenForClients({
       ...options,
       router: registry.router,
       clients,
-      rules: table.rules,
+      rules,
     });
+    server = listening;
     return {
       registry,
-      server,
+      server: listening,
       reload,
       async stop() {
-        server.stop();
+        listening.stop();
         await registry.close();
       },
     };

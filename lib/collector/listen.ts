@@ -1,8 +1,9 @@
 // A collector for PCP's clients: TCP ports and the unix socket on which pmcd would listen, and a
 // session for each client (spec pdu.md 8, pmcd(1)). Refuses ports that are taken, each by name, and
 // clients above a bounded number.
-import { chmodSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
+import { dirname } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { SocketHandler, SocketListener, TCPSocketListenOptions } from "bun";
 import { asPcpError, PcpError, peerCredentials, PM_ERR, pmErrStr } from "../base/mod.ts";
@@ -52,6 +53,8 @@ export interface CollectorServer {
   /** TCP ports that are open. */
   readonly ports: readonly number[];
   readonly clients: number;
+  /** Other access rules from now on, for clients that are there as well. */
+  setRules(rules: readonly AccessRule[]): Promise<void>;
   /** Stops listening and ends every client. */
   stop(): void;
 }
@@ -89,12 +92,19 @@ const OWN_ADDRESSES = (): string[] => [
 ];
 
 /** Names of access rules; hosts must have been resolved before, since rules are judged at once. */
-async function accessNames(rules: readonly AccessRule[]): Promise<AccessNames> {
+async function accessNames(
+  rules: readonly AccessRule[],
+  warn: (text: string) => void,
+): Promise<AccessNames> {
   const { lookup } = await import("node:dns/promises");
   const hosts = new Map<string, readonly string[]>([["localhost", OWN_ADDRESSES()]]);
-  for (const { subject, id } of rules) {
+  for (const { subject, id, line } of rules) {
     if (subject !== "host" || hosts.has(id) || /[:*]|^[\d.]+$/.test(id)) continue;
-    const found = await lookup(id, { all: true }).catch(() => []);
+    const found = await lookup(id, { all: true }).catch((error: unknown) => {
+      const { message } = asPcpError(error);
+      warn(`access rule of line ${line}: host "${id}" is nobody's: ${message}`);
+      return [];
+    });
     hosts.set(
       id,
       found.map(({ address }) => address),
@@ -189,22 +199,35 @@ async function openUnix(
   if (there !== undefined && (!there.isSocket() || (await isLive(path))))
     throw new PcpError(-98, `${path}: ${there.isSocket() ? "somebody listens" : "is no socket"}`);
   if (there !== undefined) unlinkSync(path);
-  const listener = Bun.listen<ClientWire>({ unix: path, socket });
-  chmodSync(path, 0o777);
-  return listener;
+  const folder = dirname(path);
+  if (!existsSync(folder)) throw new PcpError(-2, `cannot listen on ${path}: no folder ${folder}`);
+  try {
+    const listener = Bun.listen<ClientWire>({ unix: path, socket });
+    chmodSync(path, 0o777);
+    return listener;
+  } catch (error) {
+    // Bun has no code for some of these faults, such as a path that is too long.
+    const { code, message } = asPcpError(error);
+    const reason = code === PM_ERR.GENERIC ? message : pmErrStr(code);
+    throw new PcpError(code, `cannot listen on ${path}: ${reason}`, { cause: error });
+  }
 }
 
 /** Listens. Throws PcpError naming the port or path that cannot be opened, or what TLS lacks. */
 export async function listenForClients(options: ListenOptions): Promise<CollectorServer> {
   const { router, ports, interfaces = ["0.0.0.0", "::"], rules = [], env, log, tls } = options;
-  const access = createAccessControl(rules, await accessNames(rules));
   const secure =
     tls === undefined ? undefined : createSecureContext({ ...tls, minVersion: "TLSv1.2" });
   const warn = (text: string): void => log("Warning", text);
+  const control = async (from: readonly AccessRule[]) =>
+    createAccessControl(from, await accessNames(from, warn));
+  let access = await control(rules);
   const setting: SessionSetting = {
     router,
     clients: options.clients ?? createClientTable(),
-    access,
+    get access() {
+      return access;
+    },
     contextLabels: (account) =>
       contextLabels({
         env,
@@ -239,7 +262,8 @@ export async function listenForClients(options: ListenOptions): Promise<Collecto
           const { code } = asPcpError(error);
           // A machine without one family of addresses listens on the other.
           if (options.interfaces === undefined && (code === -97 || code === -99)) continue;
-          throw new PcpError(code, `cannot listen on ${address} port ${actual}: ${pmErrStr(code)}`);
+          const reason = code === PM_ERR.GENERIC ? asPcpError(error).message : pmErrStr(code);
+          throw new PcpError(code, `cannot listen on ${address} port ${actual}: ${reason}`);
         }
       }
       open.push(actual);
@@ -256,6 +280,10 @@ export async function listenForClients(options: ListenOptions): Promise<Collecto
     ports: open,
     get clients() {
       return wires.size;
+    },
+    async setRules(others) {
+      access = await control(others);
+      for (const wire of wires) wire.session?.admitAgain();
     },
     stop,
   };

@@ -5,6 +5,7 @@ export { type ProcessSetting, startDsoHost } from "./processes.ts";
 export { type DsoReport, type DsoSpec, hostArgument, type HostSpec } from "./dso-spec.ts";
 export { type LocalOperation, parseLocalSpec } from "./specs.ts";
 export { type AgentKind, type AgentLine, parsePmcdConf, type PmcdConf } from "./table-file.ts";
+export { machineZone } from "./machine-zone.ts";
 export { contextLabels, type ContextLabelOptions } from "./context-labels.ts";
 export {
   type AgentEntry,

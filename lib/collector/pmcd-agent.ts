@@ -3,7 +3,7 @@
 // about pmcd's own insides (its trace buffers and buffer pools) are not there.
 import { readdirSync } from "node:fs";
 import { arch, hostname } from "node:os";
-import { PcpError, PM_ERR } from "../base/mod.ts";
+import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
 import { type Atom, PM_SEM, PM_TYPE, unitsWord } from "../pcp/mod.ts";
 import { PDU_TYPE } from "../pdu/mod.ts";
 import type { AgentDefinition, InstanceRow, MetricRow } from "../pmda/mod.ts";
@@ -137,8 +137,9 @@ const row = (
 function openDescriptors(): number | undefined {
   try {
     return Math.max(...readdirSync("/proc/self/fd").map(Number));
-  } catch {
+  } catch (error) {
     // Systems without /proc have no such number.
+    if (asPcpError(error).code === PM_ERR.GENERIC) throw error;
     return undefined;
   }
 }

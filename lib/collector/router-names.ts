@@ -1,6 +1,6 @@
 // The name space that clients of a router see: static names, and below dynamic roots the names that
 // agents make themselves (spec pmda.md 15, local.md 6). Refuses with PM_ERR_NOAGENT what an agent
-// that is not there would say.
+// that is not there would say, but for the list of all names, where its root stands for it.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import {
   DYNAMIC_DOMAIN,
@@ -40,6 +40,19 @@ export function routedNames(
       return work(names);
     });
 
+  /**
+   * The leaves of a dynamic root. One whose agent is not there, or cannot say, is a leaf itself, as with
+   * pmcd: one agent must not cost a client the names of all others.
+   */
+  const leavesOf = async (root: Pmid, name: string): Promise<readonly string[]> => {
+    try {
+      return await below(root, (dynamic) => dynamic.traverse(name, by));
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+      return [name];
+    }
+  };
+
   return {
     async lookupName(name) {
       const names = await known();
@@ -70,13 +83,14 @@ export function routedNames(
     async traverse(name) {
       const names = await known();
       const root = dynamicRoot(names, name);
-      if (root !== undefined) return below(root, (dynamic) => dynamic.traverse(name, by));
+      if (root !== undefined)
+        return names.find(name) === undefined
+          ? below(root, (dynamic) => dynamic.traverse(name, by))
+          : leavesOf(root, name);
       const found: string[] = [];
       for (const leaf of names.traverse(name)) {
         if (!isDynamicRoot(leaf.pmid)) found.push(leaf.name);
-        else
-          for (const one of await below(leaf.pmid, (dynamic) => dynamic.traverse(leaf.name, by)))
-            found.push(one);
+        else for (const one of await leavesOf(leaf.pmid, leaf.name)) found.push(one);
       }
       return found;
     },

@@ -54,6 +54,7 @@ export interface SessionPeer {
 export interface SessionSetting {
   readonly router: Router;
   readonly clients: ClientTable;
+  /** Another one after the table has been read again. */
   readonly access: AccessControl;
   readonly contextLabels: (account: Account | undefined) => AgentLabelSet;
   /** A certificate of the client is wanted: those that are not local must use TLS. */
@@ -66,6 +67,8 @@ export interface Session {
   receive(chunk: Uint8Array): void;
   /** The transport has room again. */
   drained(): void;
+  /** Access rules have changed: who may not be here any more goes. */
+  admitAgain(): void;
   /** The transport is gone. */
   end(): void;
 }
@@ -98,7 +101,7 @@ export const errorChallenge = (code: number): Uint8Array =>
 
 /** Begins a session: the challenge, or a refusal, is sent at once. */
 export function createSession(peer: SessionPeer, setting: SessionSetting): Session {
-  const { router, access } = setting;
+  const { router } = setting;
   const framer = createFramer(PDU_CEILING);
   let state: State = "creds";
   let admissions: Admission[] = [];
@@ -137,9 +140,9 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
   const refuse = (code: number): void => send(errorPdu(code));
 
   const admitAccount = (): void => {
-    if (!access.needsAccount) return;
+    if (!setting.access.needsAccount) return;
     if (peer.account === undefined) throw new PcpError(PM_ERR.PERMISSION);
-    const admission = access.admitAccount(peer.account);
+    const admission = setting.access.admitAccount(peer.account);
     admissions.push(admission);
     denied |= admission.denied;
   };
@@ -296,13 +299,17 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
     watch();
   };
 
-  try {
-    const admission = access.admitHost(peer.host);
+  const admitHost = (): void => {
+    const admission = setting.access.admitHost(peer.host);
     admissions.push(admission);
     denied = admission.denied;
+  };
+
+  try {
+    admitHost();
     let features = FEATURE.CONTAINER | FEATURE.LABELS | FEATURE.HIGHRES | FEATURE.DESCS;
     if (peer.startTls !== undefined) features |= FEATURE.SECURE | FEATURE.SECURE_ACK;
-    if (access.needsAccount) features |= FEATURE.CREDS_REQD;
+    if (setting.access.needsAccount) features |= FEATURE.CREDS_REQD;
     if (setting.needsCertificate === true) features |= FEATURE.CERT_REQD;
     send(challengePdu(features));
   } catch (error) {
@@ -319,6 +326,16 @@ export function createSession(peer: SessionPeer, setting: SessionSetting): Sessi
     drained() {
       full = false;
       pump();
+    },
+    admitAgain() {
+      if (state === "closed") return;
+      for (const admission of admissions.splice(0)) admission.release();
+      try {
+        admitHost();
+        if (state === "ready") admitAccount();
+      } catch (error) {
+        fault(error);
+      }
     },
     end: finish,
   };

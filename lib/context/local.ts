@@ -1,12 +1,12 @@
 // A context over the agents of a table in this program (spec local.md): requests go to the agent of
 // the domain, names come from a file and from agents. Without agents everything but names and the
 // context's own labels is PM_ERR_NOAGENT, per metric in a fetch. Refuses what only archives can do.
-import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
 import {
   contextLabels,
   createRegistry,
+  machineZone,
   type Registry,
   type RouterClient,
 } from "../collector/mod.ts";
@@ -61,14 +61,8 @@ export interface LocalContext extends Context {
 
 /** The zone of this machine as pmNewContextZone has it; else that of the process. */
 function ownZone(env: Environment): Zone {
-  let path = "";
-  try {
-    path = readlinkSync("/etc/localtime");
-  } catch (error) {
-    if (asPcpError(error).code === PM_ERR.GENERIC) throw error;
-  }
-  const name = /zoneinfo\/(.+)$/.exec(path)?.[1];
-  return name === undefined ? localZone(env) : firstZone([`:${name}`]);
+  const name = machineZone();
+  return name === undefined ? localZone(env) : firstZone([name]);
 }
 
 /** Bytes of a result as a view. */

@@ -14,6 +14,7 @@ import {
   startCollector,
 } from "../../lib/collector/mod.ts";
 import { openHostContext } from "../../lib/context/mod.ts";
+import { PM_IN_NULL, PM_TYPE } from "../../lib/pcp/mod.ts";
 import { type PcpTree, runIn } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
@@ -112,15 +113,8 @@ for (const [peer, tree] of RELEASES) {
       expect(plain).toContain("value 1");
       const secure = await ask("pminfo", "-h", `pcps://localhost:${port}`, "-f", "simple.color");
       expect(secure).toContain('inst [0 or "red"]');
-      const container = await ask(
-        ...[
-          "pminfo",
-          "-h",
-          `pcps://localhost:${port}?container=box`,
-          "-f",
-          "pmcd.client.container",
-        ],
-      );
+      const boxed = `pcps://localhost:${port}?container=box`;
+      const container = await ask("pminfo", "-h", boxed, "-f", "pmcd.client.container");
       expect(container).toContain('value "box"');
     });
 
@@ -195,6 +189,33 @@ test("the table is read again: agents go and come, clients stay and hear of it",
   agents = [builtin("trivial"), { ...builtin("simple"), domain: 2 }];
   await expect(collector.reload()).rejects.toThrow("domain 2 is the collector's own");
   expect((await client.fetch(pmids)).result.find(pmids[0] ?? expect.unreachable())?.numval).toBe(1);
+  await client.close();
+});
+
+test("access rules are read again, and count for clients that are there", async () => {
+  let rules = "";
+  const table = async () => ({ agents: USUAL, rules: parseAccess(rules, "rules") });
+  const { collector, port, log } = await start({ table });
+  const client = await context(port);
+  const { pmids } = await client.lookupNames(["simple.numfetch"]);
+  const [pmid] = pmids;
+  if (pmid === undefined) expect.unreachable();
+  const sets = [{ pmid, type: PM_TYPE.U32, instances: [PM_IN_NULL], values: [1] }];
+  const store = () => codeOf(client.store({ timestamp: { sec: 0, nsec: 0 }, sets }));
+  expect(await store()).toBe(0);
+  rules = 'disallow ".*" : store; allow host nowhere.invalid : all;';
+  await collector.reload();
+  expect(await store()).toBe(PM_ERR.PERMISSION);
+  expect(log.join("\n")).toContain('access rule of line 1: host "nowhere.invalid" is nobody\'s: ');
+  rules = 'disallow ".*" : all;';
+  await collector.reload();
+  expect(await codeOf(client.fetch(pmids))).toBe(PM_ERR.IPC);
+  expect(await codeOf(context(port))).toBe(PM_ERR.PERMISSION);
+  rules = "nonsense";
+  await expect(collector.reload()).rejects.toThrow("pmcd config[rules line 1]");
+  rules = "";
+  await collector.reload();
+  expect(await codeOf(context(port).then((again) => again.close()))).toBe(0);
   await client.close();
 });
 
@@ -280,19 +301,43 @@ describe("odd clients", () => {
   });
 });
 
-test("a port that is taken is named", async () => {
-  const { port } = await start();
-  const again = startCollector({
-    env: {},
-    ports: [port],
-    interfaces: ["127.0.0.1"],
-    version: "",
-    build: "",
-    log: () => undefined,
-    loadModule: () => Promise.reject(new Error("none")),
-    table: async () => ({ agents: [], rules: [] }),
+describe("a place that cannot be had is named", () => {
+  const refused = (given: Partial<Parameters<typeof startCollector>[0]>) =>
+    startCollector({
+      env: {},
+      ports: [],
+      interfaces: ["127.0.0.1"],
+      version: "",
+      build: "",
+      log: () => undefined,
+      loadModule: () => Promise.reject(new Error("none")),
+      table: async () => ({ agents: [], rules: [] }),
+      ...given,
+    });
+  test("a port that is taken", async () => {
+    const { port } = await start();
+    await expect(refused({ ports: [port] })).rejects.toThrow(
+      `cannot listen on 127.0.0.1 port ${port}: Address already in use`,
+    );
   });
-  await expect(again).rejects.toThrow(
-    `cannot listen on 127.0.0.1 port ${port}: Address already in use`,
-  );
+  test("an address that is none", async () => {
+    await expect(refused({ ports: [0], interfaces: ["no such host"] })).rejects.toThrow(
+      /^cannot listen on no such host port 0: (?!Generic error)/,
+    );
+  });
+  test("a unix socket", async () => {
+    const { socketPath } = await start();
+    await expect(refused({ socketPath })).rejects.toThrow(`${socketPath}: somebody listens`);
+    await expect(refused({ socketPath: folder })).rejects.toThrow(`${folder}: is no socket`);
+    const nowhere = join(folder, "nowhere", "socket");
+    await expect(refused({ socketPath: nowhere })).rejects.toThrow(
+      `cannot listen on ${nowhere}: no folder ${join(folder, "nowhere")}`,
+    );
+  });
+  test("a domain that two agents have", async () => {
+    const agents = [builtin("simple"), { ...builtin("trivial"), domain: 253 }];
+    await expect(refused({ table: async () => ({ agents, rules: [] }) })).rejects.toThrow(
+      'agent "trivial": domain 253 is that of agent "simple" already',
+    );
+  });
 });

@@ -305,6 +305,20 @@ test("names of a file, of agents of this program, and those that agents make", a
     "made.more.x",
     "also.two",
   ]);
+  // Two agents that are not there: their roots stand for what they would say.
+  const lacking = table.namesFrom(parseNames("root {\n a 1:0:1\n gone 77:*:*\n never 78:*:*\n}\n"));
+  const other = table.router.newClient(lacking);
+  expect(await other.traverse("")).toEqual([
+    "a",
+    "gone",
+    "never",
+    "made.one",
+    "made.two",
+    "made.more.x",
+    "also.two",
+  ]);
+  expect(await other.traverse("gone")).toEqual(["gone"]);
+  expect(await codeOf(() => other.lookupName("gone.metric"))).toBe(NOAGENT);
   expect(await client.children("made")).toEqual({
     names: ["one", "two", "more"],
     statuses: [0, 0, 1],
