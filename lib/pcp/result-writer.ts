@@ -13,8 +13,17 @@ const BARE_SET = 8;
 const VALUE_BYTES = 8;
 /** Bytes of a value block with a 64-bit value. */
 const LONG_BLOCK = 12;
-/** Types whose values may stand in the set. */
-const IN_SITU: readonly PmType[] = [PM_TYPE.I32, PM_TYPE.U32, PM_TYPE.FLOAT];
+/** How a number of the open set is written: most values are numbers, and each is looked at once. */
+const FORM = { WORD: 0, FLOAT_WORD: 1, LONG: 2, DOUBLE: 3, OTHER: 4 } as const;
+
+const formOf = (type: PmType, valfmt: number): number => {
+  const inSitu = valfmt === PM_VAL.INSITU;
+  if (type === PM_TYPE.I32 || type === PM_TYPE.U32) return inSitu ? FORM.WORD : FORM.OTHER;
+  if (type === PM_TYPE.FLOAT) return inSitu ? FORM.FLOAT_WORD : FORM.OTHER;
+  if (inSitu) return FORM.OTHER;
+  if (type === PM_TYPE.I64 || type === PM_TYPE.U64) return FORM.LONG;
+  return type === PM_TYPE.DOUBLE ? FORM.DOUBLE : FORM.OTHER;
+};
 /** Most bytes of a result: what a client of any release accepts in one reply. */
 const MAX_RESULT_BYTES = 256 * 1024 * 1024;
 
@@ -86,6 +95,7 @@ export class ResultWriter {
   private blocksBefore = 0;
   private type: PmType = PM_TYPE.NOSUPPORT;
   private valfmt: number = PM_VAL.INSITU;
+  private form: number = FORM.OTHER;
 
   /** Sets so far, without the open one. */
   count = 0;
@@ -112,20 +122,12 @@ export class ResultWriter {
     this.numval = 0;
     this.type = type;
     this.valfmt = valfmt;
+    this.form = formOf(type, valfmt);
   }
 
   /** Adds a value to the open set. A Uint8Array is the payload of a block as it stands. */
   add(instance: number, value: Atom): void {
-    const { type } = this;
-    checkAtom(type, value);
-    let word: number;
-    if (this.valfmt === PM_VAL.INSITU) {
-      if (typeof value === "object" || typeof value === "string" || !IN_SITU.includes(type))
-        throw new PcpError(PM_ERR.TYPE, `type ${type} cannot be in situ`);
-      word = type === PM_TYPE.FLOAT ? floatWord(Number(value)) : Number(value);
-    } else if (typeof value === "number" && (is64(type) || type === PM_TYPE.DOUBLE)) {
-      word = this.addLong(value) / 4;
-    } else word = this.addBlock(value) / 4;
+    const word = typeof value === "number" ? this.numberWord(value) : this.otherWord(value);
     const at = this.sets.take(VALUE_BYTES);
     const { view } = this.sets;
     view.setInt32(at, instance);
@@ -133,13 +135,33 @@ export class ResultWriter {
     this.numval += 1;
   }
 
+  /** The word in the set that stands for a number. */
+  private numberWord(value: number): number {
+    const { form } = this;
+    if (form === FORM.FLOAT_WORD) return floatWord(value);
+    if (form === FORM.DOUBLE) return this.addLong(value) / 4;
+    if (form === FORM.OTHER || !Number.isInteger(value)) return this.otherWord(value);
+    return form === FORM.WORD ? value : this.addLong(value) / 4;
+  }
+
+  /** The same for any value; refuses what none of the type can be. */
+  private otherWord(value: Atom): number {
+    const { type } = this;
+    checkAtom(type, value);
+    if (this.valfmt !== PM_VAL.INSITU) return this.addBlock(value) / 4;
+    if (typeof value !== "object" && typeof value !== "string") {
+      if (type === PM_TYPE.FLOAT) return floatWord(Number(value));
+      if (type === PM_TYPE.I32 || type === PM_TYPE.U32) return Number(value);
+    }
+    throw new PcpError(PM_ERR.TYPE, `type ${type} cannot be in situ`);
+  }
+
   /** A block of eight bytes; integers go in without a bigint. */
   private addLong(value: number): number {
-    const { type } = this;
     const at = this.blocks.take(LONG_BLOCK);
     const { view } = this.blocks;
-    view.setInt32(at, (type << 24) | LONG_BLOCK);
-    if (type === PM_TYPE.DOUBLE) view.setFloat64(at + 4, value);
+    view.setInt32(at, (this.type << 24) | LONG_BLOCK);
+    if (this.form === FORM.DOUBLE) view.setFloat64(at + 4, value);
     else {
       // Both halves are exact for every integer that a number holds, negative ones included.
       view.setInt32(at + 4, Math.floor(value / 0x100000000));
