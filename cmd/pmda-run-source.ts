@@ -3,8 +3,8 @@
 
 import { basename } from "node:path";
 
-import { PcpError, PM_ERR } from "../lib/base/mod.ts";
-import { nearestName, readPcpConf } from "../lib/daemon/mod.ts";
+import { nearestName, PcpError, PM_ERR } from "../lib/base/mod.ts";
+import { readPcpConf } from "../lib/daemon/mod.ts";
 import { type AgentFactory, BUILTIN_AGENTS, builtinAgent } from "../lib/pmda/mod.ts";
 import { isModulePath, loadAuthorModule } from "../lib/pmda/mod.ts";
 import type { DsoArgument } from "./options/pmda-run.ts";

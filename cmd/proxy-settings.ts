@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { PcpError } from "../lib/base/mod.ts";
+import { nearestName, PcpError } from "../lib/base/mod.ts";
 import { type Given, isGiven, lastGiven, ports, valuesGiven } from "../lib/cli/mod.ts";
 import {
   certificateFiles,
@@ -14,7 +14,6 @@ import {
   configPaths,
   type ConfigProblem,
   environmentEntries,
-  nearestName,
   type PcpConf,
   readConfigFile,
   readPcpConf,

@@ -4,6 +4,7 @@
 
 import type { CommandDef } from "citty";
 
+import { nearestName } from "../lib/base/mod.ts";
 import {
   type Given,
   isGiven,
@@ -15,7 +16,6 @@ import {
   usageText,
   type Verb,
 } from "../lib/cli/mod.ts";
-import { nearestName } from "../lib/daemon/mod.ts";
 import { versionJson, versionLine } from "./build-info.ts";
 import { notice } from "./notice.ts";
 import { complain, outputStyle, say } from "./output.ts";

@@ -47,6 +47,7 @@ export {
   oneLine,
 } from "./log.ts";
 export { compileGlob } from "./glob.ts";
+export { nearestName } from "./nearest.ts";
 export { wholeNumber } from "./numbers.ts";
 export { compilePosix, PosixError } from "./posix.ts";
 export { openSharedMemory, type SharedMemory } from "./shared-memory.ts";

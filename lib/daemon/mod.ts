@@ -3,7 +3,6 @@
 export {
   configPaths,
   environmentEntries,
-  nearestName,
   problemText,
   readConfigFile,
   type ConfigEntry,

@@ -207,7 +207,7 @@ export class RecordReader implements SourceRecord {
 
   private leaveVolume(): void {
     if (this.path === "") return;
-    this.bytesDone += this.bytesRead - this.bytesDone;
+    this.bytesDone = this.bytesRead;
     this.files.close(this);
     this.path = "";
   }

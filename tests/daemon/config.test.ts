@@ -11,7 +11,6 @@ import {
   configPaths,
   type ConfigText,
   environmentEntries,
-  nearestName,
   overrideName,
   parseProxyConf,
   parseProxyToml,
@@ -249,10 +248,4 @@ describe("overrides from the environment", () => {
       "PCP_KEYS_SERVERS_FILE: warning: overrides no option: only passwords are taken from a file",
     ]);
   });
-});
-
-test("a misspelt name has a suggestion, a strange one none", () => {
-  expect(nearestName("maxpendin", ["maxpending", "keepalive"])).toBe("maxpending");
-  expect(nearestName("Servers", ["servers"])).toBe("servers");
-  expect(nearestName("zzzzzz", ["maxpending"])).toBeUndefined();
 });

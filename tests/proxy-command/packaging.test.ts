@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { nearestName, parseProxyConf, parseProxyToml } from "../../lib/daemon/config.ts";
+import { nearestName } from "../../lib/base/mod.ts";
+import { parseProxyConf, parseProxyToml } from "../../lib/daemon/config.ts";
 import { parseOptionsFile } from "../../lib/daemon/service.ts";
 import { settingName, SETTINGS } from "../../lib/server/settings-table.ts";
 import { readEntries } from "../../lib/server/settings-values.ts";
