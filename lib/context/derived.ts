@@ -34,7 +34,7 @@ import {
 import { computeResult, extendRequest, sampleOf } from "./derived-fetch.ts";
 import { isBelow, mergeChildren, mergeNames } from "./derived-names.ts";
 import { type CallQueue, createCallQueue } from "./queue.ts";
-import type { ArchiveContext, Context } from "./types.ts";
+import type { AboutCalls, ArchiveContext, Context } from "./types.ts";
 
 /** How derived metrics are put around a context. */
 export interface DerivedOptions {
@@ -145,6 +145,42 @@ function forwarded<C extends Context>(inner: C, own: object, queue: CallQueue): 
   return outer as unknown as C;
 }
 
+/** The calls about one thing each. */
+function aboutCalls(
+  inner: AboutCalls,
+  current: () => DerivedMetrics | Promise<DerivedMetrics>,
+): AboutCalls {
+  return {
+    async namesOf(pmid: Pmid): Promise<readonly string[]> {
+      const metric = (await current()).byPmid.get(pmid);
+      return metric === undefined ? inner.namesOf(pmid) : [metric.definition.name];
+    },
+
+    async text(
+      subject: Parameters<Context["text"]>[0],
+      ident: Pmid | Indom,
+      level: "oneline" | "help",
+      direct = false,
+    ): Promise<string> {
+      const metric = subject === "metric" ? (await current()).byPmid.get(ident as Pmid) : undefined;
+      if (metric === undefined) return inner.text(subject, ident, level, direct);
+      const { name, oneline, help } = metric.definition;
+      const text = level === "oneline" ? oneline : (help ?? (direct ? undefined : oneline));
+      if (text === undefined) throw new PcpError(PM_ERR.TEXT, `derived metric ${name} has no text`);
+      return text;
+    },
+
+    async labels(level: number, ident: number) {
+      const derived =
+        level === PM_LABEL.DOMAIN
+          ? ident === DYNAMIC_DOMAIN
+          : (level === PM_LABEL.CLUSTER || level === PM_LABEL.ITEM) &&
+            pmidDomain(ident as Pmid) === DYNAMIC_DOMAIN;
+      return derived ? [] : inner.labels(level, ident);
+    },
+  };
+}
+
 /** The metadata half of the calls. */
 function metadataCalls(inner: Context, current: () => Promise<DerivedMetrics>, binder: Binder) {
   /** The names of metrics that bind; what does not is told. */
@@ -176,11 +212,6 @@ function metadataCalls(inner: Context, current: () => Promise<DerivedMetrics>, b
       const resolved = found.filter((pmid) => pmid !== PM_ID_NULL).length;
       if (failed[0] !== undefined && resolved === 0) throw failed[0];
       return { pmids: found, resolved };
-    },
-
-    async namesOf(pmid: Pmid): Promise<readonly string[]> {
-      const metric = (await current()).byPmid.get(pmid);
-      return metric === undefined ? inner.namesOf(pmid) : [metric.definition.name];
     },
 
     async children(name: string) {
@@ -225,28 +256,7 @@ function metadataCalls(inner: Context, current: () => Promise<DerivedMetrics>, b
       });
     },
 
-    async text(
-      subject: Parameters<Context["text"]>[0],
-      ident: Pmid | Indom,
-      level: "oneline" | "help",
-      direct = false,
-    ): Promise<string> {
-      const metric = subject === "metric" ? (await current()).byPmid.get(ident as Pmid) : undefined;
-      if (metric === undefined) return inner.text(subject, ident, level, direct);
-      const { name, oneline, help } = metric.definition;
-      const text = level === "oneline" ? oneline : (help ?? (direct ? undefined : oneline));
-      if (text === undefined) throw new PcpError(PM_ERR.TEXT, `derived metric ${name} has no text`);
-      return text;
-    },
-
-    async labels(level: number, ident: number) {
-      const derived =
-        level === PM_LABEL.DOMAIN
-          ? ident === DYNAMIC_DOMAIN
-          : (level === PM_LABEL.CLUSTER || level === PM_LABEL.ITEM) &&
-            pmidDomain(ident as Pmid) === DYNAMIC_DOMAIN;
-      return derived ? [] : inner.labels(level, ident);
-    },
+    ...aboutCalls(inner, current),
   };
 }
 
@@ -315,6 +325,14 @@ export function withDerived<C extends Context>(
     return { changes: reply.changes, result: computeResult(reply.result, derived, sample) };
   };
   const calls = metadataCalls(inner, current, binder);
+  const together =
+    (run: NonNullable<Context["together"]>): typeof run =>
+    (work) =>
+      queue.run(async () => {
+        // Inside, nothing else can be asked for.
+        const metrics = await current();
+        return run((source) => work(aboutCalls(source, () => metrics)));
+      });
   const own = {
     lookupNames: (list: readonly string[]) => queue.run(() => calls.lookupNames(list)),
     namesOf: (pmid: Pmid) => queue.run(() => calls.namesOf(pmid)),
@@ -324,6 +342,7 @@ export function withDerived<C extends Context>(
     descs: (pmids: readonly Pmid[]) => queue.run(() => calls.descs(pmids)),
     text: (...args: Parameters<Context["text"]>) => queue.run(() => calls.text(...args)),
     labels: (level: number, ident: number) => queue.run(() => calls.labels(level, ident)),
+    ...(inner.together === undefined ? {} : { together: together(inner.together) }),
     fetch: (pmids: readonly Pmid[]) =>
       queue.idle && !pmids.some(mayBeDerived) ? inner.fetch(pmids) : queue.run(() => fetch(pmids)),
     setMode: (...args: Parameters<Context["setMode"]>) => {

@@ -253,6 +253,11 @@ function callsOver(session: Session, profile: InstanceProfile, limit: number): C
   };
 }
 
+const labelsFrom =
+  (pmcd: PmcdConnection): PmcdConnection["labels"] =>
+  (level, ident) =>
+    pmcd.labels(level, level === PM_LABEL.CONTEXT ? PM_ID_NULL : ident);
+
 /** Calls that are a request each: metadata, names and stores. */
 function plainCalls({ run, profiled }: Calls) {
   return {
@@ -275,9 +280,11 @@ function plainCalls({ run, profiled }: Calls) {
     text: (subject, ident, level, direct) =>
       run((pmcd) => pmcd.text(subject, ident, level, direct)),
     labels: (level, ident) =>
-      level === PM_LABEL.INSTANCES
-        ? profiled((pmcd) => pmcd.labels(level, ident))
-        : run((pmcd) => pmcd.labels(level, level === PM_LABEL.CONTEXT ? PM_ID_NULL : ident)),
+      (level === PM_LABEL.INSTANCES ? profiled : run)((pmcd) => labelsFrom(pmcd)(level, ident)),
+    together: (work) =>
+      profiled((pmcd) =>
+        work({ namesOf: pmcd.namesOf, text: pmcd.text, labels: labelsFrom(pmcd) }),
+      ),
     store: (result) =>
       run((pmcd) => {
         checkStore(result);

@@ -28,6 +28,9 @@ export interface ContextLabelSet extends LabelSet {
   readonly error: number;
 }
 
+/** Calls about one thing each, of which a source may be asked many at a time. */
+export type AboutCalls = Pick<Context, "namesOf" | "text" | "labels">;
+
 /**
  * A source of metrics that is open. Every call rejects with PcpError; the codes are those of the
  * PMAPI call that is named with it. Calls on one context are served one after the other, in the
@@ -61,6 +64,11 @@ export interface Context {
   text: PmcdConnection["text"];
   /** pmGetContextLabels to pmGetInstancesLabels: the sets of one PM_LABEL level and identifier. */
   labels(level: number, ident: number): Promise<readonly ContextLabelSet[]>;
+  /**
+   * One call that makes others: those of `calls` need not wait for each other, and no call of anybody
+   * else comes between them, so there should be few. Only where asking takes a way to go.
+   */
+  together?<T>(work: (calls: AboutCalls) => Promise<T>): Promise<T>;
 
   /** pmAddProfile: include these instances of a domain, all without a list (PM_INDOM_NULL: of all). */
   addProfile(indom: Indom, instances?: readonly InstanceId[]): void;

@@ -1,5 +1,6 @@
-// One socket to pmcd as a stream of PDUs: a bounded queue of exchanges of which one is outstanding,
-// time limits for header and body of a reply (spec pdu.md 1.4), TLS on the same socket, hang-ups.
+// One socket to pmcd as a stream of PDUs: a bounded queue of exchanges, which pmcd answers in order, so
+// that some are sent while one before them is being answered; time limits for header and body of a
+// reply (spec pdu.md 1.4), TLS on the same socket, hang-ups.
 // Knows nothing of what the PDUs say but for the ERROR with which pmcd refuses after the handshake
 // (spec pdu.md 8.2). Refuses PDUs that nobody asked for, and everything after a time-out: a late
 // reply must not be taken for that of the next request.
@@ -10,8 +11,14 @@ import { errnoError } from "./endpoint.ts";
 import { createFramer, readHeader } from "./frame.ts";
 import { PDU_TYPE } from "./types.ts";
 
-/** Exchanges that may wait behind the one that is outstanding, unless told otherwise. */
+/** Exchanges that may wait behind the one that is being answered, unless told otherwise. */
 export const QUEUE_LIMIT = 1024;
+/**
+ * Of those that wait, requests and bytes of them that are sent already: few enough for what the
+ * system keeps of a socket, so that neither side waits for the other to read.
+ */
+const AHEAD_LIMIT = 32;
+const AHEAD_BYTES = 16 * 1024;
 /** PDUs kept for whoever asks next during the handshake. */
 const INBOX_LIMIT = 4;
 /** Milliseconds that an orderly close waits for the peer. */
@@ -73,6 +80,8 @@ interface Exchange {
   readonly resolve: (pdu: Uint8Array) => void;
   readonly reject: (error: PcpError) => void;
   idle: IdleState;
+  /** Its bytes went out before its turn. */
+  isAhead: boolean;
   /** The part of the reply whose time runs. */
   part: "header" | "body";
 }
@@ -108,8 +117,8 @@ export interface LinkOptions {
 /** A stream of PDUs over one socket. */
 export interface Link {
   /**
-   * Sends `bytes`, whole PDUs if any, when its turn comes, and hands PDUs to `judge` until one is the last,
-   * which is returned. Rejects with PcpError: PM_ERR_IPC when the connection ends or a PDU is wrong,
+   * Sends `bytes`, whole PDUs if any, when or before its turn comes, and hands PDUs to `judge` from then
+   * on until one is the last, which is returned. Rejects with PcpError: PM_ERR_IPC when the connection ends or a PDU is wrong,
    * PM_ERR_TIMEOUT, PM_ERR_TOOBIG for a full queue or a reply above the ceiling, or pmcd's refusal.
    */
   exchange(
@@ -253,11 +262,39 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
     if (quiet && pdu !== undefined) stream.write(pdu, sendNext);
   };
 
+  let aheadCount = 0;
+  let aheadBytes = 0;
+  let isPlanned = false;
+  /** Sends what waits, as far as it may, in one piece; those made in the same turn are among it. */
+  const sendAhead = (): void => {
+    // Before the first reply pmcd may still refuse; inside TLS see above.
+    if (isPlanned || stream !== socket || state.kind !== "waiting" || state.idle !== READY) return;
+    isPlanned = true;
+    queueMicrotask(() => {
+      isPlanned = false;
+      if (state.kind !== "waiting" || state.idle !== READY) return;
+      const pieces: Uint8Array[] = [];
+      for (const exchange of queue.slice(aheadCount, AHEAD_LIMIT)) {
+        const { bytes } = exchange;
+        if (bytes === undefined || aheadBytes + bytes.length > AHEAD_BYTES) break;
+        exchange.isAhead = true;
+        aheadCount += 1;
+        aheadBytes += bytes.length;
+        pieces.push(bytes);
+      }
+      if (pieces.length > 0) send(Buffer.concat(pieces));
+    });
+  };
+
   const begin = (exchange: Exchange, idle: IdleState): void => {
     exchange.idle = idle;
     state = exchange;
-    if (exchange.bytes !== undefined) send(exchange.bytes);
+    if (exchange.isAhead) {
+      aheadCount -= 1;
+      aheadBytes -= exchange.bytes?.length ?? 0;
+    } else if (exchange.bytes !== undefined) send(exchange.bytes);
     clock.start(exchange.limit);
+    if (queue.length > aheadCount) sendAhead();
   };
 
   /** A PDU that no exchange waits for. */
@@ -359,6 +396,7 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
           resolve,
           reject,
           idle: READY,
+          isAhead: false,
           part: "header",
         };
         switch (state.kind) {
@@ -373,8 +411,10 @@ export function createLink(socket: Socket, options: LinkOptions, early?: Uint8Ar
             return;
           }
           case "waiting":
-            if (queue.length < options.queueLimit) queue.push(exchange);
-            else
+            if (queue.length < options.queueLimit) {
+              queue.push(exchange);
+              sendAhead();
+            } else
               reject(
                 new PcpError(
                   PM_ERR.TOOBIG,

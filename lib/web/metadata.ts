@@ -3,7 +3,7 @@
 // made of them. Bounded: above a number of metrics everything is asked for again.
 import { createHash } from "node:crypto";
 import { asPcpError, PM_ERR } from "../base/mod.ts";
-import type { Context } from "../context/mod.ts";
+import type { AboutCalls, Context } from "../context/mod.ts";
 import {
   asPmid,
   type Desc,
@@ -20,12 +20,16 @@ import {
   pmidDomain,
   type ValueSetCursor,
 } from "../pcp/mod.ts";
+import type { TextSubject } from "../pdu/mod.ts";
 
 /** Both help texts; empty ones are undefined. */
 export interface Texts {
   readonly oneline: string | undefined;
   readonly help: string | undefined;
 }
+
+/** A text: in a line, or at length. */
+export type TextLevel = "oneline" | "help";
 
 /** A metric that has a descriptor. */
 export interface Metric {
@@ -50,13 +54,15 @@ export interface Metadata {
   metrics(pmids: readonly Pmid[]): Promise<readonly (Metric | undefined)[]>;
   /** Names of the metrics at and below a name; kept for a short time. */
   traverse(name: string): Promise<readonly string[]>;
-  texts(subject: "metric" | "instance domain", ident: Pmid | Indom): Promise<Texts>;
+  texts(subject: TextSubject, ident: Pmid | Indom): Promise<Texts>;
   /** The short text alone: half as much to ask for. */
   oneline(pmid: Pmid): Promise<string | undefined>;
   /** Labels of one level; none where there are none. */
   labels(level: number, ident: number): Promise<readonly Label[]>;
   /** Labels of a metric, merged, without those of instances. */
   metricLabels(metric: Metric): Promise<readonly Label[]>;
+  /** Asks for the labels and texts of several metrics at a time, where that is possible. */
+  prepare(metrics: readonly Metric[], texts: readonly TextLevel[]): Promise<void>;
   /** Kept for a short time, unless some of those that are needed are not among them. */
   instances(indom: Indom, needed: Iterable<number>): Promise<InstanceFacts>;
   /** The same, at once, when nothing needs to be asked for. */
@@ -80,6 +86,8 @@ export interface Metadata {
   refresh(): Promise<void>;
 }
 
+/** Questions that are asked together; others wait for them. */
+const TOGETHER = 32;
 /** Most entries of each kind, then everything is dropped. */
 const MAX_ENTRIES = 100_000;
 /** How often it is looked whether there are too many: once in so many uses. */
@@ -104,6 +112,18 @@ async function orElse<T>(work: Promise<T>, instead: T): Promise<T> {
   } catch (error) {
     if (NO_ANSWER.includes(asPcpError(error).code)) throw error;
     return instead;
+  }
+}
+
+/** Asks several things that need not wait for each other. */
+async function askAll(
+  context: Context,
+  questions: readonly ((calls: AboutCalls) => Promise<unknown>)[],
+): Promise<void> {
+  for (let at = 0; at < questions.length; at += TOGETHER) {
+    const some = questions.slice(at, at + TOGETHER);
+    const ask = (calls: AboutCalls) => Promise.all(some.map((question) => question(calls)));
+    await (context.together === undefined ? ask(context) : context.together(ask));
   }
 }
 
@@ -165,61 +185,92 @@ function namesOver(context: Context, store: () => ReturnType<typeof emptyStore>)
       );
       if (unknown.length > 0) {
         const descs = await orElse(context.descs(unknown), []);
-        for (const [index, pmid] of unknown.entries()) {
+        const questions = unknown.flatMap((pmid, index) => {
           const desc = descs[index];
-          if (desc === undefined || desc.pmid === PM_ID_NULL || kept.has(pmid)) continue;
-          const names = await orElse(context.namesOf(pmid), []);
-          if (names.length > 0) kept.set(pmid, { pmid, desc, names });
-        }
+          if (desc === undefined || desc.pmid === PM_ID_NULL) return [];
+          return async (calls: AboutCalls): Promise<void> => {
+            if (kept.has(pmid)) return;
+            const names = await orElse(calls.namesOf(pmid), []);
+            if (names.length > 0) kept.set(pmid, { pmid, desc, names });
+          };
+        });
+        await askAll(context, questions);
       }
       return pmids.map((pmid) => kept.get(pmid));
     },
   };
 }
 
+const labelKey = (level: number, ident: number): string => `${level} ${ident}`;
+const textKey = (subject: TextSubject, ident: Pmid | Indom, level: TextLevel): string =>
+  `${level} ${subject} ${ident}`;
+
+/** Levels and identifiers of the labels of a metric, the widest first. */
+const labelPlaces = ({ pmid, desc }: Metric): readonly (readonly [number, number])[] => [
+  [PM_LABEL.CONTEXT, 0],
+  [PM_LABEL.DOMAIN, pmidDomain(pmid)],
+  ...(desc.indom === PM_INDOM_NULL ? [] : [[PM_LABEL.INDOM, desc.indom] as const]),
+  [PM_LABEL.CLUSTER, asPmid(pmid & ~0x3ff)],
+  [PM_LABEL.ITEM, pmid],
+];
+
 function textsOver(context: Context, store: () => ReturnType<typeof emptyStore>) {
-  const labels = async (level: number, ident: number): Promise<readonly Label[]> => {
+  const labels = async (
+    level: number,
+    ident: number,
+    calls: AboutCalls = context,
+  ): Promise<readonly Label[]> => {
     const kept = store().labels;
-    const key = `${level} ${ident}`;
+    const key = labelKey(level, ident);
     const known = kept.get(key);
     if (known !== undefined) return known;
-    const sets = await orElse(context.labels(level, ident), []);
+    const sets = await orElse(calls.labels(level, ident), []);
     const found = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
     kept.set(key, found);
     return found;
   };
   const text = async (
-    subject: "metric" | "instance domain",
+    subject: TextSubject,
     ident: Pmid | Indom,
-    level: "oneline" | "help",
+    level: TextLevel,
+    calls: AboutCalls = context,
   ): Promise<string | undefined> => {
     const kept = store().texts;
-    const key = `${level} ${subject} ${ident}`;
+    const key = textKey(subject, ident, level);
     const known = kept.get(key);
     if (known !== undefined) return known.text;
-    const found = await orElse<string | undefined>(context.text(subject, ident, level), undefined);
+    const found = await orElse<string | undefined>(calls.text(subject, ident, level), undefined);
     kept.set(key, { text: found });
     return found;
   };
   return {
     labels,
     oneline: (pmid: Pmid) => text("metric", pmid, "oneline"),
-    async texts(subject: "metric" | "instance domain", ident: Pmid | Indom): Promise<Texts> {
+    async texts(subject: TextSubject, ident: Pmid | Indom): Promise<Texts> {
       const [oneline, help] = await Promise.all([
         text(subject, ident, "oneline"),
         text(subject, ident, "help"),
       ]);
       return { oneline, help };
     },
-    async metricLabels({ pmid, desc }: Metric): Promise<readonly Label[]> {
-      const levels = [
-        labels(PM_LABEL.CONTEXT, 0),
-        labels(PM_LABEL.DOMAIN, pmidDomain(pmid)),
-        ...(desc.indom === PM_INDOM_NULL ? [] : [labels(PM_LABEL.INDOM, desc.indom)]),
-        labels(PM_LABEL.CLUSTER, asPmid(pmid & ~0x3ff)),
-        labels(PM_LABEL.ITEM, pmid),
-      ];
-      return mergeLabels(await Promise.all(levels));
+    metricLabels: async (metric: Metric): Promise<readonly Label[]> =>
+      mergeLabels(await Promise.all(labelPlaces(metric).map((place) => labels(...place)))),
+    async prepare(metrics: readonly Metric[], levels: readonly TextLevel[]): Promise<void> {
+      const known = store();
+      const questions = new Map<string, (calls: AboutCalls) => Promise<unknown>>();
+      for (const metric of metrics) {
+        for (const [level, ident] of labelPlaces(metric)) {
+          const key = labelKey(level, ident);
+          if (!known.labels.has(key)) questions.set(key, (calls) => labels(level, ident, calls));
+        }
+        const { pmid } = metric;
+        for (const level of levels) {
+          const key = textKey("metric", pmid, level);
+          if (!known.texts.has(key))
+            questions.set(key, (calls) => text("metric", pmid, level, calls));
+        }
+      }
+      await askAll(context, [...questions.values()]);
     },
     instancesNow(indom: Indom, needed: ValueSetCursor): InstanceFacts | undefined {
       const known = store().instances.get(indom);

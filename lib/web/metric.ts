@@ -94,6 +94,8 @@ async function writeEntries(out: Out, call: Call, names: readonly string[], star
   const { metadata } = call;
   const pmids = await metadata.lookup(names);
   const metrics = await metadata.metrics(pmids);
+  const known = metrics.filter((metric) => metric !== undefined);
+  await metadata.prepare(known, ["oneline", "help"]);
   for (const [index, name] of names.entries()) {
     const metric = metrics[index];
     if (out.length > start) out.ascii(",");

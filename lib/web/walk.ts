@@ -92,6 +92,11 @@ interface Selection {
 }
 
 async function visitBatch(call: Call, batch: Batch, visit: Visit): Promise<void> {
+  const fresh = batch.shown.filter(({ made }) => made === undefined);
+  if (fresh.length > 0) {
+    const metrics = fresh.map(({ metric }) => metric);
+    await call.metadata.prepare(metrics, ["oneline"]);
+  }
   const result = await fetchFrom(call, batch.pmids);
   const sets = result.sets();
   for (const shown of batch.shown) {

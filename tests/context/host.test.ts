@@ -4,7 +4,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { PM_ERR } from "../../lib/base/mod.ts";
-import { type HostContext, openHostContext, PM_MODE } from "../../lib/context/mod.ts";
+import { type HostContext, openHostContext, PM_MODE, withDerived } from "../../lib/context/mod.ts";
+import { createDerivedSet } from "../../lib/derived/mod.ts";
 import {
   asInstance,
   indomBuild,
@@ -82,6 +83,28 @@ describe("calls of a host context", () => {
     const context = await contextAt(pmcd.port);
     await Promise.all([context.text("metric", metric, "help"), context.traverse("")]);
     expect(kinds(pmcd)).toEqual(["creds", "text-req", "text-req", "pmns-traverse"]);
+  });
+
+  test("calls made together share the way, and nothing comes between them", async () => {
+    const pmcd = await pmcdWith({ metrics: 40 });
+    const context = withDerived(await contextAt(pmcd.port), createDerivedSet());
+    await context.desc(metric);
+    const metrics = Array.from({ length: 40 }, (_, i) => pmidBuild(250, 0, i));
+    const together = context.together?.(({ namesOf, labels, text }) =>
+      Promise.all([
+        ...metrics.map((pmid) => namesOf(pmid)),
+        codeOf(labels(PM_LABEL.CONTEXT, 0)),
+        codeOf(text("metric", metric, "oneline")),
+      ]),
+    );
+    const after = context.traverse("");
+    const names = (await together)?.slice(0, 40);
+    expect(names).toEqual(metrics.map((_, i) => [`fake.m${i}`]));
+    await after;
+    const asked = kinds(pmcd).slice(-43);
+    expect(asked.at(-1)).toBe("pmns-traverse");
+    const expected = ["label-req", ...metrics.map(() => "pmns-ids"), "pmns-traverse", "text-req"];
+    expect(asked.toSorted()).toEqual(expected);
   });
 
   test("a fetch asks for what the profile said when it was called", async () => {

@@ -216,7 +216,70 @@ describe("refusals after CREDS", () => {
 });
 
 describe("the queue", () => {
-  test("one request at a time, in order", async () => {
+  test("what waits is sent ahead, as far as it may, and answered in order", async () => {
+    let heard = 0;
+    const before: number[] = [];
+    const pmcd = await session(async (talk) => {
+      await talk.read();
+      talk.send(namesPdu("first"));
+      for (let i = 0; i < 100; i++) {
+        await talk.read();
+        heard += 1;
+        // Nothing is said until 33 have come: one that is being answered, and 32 behind it.
+        if (heard === 33) for (let k = 0; k < 33; k++) talk.send(namesPdu(`n${k}`));
+        if (heard > 33) talk.send(namesPdu(`n${i}`));
+      }
+    });
+    // Until pmcd has answered once it may still refuse.
+    expect(await pmcd.traverse("x")).toEqual(["first"]);
+    const calls = Array.from({ length: 100 }, (_, i) => pmcd.traverse(`${i}`));
+    const names = await Promise.all(
+      calls.map(async (call, i) => {
+        const found = await call;
+        before.push(i);
+        return found;
+      }),
+    );
+    expect(names.flat()).toEqual(Array.from({ length: 100 }, (_, i) => `n${i}`));
+    expect(before).toEqual(before.toSorted((a, b) => a - b));
+  });
+
+  test("long requests are not sent ahead beyond what a socket holds", async () => {
+    const waiting: number[] = [];
+    let read = 0;
+    const pmcd = await session(async (talk) => {
+      await talk.read();
+      talk.send(namesPdu("first"));
+      const start = talk.socket.bytesRead;
+      for (let i = 0; i < 8; i++) {
+        read += (await talk.read()).length;
+        await Bun.sleep(2);
+        waiting.push(talk.socket.bytesRead - start - read);
+        talk.send(namesPdu(`n${i}`));
+      }
+    });
+    await pmcd.traverse("x");
+    const long = "x".repeat(15_000);
+    const names = await Promise.all(Array.from({ length: 8 }, () => pmcd.traverse(long)));
+    expect(names.flat()).toEqual(Array.from({ length: 8 }, (_, i) => `n${i}`));
+    expect(Math.max(...waiting)).toBeLessThan(16 * 1024);
+  });
+
+  test("an end fails what was sent ahead as well as what was not", async () => {
+    const pmcd = await session(async (talk) => {
+      for (let i = 0; i < 3; i++) {
+        await talk.read();
+        talk.send(namesPdu("a"));
+      }
+      talk.reset();
+    });
+    await pmcd.traverse("x");
+    const codes = await Promise.all(Array.from({ length: 50 }, () => codeOf(pmcd.traverse("y"))));
+    expect(codes.slice(0, 2)).toEqual(["none", "none"]);
+    expect(new Set(codes.slice(2))).toEqual(new Set([PM_ERR.IPC]));
+  });
+
+  test("one answer at a time, in order", async () => {
     const arrivals: number[] = [];
     const pmcd = await session(async (talk) => {
       for (let i = 0; i < 20; i++) {
