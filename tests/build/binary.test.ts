@@ -190,7 +190,7 @@ test("make run starts the proxy in the foreground and says what to open", async 
   expect(await waitUntil(() => listens(port), 30_000, make.alive)).toBe(true);
   const text = await Bun.file(output).text();
   await make.stop();
-  expect(text).toContain("http://localhost:44322/-/status");
+  expect(text).toContain("To open: http://localhost:44322/\n");
   expect(await waitUntil(async () => !(await listens(port)), 10_000)).toBe(true);
 }, 60_000);
 
