@@ -228,7 +228,7 @@ class Evaluation {
   }
 
   private thinning(node: SeriesNode): Thinning {
-    const own: TimeSpec = this.whole ? {} : node.times;
+    const own: TimeSpec = this.whole ? this.query.times : node.times;
     return thinningOf(this.query.times, own, this.options.now);
   }
 
@@ -263,8 +263,14 @@ class Evaluation {
         if (chosen.has(sample)) kept.push(at);
         at++;
       }
-    // Holes between samples crash the real programs in many functions.
-    return pickSamples(sound, kept, true);
+    // What functions over time go by is the first sample, so it is none of the holes.
+    const [first = 0] = kept;
+    const from = Array.from({ length: sound.times.length - first }, (_, index) => first + index);
+    return pickSamples(
+      pickSamples(sound, from, false),
+      kept.map((index) => index - first),
+      true,
+    );
   }
 
   /** Values of series for functions, one series after the other. */

@@ -194,8 +194,8 @@ function windowTimes(times: TimeSpec): TimeSpec {
 }
 
 /**
- * Values of given series in a window; series without any are looked for among the fabricated ones, of
- * which interval and count of the window apply. Throws SeriesProblem.
+ * Values of given series in a window; then those of fabricated ones, which are looked for where there are
+ * no values. To these, interval and count of the window apply, and the start only as their beginning. Throws SeriesProblem.
  */
 export async function* valuesInWindow(
   store: SeriesStore,
@@ -208,23 +208,17 @@ export async function* valuesInWindow(
   const { now }: { now: Instant } = options;
   const range = rangeOf(times, now, false);
   const requests = ids.map((id) => ({ series: id, ...range }));
-  const expressionValues = async function* (from: number, to: number): AsyncGenerator<SeriesBlock> {
-    const empty = ids.slice(from, to);
-    const expressions = empty.length === 0 ? [] : await store.expressions(empty);
-    for (const [at, expression] of expressions.entries()) {
-      const id = empty[at];
-      if (expression === undefined || id === undefined) continue;
-      const query = fabricated(expression, times, options);
-      yield* await evaluateFabricated(store, id, query, options);
-    }
-  };
-  /** The first series that has not been told of yet. */
-  let next = 0;
+  const empty = new Set(ids.keys());
   const blocks = thinned(store.values(requests), thinningOf(times, times, now));
   for await (const { request, ...samples } of blocks) {
-    if (next < request) yield* expressionValues(next, request);
-    next = request + 1;
+    empty.delete(request);
     yield { series: ids[request] ?? "", ...samples };
   }
-  yield* expressionValues(next, ids.length);
+  const rest = [...empty].map((at) => ids[at] ?? "");
+  const expressions = rest.length === 0 ? [] : await store.expressions(rest);
+  for (const [at, expression] of expressions.entries()) {
+    const id = rest[at];
+    if (expression === undefined || id === undefined) continue;
+    yield* await evaluateFabricated(store, id, fabricated(expression, times, options), options);
+  }
 }

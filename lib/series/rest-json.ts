@@ -97,9 +97,7 @@ export const ownedNamesJson = (
 ): JsonAnswer =>
   listOf(
     ids.flatMap((id, at) =>
-      (names[at] ?? []).map(
-        (name) => `{"${key}":"${id}","name":${quoted(name, form.quoting)}}`,
-      ),
+      (names[at] ?? []).map((name) => `{"${key}":"${id}","name":${quoted(name, form.quoting)}}`),
     ),
     form,
   );
@@ -244,7 +242,10 @@ export async function* valuesJson(
     for (let sample = 0; sample < times.length; sample++)
       for (const end = ends[sample] ?? 0; index < end; index++) {
         if (any) out.ascii(",");
-        else out.copy(utf8(client === undefined ? "[" : `{"client":${quoted(client, quoting)},"result":[`));
+        else
+          out.copy(
+            utf8(client === undefined ? "[" : `{"client":${quoted(client, quoting)},"result":[`),
+          );
         any = true;
         const time = timeOfValue(block, sample, index);
         if (time !== last) {

@@ -19,6 +19,7 @@ import { fuzzHelp, PMDA_FUZZERS } from "./pmda.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
+import { fuzzSeries } from "./series.fuzz.ts";
 import { TEXT_FUZZERS } from "./text.fuzz.ts";
 import { fuzzTimes } from "./time.fuzz.ts";
 import { fuzzWeb } from "./web.fuzz.ts";
@@ -41,6 +42,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   probe: fuzzProbe,
   time: fuzzTimes,
   derived: fuzzDerived,
+  series: fuzzSeries,
   web: fuzzWeb,
   linux: fuzzLinux,
   mmv: fuzzMmv,

@@ -1,6 +1,6 @@
 // A store over recorded dumps of a key server, in memory: PCP's schema as it was written by the real
 // programs, answered through the interface of stores. It reads only what the schema says.
-import { textColumn } from "../../lib/series/column.ts";
+import { type Column, columnLength, textAt, textColumn } from "../../lib/series/column.ts";
 import { type SeriesId, stringId } from "../../lib/series/ids.ts";
 import type {
   Leaf,
@@ -189,6 +189,41 @@ export function dumpStore(dumps: readonly Dump[]): SeriesStore {
       hashes.set(`pcp:expr:series:${id}`, new Map([["query", expression]]));
       hashes.set(`pcp:desc:series:${id}`, new Map(Object.entries(fields)));
       return Promise.resolve();
+    },
+  };
+}
+
+/** The values of a column as numbers of the type that a descriptor names; texts stay texts. */
+function asNumbers(values: Column, type: string): Column {
+  const length = columnLength(values);
+  const texts = Array.from({ length }, (_, index) => textAt(values, index));
+  switch (type) {
+    case "32":
+    case "u32":
+      return { kind: "number", form: "decimal", numbers: Float64Array.from(texts, Number) };
+    case "64":
+      return { kind: "long", numbers: BigInt64Array.from(texts, BigInt) };
+    case "u64":
+      return { kind: "long", numbers: BigUint64Array.from(texts, BigInt) };
+    case "float":
+    case "double":
+      return { kind: "number", form: "float", numbers: Float64Array.from(texts, Number) };
+    default:
+      return values;
+  }
+}
+
+/** The same store with numbers in its columns, as one has that reads archives. */
+export function numberStore(store: SeriesStore): SeriesStore {
+  return {
+    ...store,
+    async *values(requests) {
+      const series = requests.map((each) => each.series);
+      const descriptors = await store.descriptors(series);
+      for await (const block of store.values(requests)) {
+        const type = descriptors[block.request]?.type ?? "string";
+        yield { ...block, values: asNumbers(block.values, type) };
+      }
     },
   };
 }

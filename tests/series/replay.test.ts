@@ -1,13 +1,13 @@
 // Goal: recorded command lines of pmseries, in their order over the key server that they were recorded from,
 // print what the real program printed: identifiers, values, functions, operators, metadata, messages.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { SeriesStore } from "../../lib/series/mod.ts";
 import edgeDump from "../fixtures/series/edge.dump-7.2.1.json";
 import tailDump from "../fixtures/series/omnibus_tail.dump-7.2.1.json";
 import zeroDump from "../fixtures/series/zero_disk_activity.dump-7.2.1.json";
 import commandLines from "../fixtures/series/queries-cli.json";
 import edgeLines from "../fixtures/series/queries-edge.json";
-import { type Dump, dumpStore } from "./dump-store.ts";
+import { type Dump, dumpStore, numberStore } from "./dump-store.ts";
 import { type Outcome, runPmseries } from "./pmseries.ts";
 
 interface Recorded {
@@ -85,14 +85,22 @@ async function replay(store: SeriesStore, all: readonly Recorded[]): Promise<num
   return taken;
 }
 
-test("command lines over two archives", async () => {
-  const store = dumpStore([zeroDump as unknown as Dump, tailDump as unknown as Dump]);
-  const taken = await replay(store, commandLines.queries as unknown as readonly Recorded[]);
-  expect(taken).toBeGreaterThan(340);
-});
+const twoArchives = (): SeriesStore =>
+  dumpStore([zeroDump as unknown as Dump, tailDump as unknown as Dump]);
+const edge = (): SeriesStore => dumpStore([edgeDump as unknown as Dump]);
+const twoArchiveLines = commandLines.queries as unknown as readonly Recorded[];
+const awkwardLines = edgeLines.queries as unknown as readonly Recorded[];
 
-test("command lines over awkward names, labels and values", async () => {
-  const store = dumpStore([edgeDump as unknown as Dump]);
-  const taken = await replay(store, edgeLines.queries as unknown as readonly Recorded[]);
-  expect(taken).toBe(edgeLines.queries.length);
+/** Values as a key server has them, and as archives have them: the answers are the same. */
+describe.each([
+  ["texts", (store: SeriesStore): SeriesStore => store],
+  ["numbers", numberStore],
+])("values as %s", (_, as) => {
+  test("command lines over two archives", async () => {
+    expect(await replay(as(twoArchives()), twoArchiveLines)).toBe(346);
+  });
+
+  test("command lines over awkward names, labels and values", async () => {
+    expect(await replay(as(edge()), awkwardLines)).toBe(awkwardLines.length);
+  });
 });
