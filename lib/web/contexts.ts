@@ -21,7 +21,7 @@ import {
 export interface ContextLimits {
   /** Contexts at the same time. */
   readonly contexts: number;
-  /** Connections to the pmcd of one host specification. */
+  /** Connections to one host, whatever the attributes of its specification say. */
   readonly connectionsPerHost: number;
   /** Requests at the same time on one context: one is served, the others wait. */
   readonly requestsPerContext: number;

@@ -39,7 +39,7 @@ export interface Source {
 export interface SourceOptions {
   readonly env: Environment;
   readonly warn: (text: string) => void;
-  /** Connections to one host specification. */
+  /** Connections to one host, whatever the attributes of its specification say. */
   readonly perHost: () => number;
   /** How long a stand-in is used before the pmcd is looked for again, milliseconds. */
   readonly lookAgainMs: () => number;
@@ -90,6 +90,12 @@ const REQUEST_MS = 5_000;
 const LINGER_MS = 120_000;
 /** Most of those; more are closed at once. */
 const LINGER_MOST = 64;
+
+/** Most warnings that are remembered. */
+const TOLD_MOST = 1_000;
+
+/** What stands before the attributes of a host specification: one pmcd, whatever is asked of it. */
+const placeOf = (hostspec: string): string => hostspec.replace(/\?.*$/s, "");
 
 /** The name under which a host specification's and credentials' contexts are shared. */
 export const keyOf = (hostspec: string, credentials: Credentials | undefined): string =>
@@ -162,6 +168,14 @@ function createOpener(options: SourceOptions) {
   let local: LocalState = "unasked";
   /** When the stand-in was opened last, on the clock of performance.now(). */
   let stoodIn = 0;
+  /** What was said of derived metrics: each connection would say it again. */
+  const told = new Set<string>();
+  const warnOnce = (text: string): void => {
+    if (told.has(text)) return;
+    if (told.size >= TOLD_MOST) told.clear();
+    told.add(text);
+    warn(text);
+  };
   const setLocal = (state: LocalState, reason: string): void => {
     if (state === local) return;
     local = state;
@@ -176,7 +190,8 @@ function createOpener(options: SourceOptions) {
   ): Promise<Opened> => {
     settings ??= settingsFrom(env, warn);
     const spec = specOf(hostspec, credentials, settings);
-    const derive = (context: Context): Context => withDerived(context, options.derived(), { warn });
+    const derive = (context: Context): Context =>
+      withDerived(context, options.derived(), { warn: warnOnce });
     const atHome = isLocal(hostspec);
     try {
       const host = await openHostContext(spec, { ...options.host, env, warn, settings }, hostspec);
@@ -246,18 +261,20 @@ export function createSources(options: SourceOptions): Sources {
 
   const give = (hostspec: string): void => {
     taken -= 1;
-    const left = (perHost.get(hostspec) ?? 1) - 1;
-    if (left > 0) perHost.set(hostspec, left);
-    else perHost.delete(hostspec);
+    const place = placeOf(hostspec);
+    const left = (perHost.get(place) ?? 1) - 1;
+    if (left > 0) perHost.set(place, left);
+    else perHost.delete(place);
   };
   const take = (hostspec: string): void => {
     const most = options.perHost();
-    if ((perHost.get(hostspec) ?? 0) >= most || !options.hasRoom()) dropIdle(0);
-    const here = perHost.get(hostspec) ?? 0;
+    const place = placeOf(hostspec);
+    if ((perHost.get(place) ?? 0) >= most || !options.hasRoom()) dropIdle(0);
+    const here = perHost.get(place) ?? 0;
     if (here >= most) throw busy(`too many connections to one host: ${most}`);
     if (!options.hasRoom()) throw busy("too many open files for another connection");
     taken += 1;
-    perHost.set(hostspec, here + 1);
+    perHost.set(place, here + 1);
   };
   const open = async (
     hostspec: string,

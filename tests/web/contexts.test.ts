@@ -2,6 +2,7 @@
 // belong to who made them, and refuse with a reason (spec webapi.md 2.9, 4); what is kept of their
 // metadata is dropped when pmcd says so.
 import { afterEach, describe, expect, test } from "bun:test";
+import { createDerivedSet } from "../../lib/derived/mod.ts";
 import { createWebApi, type WebApi, type WebApiOptions } from "../../lib/web/mod.ts";
 import { STATE_CHANGE } from "../../lib/pdu/mod.ts";
 import { type FakeBehaviour, type FakePmcd, startFakePmcd } from "../helpers/fakepmcd.ts";
@@ -143,6 +144,14 @@ describe("bounds", () => {
     }
     const full = apiOver(pmcd, { hasRoom: () => false });
     expect((await must(full, make)).status).toBe(503);
+  });
+
+  test("one pmcd is one host, whatever is said behind its name", async () => {
+    const pmcd = await pmcdWith();
+    const api = apiOver(pmcd, { limits: { connectionsPerHost: 2 } });
+    const targets = [1, 2, 3].map((n) => `/pmapi/profile?expr=add&hostspec=localhost%3fa=${n}`);
+    const got = await Promise.all(targets.map((each) => must(api, each)));
+    expect(got.filter(({ body }) => body.includes("too many connections"))).toHaveLength(1);
   });
 
   test("requests on one context", async () => {
@@ -289,6 +298,22 @@ describe("metadata", () => {
     const descs = asked(pmcd, "desc-ids");
     await must(api, FETCH);
     expect(asked(pmcd, "desc-ids")).toBe(descs);
+  });
+
+  test("a derived metric that does not bind is told of once, not by each connection", async () => {
+    const pmcd = await pmcdWith({ metrics: 2 });
+    const derived = createDerivedSet();
+    derived.define("my.broken", "no.such.metric + 1");
+    const warnings: string[] = [];
+    const api = apiOver(pmcd, { derived, warn: (text) => warnings.push(text) });
+    for (let i = 0; i < 3; i++) {
+      const id = idOf(await must(api, "/pmapi/context"));
+      await must(api, `/pmapi/${id}/profile?expr=add`);
+      await must(api, `/pmapi/${id}/metric?prefix=fake`);
+      await must(api, `/pmapi/${id}/metric?prefix=my`);
+    }
+    expect(pmcd.connections.length).toBe(4);
+    expect(warnings.filter((text) => text.includes("my.broken"))).toHaveLength(1);
   });
 
   test("are dropped when pmcd tells of changes", async () => {
