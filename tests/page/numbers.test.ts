@@ -104,7 +104,7 @@ test("a value axis begins at 0, but for what varies little far above it", () => 
   expect(rangeOf(1, 10, "value")[0]).toBe(0);
   expect(rangeOf(9, 10, "value")[0]).toBeCloseTo(8.9);
   expect(rangeOf(null, null, "value")).toEqual([0, 1]);
-  expect(rangeOf(0, 0, "rate")).toEqual([0, 0]);
+  expect(rangeOf(0, 0, "rate")).toEqual([0, 1]);
   expect(rangeOf(-5, 5, "value")[0]).toBeLessThan(-5);
 });
 

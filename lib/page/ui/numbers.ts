@@ -182,8 +182,10 @@ export function rangeOf(min: number | null, max: number | null, kind: Kind): [nu
     const room = (high - low) * 0.1;
     return [Math.max(0, low - room), high + room];
   }
+  // Nothing but zero is a line at the bottom.
+  if (low === 0 && high === 0) return [0, 1];
   const top = Math.max(high, 0);
   const bottom = Math.min(low, 0);
-  const room = (top - bottom) * 0.08 || 1;
+  const room = (top - bottom) * 0.08;
   return [bottom === 0 ? 0 : bottom - room, top === 0 ? 0 : top + room];
 }

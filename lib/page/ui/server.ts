@@ -58,6 +58,14 @@ const KNOWN = new Set(
   ),
 );
 
+/** Who answers for the proxy's own machine. */
+const LOCALHOST: Readonly<Record<string, string>> = {
+  pmcd: "answered by pmcd",
+  "built-in": "answered by built-in agents",
+  unreachable: "nobody answers",
+  unasked: "not asked yet",
+};
+
 function proxyPanel(status: Fields): HTMLElement {
   const connections = fieldsOf(status["connections"]);
   const memory = fieldsOf(status["memory"]);
@@ -71,6 +79,7 @@ function proxyPanel(status: Fields): HTMLElement {
       ["memory", formatted(Number(memory["residentBytes"]), BYTES)],
       ["connections", `${textOf(connections["open"])} of ${textOf(connections["limit"])}`],
       ["REST contexts", `${textOf(web["contexts"])} of ${textOf(web["limit"])}`],
+      ["localhost", LOCALHOST[textOf(web["localhost"])] ?? ""],
       ["TLS", onOff(fieldsOf(status["tls"])["enabled"])],
       ["HTTP", onOff(fieldsOf(status["http"])["enabled"])],
     ]),
