@@ -8,6 +8,7 @@ import {
   asPcpError,
   createLog,
   fdSink,
+  type Log,
   PcpError,
   PM_ERR,
   PMCD_PORT,
@@ -186,6 +187,20 @@ function socketOf({ options }: Line, variable: (name: string) => string | undefi
 
 const LEVELS = { Info: "info", Warning: "warning", Error: "error" } as const;
 
+/**
+ * What fails outside of every request, in a timer or a promise of a module's author, is a line in the
+ * log: the others go on answering.
+ */
+function surviveStrays(log: Log): void {
+  const stray = (error: unknown): void => {
+    const { stack, message } = error instanceof Error ? error : new Error(String(error));
+    const place = /\n\s*at [^\n]*?([^\s()]+:\d+:\d+)/.exec(stack ?? "")?.[1];
+    log.error(`${place === undefined ? "" : `${place}: `}${message}`);
+  };
+  process.on("uncaughtException", stray);
+  process.on("unhandledRejection", stray);
+}
+
 /** Runs a collector until a signal; returns the exit status. */
 export async function listen(line: Line): Promise<number> {
   const { options, operands } = line;
@@ -206,6 +221,7 @@ export async function listen(line: Line): Promise<number> {
     const tls = tlsOf(line, variable);
     const maxClients = lastGiven(options, "maxClients")?.value;
     const socketPath = socketOf(line, variable);
+    surviveStrays(log);
     const collector = await startCollector({
       env: process.env,
       variable,

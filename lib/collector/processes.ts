@@ -74,6 +74,13 @@ async function awaitEnd(child: Child): Promise<boolean> {
   return true;
 }
 
+/** What is wrong with a connection, without the agent's name, which the report has already. */
+const reasonOf = (name: string, { message }: PcpError): string =>
+  [`agent "${name}" is gone: `, `agent "${name}": `].reduce(
+    (text, head) => (text.startsWith(head) ? text.slice(head.length) : text),
+    message,
+  );
+
 /** An agent whose connection and process belong together. */
 function started(agent: Agent, child: Child | undefined, after: () => void): StartedAgent {
   let stopping = false;
@@ -84,11 +91,12 @@ function started(agent: Agent, child: Child | undefined, after: () => void): Sta
     ]);
     await agent.close?.();
     const why = over instanceof PcpError ? over : undefined;
-    const killed = child === undefined ? true : await awaitEnd(child);
+    const ended = child !== undefined && (child.exitCode ?? child.signalCode) !== null;
+    if (child !== undefined) await awaitEnd(child);
     after();
-    if (!killed && child !== undefined) return endOf(child);
+    if (ended) return endOf(child);
     // It was there to the end of its connection: what was wrong is in the connection.
-    const reason = why?.message ?? "the connection is over";
+    const reason = why === undefined ? "the connection is over" : reasonOf(agent.name, why);
     return { reason: stopping ? "ended" : reason, status: AGENT_STATUS.DROPPED };
   };
   const gone = watch();
@@ -177,8 +185,12 @@ async function open(
       notready: notReady,
     });
   } catch (error) {
-    const killed = await awaitEnd(child);
-    if (killed) throw error;
+    const ended = (child.exitCode ?? child.signalCode) !== null;
+    await awaitEnd(child);
+    if (!ended) {
+      const fault = asPcpError(error);
+      throw new PcpError(fault.code, reasonOf(name, fault), { cause: error });
+    }
     throw new PcpError(PM_ERR.NOAGENT, endOf(child).reason, { cause: error });
   }
 }

@@ -13,7 +13,10 @@ import {
   type AgentFactory,
   BUILTIN_AGENTS,
   type BuiltinAgent,
+  createTimeLimit,
+  isLate,
   openAgent,
+  type RunningAgent,
 } from "../pmda/mod.ts";
 import { type ProcessSetting, startDsoHost, startLine } from "./processes.ts";
 import { createRouter } from "./router.ts";
@@ -98,6 +101,8 @@ export interface RegistryOptions {
   readonly names?: Names | string;
   /** Milliseconds for an answer of an agent in a process of its own; 0: no limit. 5000. */
   readonly requestTimeout?: number;
+  /** Milliseconds that an agent of this program, or of a module, has to be made. 10000. */
+  readonly startTimeout?: number;
 }
 
 /** The table. */
@@ -127,6 +132,12 @@ export interface Registry extends AgentSource {
 /** Most entries: several for each domain. */
 const MAX_ENTRIES = 4096;
 const REQUEST_TIMEOUT = 5000;
+const START_TIMEOUT = 10_000;
+/**
+ * Processes that are started at a time: each has a few seconds to greet, and all of them share the
+ * processors of a machine that may just be starting itself.
+ */
+const STARTS = 4;
 /** Those of BUILTIN_AGENTS that tell of the machine; the others are examples. */
 const USEFUL: readonly string[] = ["linux", "mmv"];
 
@@ -216,6 +227,7 @@ function createConnector(
   changed: (bits: number) => void,
 ) {
   const { log = () => undefined, program = "pcpbox", hostCommand } = options;
+  const { startTimeout = START_TIMEOUT } = options;
   const setting: ProcessSetting = {
     env,
     stderr: options.stderr ?? "inherit",
@@ -245,7 +257,7 @@ function createConnector(
     origin: Extract<AgentOrigin, { kind: "made" }>,
   ): Promise<void> => {
     const { domain, name } = entry;
-    const agent = await openAgent(await origin.load(), {
+    const opening = openAgent(await origin.load(), {
       domain,
       args: origin.args ?? [],
       env,
@@ -255,6 +267,23 @@ function createConnector(
         log(worse ? "Error" : level === "Warning" ? "Warning" : "Info", `${name}: ${text}`);
       },
     });
+    const limit = createTimeLimit(startTimeout);
+    let agent: RunningAgent;
+    try {
+      agent = await limit.wait(opening);
+    } catch (error) {
+      if (!(error instanceof PcpError && isLate(error))) throw error;
+      opening.then(
+        (late) => late.close?.(),
+        (late: unknown) => log("Error", `${name}: ${asPcpError(late).message}`),
+      );
+      throw new PcpError(
+        PM_ERR.NOAGENT,
+        `${name}: takes more than ${startTimeout / 1000} s to start`,
+      );
+    } finally {
+      limit.stop();
+    }
     entry.agent = oneAtATime(agent);
     entry.own = {
       domain,
@@ -407,9 +436,21 @@ export function createRegistry(options: RegistryOptions = {}): Registry {
     },
     async connect() {
       build();
-      const said = await Promise.all(entries.map(connectOne));
+      const said = new Map<Entry, string | undefined>();
+      const connectAll = async (some: Iterable<Entry>): Promise<void> => {
+        for (const entry of some) said.set(entry, await connectOne(entry));
+      };
+      const isProcess = ({ kind }: Entry): boolean => kind === "dso" || kind === "line";
+      const processes = entries.filter(isProcess).values();
+      await Promise.all([
+        ...entries.filter((entry) => !isProcess(entry)).map((entry) => connectAll([entry])),
+        ...Array.from({ length: STARTS }, () => connectAll(processes)),
+      ]);
       connected = true;
-      for (const text of said) if (text !== undefined) warn(text);
+      for (const entry of entries) {
+        const text = said.get(entry);
+        if (text !== undefined) warn(text);
+      }
     },
     knows: (domain) => domains.has(domain),
     find(domain) {

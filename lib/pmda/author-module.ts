@@ -9,6 +9,7 @@ import { PcpError, PM_ERR } from "../base/mod.ts";
 import * as author from "./author.ts";
 import type { AgentDefinition, AgentFactory } from "./define.ts";
 import { checkDefinition } from "./author-check.ts";
+import { createTimeLimit } from "./limit.ts";
 
 /** An agent of a module. */
 export interface LoadedAgent {
@@ -30,6 +31,9 @@ interface BuildFault {
     readonly column: number;
   } | null;
 }
+
+/** Milliseconds for a module that waits for something before it is there. */
+const LOAD_TIME = 10_000;
 
 let known = false;
 
@@ -131,10 +135,13 @@ export async function loadAuthorModule(file: string): Promise<LoadedAgent> {
   const path = realpathSync(given);
   publishModule();
   let loaded: unknown;
+  const limit = createTimeLimit(LOAD_TIME);
   try {
-    loaded = await import(pathToFileURL(path).href);
+    loaded = await limit.wait(import(pathToFileURL(path).href));
   } catch (error) {
     throw fault(moduleFault(path, error), error);
+  } finally {
+    limit.stop();
   }
   const { default: exported } = loaded as { readonly default?: unknown };
   return agentOf(path, exported);

@@ -13,7 +13,7 @@ export {
 } from "./agent.ts";
 export { createDispatcher, type Dispatcher, type DispatchOptions } from "./dispatch.ts";
 export { BUILTIN_AGENTS, builtinAgent } from "./builtin.ts";
-export { DEFAULT_TIME_LIMIT } from "./limit.ts";
+export { createTimeLimit, DEFAULT_TIME_LIMIT, isLate } from "./limit.ts";
 export {
   type CheckSession,
   type CheckSetting,

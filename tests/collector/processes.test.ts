@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PM_ERR } from "../../lib/base/mod.ts";
 import type { AgentLine, Registry } from "../../lib/collector/mod.ts";
+import type { AgentFactory } from "../../lib/pmda/mod.ts";
 import { asPmid, type Pmid, pmidBuild, ResultWriter, ResultView } from "../../lib/pcp/mod.ts";
 import { createProfile, STATE_CHANGE } from "../../lib/pdu/mod.ts";
 import { freePort } from "../helpers/ports.ts";
@@ -201,7 +202,49 @@ describe("daemons that go wrong", () => {
     await fetch(client, wanted);
     for (const name of ["script10", "script11", "script12", "script13", "script14", "script15"])
       expect(said.filter((text) => text.includes(`"${name}"`)).length).toBeGreaterThan(0);
-    expect(said.find((text) => text.includes("script11"))).toContain("exit(3)");
+    const reason = (name: string): string => said.find((text) => text.includes(`"${name}"`)) ?? "";
+    expect(reason("script11")).toContain("exit(3)");
+    // What was wrong with the bytes, not how the process ended afterwards, and the name once.
+    expect(reason("script10")).toMatch(
+      /^Warning: agent "script10" \(domain 10\): PDU header: length/,
+    );
+    expect(reason("script12")).toMatch(
+      /^Warning: agent "script12" \(domain 12\): PDU header: length/,
+    );
+    expect(reason("script13")).toMatch(/\(domain 13\): no answer in time; /);
+    expect(reason("script15")).toMatch(/\(domain 15\): cannot be started: PDU header: length/);
+  });
+
+  test("many that start slowly are not all late", async () => {
+    const { table, said } = emptyTable({});
+    tables.push(table);
+    const folder = privateFolder("slow");
+    const slow = `: > ${folder}/$$; ls ${folder} | wc -l >> ${folder}.most; sleep 0.1; rm ${folder}/$$`;
+    for (let domain = 10; domain < 30; domain++) {
+      const line = pipe(domain, `${slow}; ${CREDS}; sleep 60`);
+      table.add({ domain, name: line.label, origin: { kind: "line", line } });
+    }
+    await table.connect();
+    expect(said).toEqual([]);
+    const counts = (await Bun.file(`${folder}.most`).text()).trim().split("\n").map(Number);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(4);
+    expect(table.entries.filter(({ process: each }) => each?.running === true).length).toBe(20);
+  });
+
+  test("an agent of this program that never comes to its start costs itself alone", async () => {
+    const { table, said } = emptyTable({}, { startTimeout: 50 });
+    tables.push(table);
+    const late = Promise.withResolvers<never>();
+    const made = (domain: number, name: string, factory: AgentFactory): void =>
+      table.add({ domain, name, origin: { kind: "made", load: async () => factory } });
+    made(10, "stuck", () => late.promise);
+    made(11, "good", () => ({ name: "good", metrics: [] }));
+    await table.connect();
+    expect(table.entries.map(({ agent }) => agent !== undefined)).toEqual([false, true]);
+    expect(said).toEqual(["stuck: takes more than 0.05 s to start"]);
+    late.reject(new Error("no sensor"));
+    await Bun.sleep(1);
+    expect(said[1]).toBe("Error: stuck: no sensor");
   });
 
   test("programs that there are not, ports where nobody listens", async () => {

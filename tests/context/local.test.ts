@@ -138,9 +138,10 @@ describe("without agents", () => {
       NAME,
     ]);
     expect(await context.traverse("hinv")).toEqual(["hinv.ncpu"]);
-    expect(await codes(["", "toy", "toy.x", "no"].map((name) => context.traverse(name)))).toEqual([
-      NOAGENT,
-      NOAGENT,
+    // The root of what an agent would say stands for it, as in pmcd's lists.
+    expect(await context.traverse("")).toEqual(["hinv.ncpu", "toy", "a.b.c"]);
+    expect(await context.traverse("toy")).toEqual(["toy"]);
+    expect(await codes(["toy.x", "no"].map((name) => context.traverse(name)))).toEqual([
       NOAGENT,
       NAME,
     ]);
