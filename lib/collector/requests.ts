@@ -30,6 +30,7 @@ import {
 } from "../pdu/mod.ts";
 import type { AgentLabelSet, Awaitable } from "../pmda/mod.ts";
 import { OPERATION } from "./access.ts";
+import { whenThere } from "./turns.ts";
 import type { Router, RouterClient } from "./types.ts";
 
 /** Profiles that one client may have, and metrics of one fetch, as current pmcd has them. */
@@ -58,9 +59,6 @@ const failed = (error: unknown): Uint8Array => {
   return errorPdu(code < 0 ? code : PM_ERR.GENERIC);
 };
 
-const then = <T, U>(value: Awaitable<T>, next: (value: T) => U): Awaitable<U> =>
-  value instanceof Promise ? value.then(next) : next(value);
-
 /** Answers the requests of one client, one at a time. */
 export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awaitable<Reply> {
   const { router, routed } = client;
@@ -75,7 +73,7 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
     if (pmids.length === 0) throw new PcpError(PM_ERR.IPC);
     if (pmids.length > MAX_FETCH) throw new PcpError(PM_ERR.TOOBIG);
     writer.reset();
-    return then(routed.fetch(pmids, profile, writer), () => {
+    return whenThere(routed.fetch(pmids, profile, writer), () => {
       if (writer.count !== pmids.length) throw new PcpError(PM_ERR.IPC);
       const { changes } = writer;
       const result = encodeWritten(FROM_ANON, writer, realTime(), highres);
@@ -113,14 +111,14 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
     const reply = (instances: readonly { instance: typeof number; name: string }[]): Reply =>
       encodePdu({ kind: "instance", from: FROM_ANON, indom, instances });
     if (number !== PM_IN_NULL)
-      return then(routed.instanceName(indom, number), (found) =>
+      return whenThere(routed.instanceName(indom, number), (found) =>
         reply([{ instance: PM_IN_NULL, name: found }]),
       );
     if (name !== "")
-      return then(routed.instanceId(indom, name), (found) =>
+      return whenThere(routed.instanceId(indom, name), (found) =>
         reply([{ instance: found, name: "" }]),
       );
-    return then(routed.instances(indom), ({ ids, names }) =>
+    return whenThere(routed.instances(indom), ({ ids, names }) =>
       reply(ids.map((id, at) => ({ instance: id, name: names[at] ?? "" }))),
     );
   };
@@ -133,7 +131,7 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
     if ((type & both) === 0 || (type & both) === both || (type & levels) === 0)
       throw new PcpError(PM_ERR.IPC);
     checkDomain(metric ? pmidDomain(ident as Pmid) : indomDomain(ident as Indom), PM_ERR.PMID);
-    return then(
+    return whenThere(
       routed.text(
         metric ? "metric" : "instance domain",
         ident as Pmid | Indom,
@@ -149,7 +147,7 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
       encodePdu({ kind: "label", from: FROM_ANON, ident, type, sets });
     if (level === PM_LABEL.CONTEXT) return reply([client.contextLabels()]);
     const profile = profiles.values().next().value ?? everything;
-    return then(routed.labels(level, ident, profile), reply);
+    return whenThere(routed.labels(level, ident, profile), reply);
   };
 
   const lookup = async (names: readonly string[]): Promise<Reply> => {
@@ -190,7 +188,7 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
         profiles.set(pdu.context, profileFrom(pdu));
         return undefined;
       case "desc-req":
-        return then(desc(pdu.pmid), (found) =>
+        return whenThere(desc(pdu.pmid), (found) =>
           encodePdu({ kind: "desc", from: FROM_ANON, desc: found }),
         );
       case "desc-ids":
@@ -206,16 +204,16 @@ export function createRequests(client: RequestClient): (pdu: Uint8Array) => Awai
       case "pmns-ids": {
         const [pmid] = pdu.pmids;
         if (pmid === undefined || pdu.pmids.length !== 1) throw new PcpError(PM_ERR.IPC);
-        return then(routed.namesOf(pmid), (found) => names(found));
+        return whenThere(routed.namesOf(pmid), (found) => names(found));
       }
       case "pmns-child":
-        return then(routed.children(pdu.name), (found) =>
+        return whenThere(routed.children(pdu.name), (found) =>
           names(found.names, pdu.subtype === 1 ? found.statuses : undefined),
         );
       case "pmns-traverse":
-        return then(routed.traverse(pdu.name), (found) => names(found));
+        return whenThere(routed.traverse(pdu.name), (found) => names(found));
       case "result":
-        return then(routed.store(pdu.result), () => errorPdu(0));
+        return whenThere(routed.store(pdu.result), () => errorPdu(0));
       default:
         throw new PcpError(PM_ERR.IPC);
     }
