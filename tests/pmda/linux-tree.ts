@@ -45,7 +45,13 @@ export function unpackTree(files: ReadonlyMap<string, string>): string {
   return root;
 }
 
-/** An agent over a tree, or over this machine (root empty), that keeps nothing on disk. */
+/** The key of ATTR with the user of a client (spec pdu.md 3.13). */
+export const USERID = 11;
+
+/**
+ * An agent over a tree, or over this machine (root empty), that keeps nothing on disk. `asker` is a
+ * client of root, who sees everything.
+ */
 export async function linuxAgent(
   root: string,
   more: Readonly<Record<string, string>> = {},
@@ -57,7 +63,9 @@ export async function linuxAgent(
     PCP_VAR_DIR: "/nonexistent",
     ...more,
   };
-  return { agent: await openAgent(linux, { domain: 60, env, log }), logged };
+  const agent = await openAgent(linux, { domain: 60, env, log });
+  await agent.attribute?.(asker.context, USERID, "0");
+  return { agent, logged };
 }
 
 export const asker: Caller = { context: 0, profile: createProfile() };
@@ -103,11 +111,12 @@ export function answersIn(
 export async function valuesOf(
   agent: RunningAgent,
   names: readonly string[] = agent.leaves.map(({ name }) => name),
+  by = asker,
 ): Promise<ReadonlyMap<string, Answer>> {
   const known = new Map(agent.leaves.map(({ name, pmid }) => [name, pmid]));
   const pmids = names.flatMap((name) => known.get(name) ?? []);
   const writer = new ResultWriter();
-  await agent.fetch(pmids, asker, writer);
+  await agent.fetch(pmids, by, writer);
   const result = new ResultView(writer.finish(0), { sec: 0, nsec: 0 }, writer.count, 0);
   const descs = new Map<Pmid, Desc>();
   const indoms = new Map<Indom, ReadonlyMap<number, string>>();

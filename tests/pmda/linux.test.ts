@@ -9,7 +9,15 @@ import { PM_ERR, utf8Text } from "../../lib/base/mod.ts";
 import { asInstance, indomBuild, PM_LABEL } from "../../lib/pcp/mod.ts";
 import type { RunningAgent } from "../../lib/pmda/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
-import { answerLines, asker, linuxAgent, readTree, unpackTree, valuesOf } from "./linux-tree.ts";
+import {
+  answerLines,
+  asker,
+  linuxAgent,
+  readTree,
+  unpackTree,
+  USERID,
+  valuesOf,
+} from "./linux-tree.ts";
 
 /** What the tree does not decide: the space of file systems, the name of the machine. */
 const OF_THE_MACHINE =
@@ -191,6 +199,48 @@ test("after a very large file the kernel's settings can still be read", async ()
   const answers = await valuesOf(agent, ["network.tcpconn.time_wait", "kernel.all.pid_max"]);
   expect(answers.get("network.tcpconn.time_wait")).toEqual(new Map([["", "40000"]]));
   expect(answers.get("kernel.all.pid_max")).not.toEqual(new Map());
+});
+
+test("caches of objects and serial lines are for clients of root", async () => {
+  const files = new Map(readTree("big"));
+  files.set("/proc/tty/driver/serial", "serinfo:1.0\n0: uart:16550A port:3F8 irq:4 tx:5 rx:0\n");
+  const { agent } = await linuxAgent(unpackTree(files), FIXED);
+  const names = ["mem.slabinfo.objects.active", "tty.serial.tx", "mem.buddyinfo.pages"];
+  const seenBy = async (context: number): Promise<number[]> => {
+    const answers = await valuesOf(agent, names, { ...asker, context });
+    return names.map((name) => {
+      const answer = answers.get(name);
+      return answer instanceof Map ? answer.size : -1;
+    });
+  };
+  const [slabs, lines, blocks] = await seenBy(asker.context);
+  expect([slabs, lines, blocks]).toEqual([3, 1, 44]);
+  expect(await seenBy(1)).toEqual([0, 0, 44]);
+  await agent.attribute?.(1, USERID, "1000");
+  expect(await seenBy(1)).toEqual([0, 0, 44]);
+  await agent.attribute?.(1, USERID, "0");
+  expect(await seenBy(1)).toEqual([3, 1, 44]);
+  agent.contextClosed?.(1);
+  expect(await seenBy(1)).toEqual([0, 0, 44]);
+});
+
+test("tables that the kernel hands out page by page are read to their end", async () => {
+  const { agent } = await linuxAgent("");
+  const listening = (): number =>
+    readFileSync("/proc/net/tcp", "utf8")
+      .split("\n")
+      .filter((line) => line.trim().split(/\s+/)[3] === "0A").length;
+  const sockets: Bun.TCPSocketListener[] = [];
+  // 27 lines are a page: ends of the table before, at and after the end of one.
+  for (let i = 0; i < 60; i++) {
+    sockets.push(Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } }));
+    const before = listening();
+    const answers = await valuesOf(agent, ["network.tcpconn.listen"]);
+    const seen = answers.get("network.tcpconn.listen");
+    const after = listening();
+    if (before === after) expect(seen).toEqual(new Map([["", String(before)]]));
+  }
+  for (const socket of sockets) socket.stop();
 });
 
 test("a file that appears, changes or goes away is seen by later requests", async () => {

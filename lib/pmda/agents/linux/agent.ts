@@ -1,6 +1,7 @@
 // linux: the machine itself, as PCP's agent of this name has it (domain 60): processors, memory,
 // disks, network, file systems, from /proc and /sys. What a request does not ask for is not read.
-import type { AgentDefinition, AgentSetting } from "../../define.ts";
+import type { AgentDefinition, AgentSetting, MetricRow } from "../../define.ts";
+import { AGENT_FEATURE, type Caller } from "../../types.ts";
 import { collectAddresses } from "./addresses.ts";
 import type { Collected } from "./collector.ts";
 import { collectDevices } from "./devices.ts";
@@ -28,6 +29,15 @@ import { collectSysfs } from "./sysfs.ts";
 import { collectSystem } from "./system.ts";
 import { collectVmstat } from "./vmstat.ts";
 import { collectZoneinfo } from "./zoneinfo.ts";
+
+/** The key of ATTR that tells a client's user (spec pdu.md 3.13). */
+const USERID = 11;
+
+/** A metric that has values for these contexts alone; none for others, which is what PCP answers. */
+const forRoot = (row: MetricRow, roots: ReadonlySet<number>): MetricRow => ({
+  ...row,
+  fetch: (instance, by) => (roots.has(by.context) ? row.fetch?.(instance, by) : undefined),
+});
 
 /**
  * The agent. Environment: LINUX_STATSPATH goes before every path, LINUX_NCPUS, LINUX_HERTZ
@@ -72,10 +82,14 @@ export function linux(setting: AgentSetting): AgentDefinition {
     while (refreshers.length <= serial) refreshers.push(undefined);
     refreshers[serial] = { call, at: 0 };
   }
+  const guarded = new Set(parts.flatMap((part) => part.guarded ?? []));
+  /** Contexts of clients that are root: they have told so, or pmcd has asked the system. */
+  const roots = new Set<number>();
   let request = 0;
-  const refreshOnce = (serial: number): void => {
+  const refreshOnce = (serial: number, by: Caller): void => {
     const refresher = refreshers[serial];
     if (refresher === undefined || refresher.at === request) return;
+    if (guarded.has(serial) && !roots.has(by.context)) return;
     refresher.at = request;
     refresher.call();
   };
@@ -85,16 +99,27 @@ export function linux(setting: AgentSetting): AgentDefinition {
   };
   return {
     name: "linux",
-    metrics: parts.flatMap(({ metrics }) => metrics),
+    features: AGENT_FEATURE.AUTH,
+    metrics: parts.flatMap(({ metrics }) =>
+      metrics.map((row) =>
+        row.indom === undefined || !guarded.has(row.indom) ? row : forRoot(row, roots),
+      ),
+    ),
     indoms: parts.flatMap(({ indoms }) => indoms ?? []),
-    refresh(rows) {
+    refresh(rows, by) {
       begin();
-      for (const { indom } of rows) if (indom !== undefined) refreshOnce(indom);
+      for (const { indom } of rows) if (indom !== undefined) refreshOnce(indom, by);
     },
-    refreshInstances(serial) {
+    refreshInstances(serial, by) {
       begin();
-      refreshOnce(serial);
+      refreshOnce(serial, by);
     },
+    attribute(context, key, value) {
+      if (key !== USERID) return;
+      if (value === "0") roots.add(context);
+      else roots.delete(context);
+    },
+    contextClosed: (context) => void roots.delete(context),
     close: async () => host.close(),
   };
 }

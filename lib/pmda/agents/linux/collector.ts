@@ -13,6 +13,8 @@ export interface Collected {
   readonly indoms?: readonly IndomRow[];
   /** By serial number: makes the instances of a domain those that there are now. */
   readonly refreshers?: ReadonlyMap<number, () => void>;
+  /** Serial number of a domain whose values are for clients of root alone, as with PCP's agent. */
+  readonly guarded?: number;
 }
 
 /** A domain whose instances keep their numbers. */

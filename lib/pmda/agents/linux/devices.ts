@@ -186,6 +186,7 @@ function collectSerial(host: Host): Collected {
     kept.replace(bytes === undefined ? [] : parseSerial(bytes));
   };
   return {
+    guarded: TTY_INDOM,
     refreshers: new Map([[TTY_INDOM, refresh]]),
     indoms: [{ serial: TTY_INDOM, instances: kept.cache, oneline: "serial lines" }],
     metrics: rowsFrom(

@@ -22,6 +22,15 @@ const USUAL_BUFFER = 64 * 1024;
 const IDLE_REQUESTS = 100;
 /** Bytes of one read: files of /proc/sys refuse to be read at all with 4 MB of room. */
 const MAX_READ = 1024 * 1024;
+/** Bytes of the kernel's buffer for files that it writes record by record, at least. */
+const PAGE = 4096;
+
+/**
+ * The kernel writes the whole file at once, whatever its size: when it has not filled the room there
+ * was, there is no more.
+ */
+export const WHOLE = Number.NEGATIVE_INFINITY;
+
 /** Most descriptors that are kept open. */
 const MAX_KEPT = 256;
 /** Most files whose failure is remembered. */
@@ -44,8 +53,13 @@ export interface Host {
   readonly setting: AgentSetting;
   /** A request begins: what was sampled before is old. */
   begin(): void;
-  /** The whole file, or undefined. The bytes are good until the next file is read. */
-  read(path: string): Uint8Array | undefined;
+  /**
+   * The whole file, or undefined. The bytes are good until the next file is read. `record` is how many
+   * bytes the kernel writes at a time at most, or WHOLE: what has room for another record left is the
+   * end. That is worth knowing, since to find it by one more read lets the kernel search some tables,
+   * such as that of connections, all over again.
+   */
+  read(path: string, record?: number): Uint8Array | undefined;
   /** The same for a file that comes and goes: its descriptor is not kept. */
   readOnce(path: string): Uint8Array | undefined;
   /** The first line without blanks around it, or undefined; read once a request. */
@@ -122,7 +136,7 @@ export function createHost(setting: AgentSetting): Host {
     return undefined;
   };
 
-  const readAll = (fd: number): Uint8Array => {
+  const readAll = (fd: number, record = PAGE): Uint8Array => {
     let length = 0;
     for (;;) {
       if (length === buffer.length) {
@@ -133,11 +147,10 @@ export function createHost(setting: AgentSetting): Host {
       }
       const room = Math.min(MAX_READ, buffer.length - length);
       const got = readSync(fd, buffer, length, room, length);
-      if (got === 0) {
-        if (length > USUAL_BUFFER) idle = 0;
-        return buffer.subarray(0, length);
-      }
       length += got;
+      if (got > 0 && (got === room || got + record > PAGE)) continue;
+      if (length > USUAL_BUFFER) idle = 0;
+      return buffer.subarray(0, length);
     }
   };
 
@@ -154,7 +167,7 @@ export function createHost(setting: AgentSetting): Host {
     }
   };
 
-  const read = (path: string): Uint8Array | undefined => {
+  const read = (path: string, record?: number): Uint8Array | undefined => {
     let fd = kept.get(path);
     if (fd === undefined && !mayRead(path)) return undefined;
     try {
@@ -163,7 +176,7 @@ export function createHost(setting: AgentSetting): Host {
         fd = openSync(root + path, "r");
         kept.set(path, fd);
       }
-      return readAll(fd);
+      return readAll(fd, record);
     } catch (error) {
       if (fd !== undefined) {
         kept.delete(path);
@@ -177,7 +190,7 @@ export function createHost(setting: AgentSetting): Host {
   const lines = new Map<string, string | undefined>();
   const line = (path: string): string | undefined => {
     if (lines.has(path)) return lines.get(path);
-    const bytes = read(path);
+    const bytes = read(path, WHOLE);
     const end = bytes?.indexOf(10) ?? 0;
     const text = bytes && utf8Text(end < 0 ? bytes : bytes.subarray(0, end)).trim();
     lines.set(path, text);

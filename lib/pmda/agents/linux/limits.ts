@@ -1,8 +1,8 @@
 // Small files of /proc/sys and /proc/locks: tables of the kernel and what is in them.
 import type { FetchValue } from "../../define.ts";
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
-import { linesOf } from "./scan.ts";
+import { type Host, WHOLE } from "./host.ts";
+import { type Count, countsOf, linesOf } from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 
 /** How many locks of a kind are for reading and for writing. */
@@ -54,15 +54,17 @@ const FILES: Readonly<Record<string, readonly [file: string, place: number]>> = 
 
 /** The metrics of these files. */
 export function collectLimits(host: Host): Collected {
-  const lines = host.sampled(() => new Map<string, string | undefined>());
+  const counts = host.sampled(() => new Map<string, readonly Count[]>());
   const valueOf = (file: string, place: number): FetchValue => {
-    const known = lines();
-    if (!known.has(file)) {
-      const bytes = host.read(`/proc/sys/${file}`);
-      known.set(file, bytes === undefined ? undefined : linesOf(bytes)[0]);
+    const known = counts();
+    let found = known.get(file);
+    if (found === undefined) {
+      const bytes = host.read(`/proc/sys/${file}`, WHOLE);
+      found = bytes === undefined ? [] : countsOf(bytes);
+      known.set(file, found);
     }
-    const word = known.get(file)?.trim().split(/\s+/)[place];
-    return word !== undefined && /^-?\d+$/.test(word) ? Number(word) : undefined;
+    const value = found[place];
+    return value === undefined ? undefined : Number(value);
   };
   const locks = host.sampled(() => {
     const bytes = host.read("/proc/locks");

@@ -1,6 +1,6 @@
 // /proc/loadavg and /proc/uptime: load, processes, time since the start.
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import { cursorOn, takeDecimal, takeNumber } from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 
@@ -42,11 +42,11 @@ const SPANS = [
 /** The metrics of both files. */
 export function collectLoad(host: Host): Collected {
   const load = host.sampled(() => {
-    const bytes = host.read("/proc/loadavg");
+    const bytes = host.read("/proc/loadavg", WHOLE);
     return bytes === undefined ? undefined : parseLoadavg(bytes);
   });
   const uptime = host.sampled(() => {
-    const bytes = host.read("/proc/uptime");
+    const bytes = host.read("/proc/uptime", WHOLE);
     return bytes === undefined ? undefined : parseUptime(bytes);
   });
   const head = {

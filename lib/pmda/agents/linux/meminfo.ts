@@ -1,7 +1,7 @@
 // /proc/meminfo: memory of the whole system, swap space, huge pages.
 import type { FetchValue } from "../../define.ts";
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import { type Count, keyedParser, times } from "./scan.ts";
 import { rowsFrom, tableLines, withSource } from "./table.ts";
 
@@ -24,7 +24,7 @@ export function collectMeminfo(
   const parse = keyedParser(keys);
   const values: (Count | undefined)[] = [];
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/meminfo");
+    const bytes = host.read("/proc/meminfo", WHOLE);
     if (bytes === undefined) return undefined;
     parse(bytes, values);
     return values;

@@ -15,6 +15,8 @@ export interface Interface {
 }
 
 const COUNTERS = 16;
+/** Bytes of a line of /proc/net/dev: a name and sixteen numbers. */
+const RECORD = 512;
 const HEAD_LINES = 2;
 const COLON = 58;
 
@@ -161,7 +163,7 @@ const PREFIX = "network.interface.";
 export function collectNetDev(host: Host): Collected {
   const parse = createNetDevParser();
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/net/dev");
+    const bytes = host.read("/proc/net/dev", RECORD);
     return bytes === undefined ? [] : parse(bytes);
   });
   const kept = keptIndom<Interface>(host, INDOM);

@@ -2,7 +2,7 @@
 // fragmented the nodes are.
 import type { FetchValue } from "../../define.ts";
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import { type Count, keyedParser, linesOf, times } from "./scan.ts";
 import { type Source, rowsFrom, tableLines, withSource } from "./table.ts";
 import { NODE_FOLDERS, NODE_INDOM, type Topology } from "./topology.ts";
@@ -44,7 +44,7 @@ function nodeFiles(
   const sample = host.sampled(() => {
     const nodes = new Map<number, readonly (Count | undefined)[]>();
     for (const { id } of topology.nodes()) {
-      const bytes = host.read(`${NODE_FOLDERS}/node${id}/${file}`);
+      const bytes = host.read(`${NODE_FOLDERS}/node${id}/${file}`, WHOLE);
       if (bytes === undefined) continue;
       const parse = parsers.get(id) ?? keyedParser(keys, words);
       parsers.set(id, parse);

@@ -134,6 +134,9 @@ function collectBuddies(host: Host): Collected {
   };
 }
 
+/** Bytes of a line: names are short. */
+const RECORD = 512;
+
 const SLAB_VALUES: Readonly<Record<string, (slab: Slab, pageSize: number) => Count>> = {
   "objects.active": (slab) => slab.active,
   "objects.total": (slab) => slab.total,
@@ -149,12 +152,13 @@ const SLAB_VALUES: Readonly<Record<string, (slab: Slab, pageSize: number) => Cou
 
 function collectSlabs(host: Host): Collected {
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/slabinfo");
+    const bytes = host.read("/proc/slabinfo", RECORD);
     return bytes === undefined ? [] : parseSlabinfo(bytes);
   });
   const kept = keptIndom<Slab>(host, SLAB_INDOM);
   const prefix = "mem.slabinfo.";
   return {
+    guarded: SLAB_INDOM,
     refreshers: new Map([
       [
         SLAB_INDOM,

@@ -1,8 +1,8 @@
 // /proc/pressure: how long work waits for processors, memory, devices and interrupts.
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import type { Count } from "./scan.ts";
-import { cursorOn, linesOf, takeCount } from "./scan.ts";
+import { cursorOn, latin1, nextLine, skipText, skipWord, takeCount, takeDecimal } from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 
 /** One line: averages in percent over 10 seconds, 1 and 5 minutes, and all time in microseconds. */
@@ -14,19 +14,22 @@ export interface Pressure {
 /** One file, by the first words of its lines: "some" and "full". */
 export type PressureSample = ReadonlyMap<string, Pressure>;
 
+const AVERAGES = [" avg10=", " avg60=", " avg300="].map((text) => Buffer.from(text));
+const TOTAL = Buffer.from(" total=");
+
 /** Lines of another form are left out. */
 export function parsePressure(bytes: Uint8Array): PressureSample {
   const sample = new Map<string, Pressure>();
-  for (const line of linesOf(bytes)) {
-    const found = /^(\w+) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d+)/.exec(
-      line,
-    );
-    if (found === null) continue;
-    const [, kind = "", a = "", b = "", c = "", total = ""] = found;
-    sample.set(kind, {
-      averages: [a, b, c].map(Number),
-      total: takeCount(cursorOn(Buffer.from(total))),
-    });
+  const cursor = cursorOn(bytes);
+  for (; cursor.at < bytes.length; nextLine(cursor)) {
+    const start = cursor.at;
+    skipWord(cursor);
+    const end = cursor.at;
+    const averages: number[] = [];
+    for (const head of AVERAGES) if (skipText(cursor, head)) averages.push(takeDecimal(cursor));
+    if (averages.length < AVERAGES.length || averages.some(Number.isNaN)) continue;
+    const total = skipText(cursor, TOTAL) ? takeCount(cursor) : undefined;
+    if (total !== undefined) sample.set(latin1(bytes, start, end), { averages, total });
   }
   return sample;
 }
@@ -50,7 +53,7 @@ export function collectPressure(host: Host): Collected {
     indoms: [{ serial: INDOM, instances: SPANS, oneline: "spans of time that pressure is over" }],
     metrics: RESOURCES.flatMap(({ resource, cluster, kinds, of }) => {
       const sample = host.sampled(() => {
-        const bytes = host.read(`/proc/pressure/${resource}`);
+        const bytes = host.read(`/proc/pressure/${resource}`, WHOLE);
         return bytes === undefined ? undefined : parsePressure(bytes);
       });
       return kinds.flatMap((kind, order) => {

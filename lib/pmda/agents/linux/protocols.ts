@@ -2,7 +2,7 @@
 // Where the names stand is worked out when the first line of a pair changes, not at every request.
 import type { MetricRow } from "../../define.ts";
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import { type Count, cursorOn, nextLine, rememberLines, skipWord, takeCount } from "./scan.ts";
 import { NETSTAT_TABLES, type ProtocolTable, SNMP_TABLES } from "./protocol-tables.ts";
 import { rowsFrom, tableLines, withSource } from "./table.ts";
@@ -86,7 +86,7 @@ function fromFile(
   const parser = createPairsParser(names);
   /** Whether there is such a file; the values are in the lists then. */
   const sample = host.sampled(() => {
-    const bytes = host.read(path);
+    const bytes = host.read(path, WHOLE);
     if (bytes !== undefined) parser.parse(bytes);
     return bytes !== undefined;
   });

@@ -83,6 +83,26 @@ export function takeNumber(cursor: Cursor): number {
   return count === undefined ? Number.NaN : Number(count);
 }
 
+/** All whole numbers at the start of the first line, up to a word that is none. */
+export function countsOf(bytes: Uint8Array): Count[] {
+  const counts: Count[] = [];
+  const cursor = cursorOn(bytes);
+  for (let value = takeCount(cursor); value !== undefined; value = takeCount(cursor)) {
+    const next = bytes[cursor.at] ?? NEWLINE;
+    if (next !== SPACE && next !== TAB && next !== NEWLINE) break;
+    counts.push(value);
+  }
+  return counts;
+}
+
+/** Past these bytes; false, without a step, where others stand. */
+export function skipText(cursor: Cursor, text: Uint8Array): boolean {
+  const { bytes, at } = cursor;
+  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text[i]) return false;
+  cursor.at = at + text.length;
+  return true;
+}
+
 const POINT = 46;
 
 /** The number with or without decimals after blanks on this line; NaN when there is none. */

@@ -1,6 +1,6 @@
 // /proc/net/snmp6: what IPv6 and its protocols count.
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import { type Count, keyedParser } from "./scan.ts";
 import { rowsByPlace, tableLines } from "./table.ts";
 
@@ -20,7 +20,7 @@ export function collectSnmp6(host: Host): Collected {
   const parse = keyedParser(lines.map(({ key }) => key));
   const values: (Count | undefined)[] = [];
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/net/snmp6");
+    const bytes = host.read("/proc/net/snmp6", WHOLE);
     if (bytes === undefined) return undefined;
     parse(bytes, values);
     return values;

@@ -2,10 +2,13 @@
 // queues between network cards and protocols in /proc/net/softnet_stat.
 import type { MetricRow } from "../../define.ts";
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import { cursorOn, linesOf, nextLine, skipBlanks, skipWord, takeHex } from "./scan.ts";
 import { rowsFrom, type TableHead } from "./table.ts";
 import { CPU_INDOM } from "./topology.ts";
+
+/** Bytes of a line with a socket or a processor; paths of unix sockets have up to 108. */
+const RECORD = 256;
 
 /** Numbers by "TCP inuse", of lines `TCP: inuse 5 orphan 0`. */
 export function parseSockstat(bytes: Uint8Array): ReadonlyMap<string, number> {
@@ -110,7 +113,7 @@ const SOFTNET: Readonly<Record<string, readonly [place: number, text: string]>> 
 
 function softnetRows(host: Host): MetricRow[] {
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/net/softnet_stat");
+    const bytes = host.read("/proc/net/softnet_stat", RECORD);
     return bytes === undefined ? undefined : parseSoftnet(bytes);
   });
   const head: TableHead = {
@@ -168,7 +171,7 @@ const UDP_OPEN = 7;
 function connectionRows(host: Host): MetricRow[] {
   return FILES.flatMap(({ path, cluster, prefix, states }) => {
     const sample = host.sampled(() => {
-      const bytes = host.read(`/proc/net/${path}`);
+      const bytes = host.read(`/proc/net/${path}`, RECORD);
       return bytes === undefined ? undefined : countStates(bytes);
     });
     const isUdp = path.startsWith("udp");
@@ -191,7 +194,7 @@ function connectionRows(host: Host): MetricRow[] {
 
 function unixRows(host: Host): MetricRow[] {
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/net/unix");
+    const bytes = host.read("/proc/net/unix", RECORD);
     return bytes === undefined ? undefined : parseUnix(bytes);
   });
   const keys = ["datagram", "established", "listen", "stream"] as const;
@@ -211,7 +214,7 @@ function sockstatRows(host: Host): MetricRow[] {
     { path: "/proc/net/sockstat6", cluster: 73, table: SOCKSTAT6 },
   ].flatMap(({ path, cluster, table }) => {
     const sample = host.sampled(() => {
-      const bytes = host.read(path);
+      const bytes = host.read(path, WHOLE);
       return bytes === undefined ? undefined : parseSockstat(bytes);
     });
     const prefix = "network.sockstat.";

@@ -4,7 +4,7 @@ import { PM_ERR } from "../../../base/mod.ts";
 import { PM_SEM, PM_TYPE, unitsWord } from "../../../pcp/mod.ts";
 import type { FetchValue, MetricRow } from "../../define.ts";
 import type { Collected } from "./collector.ts";
-import type { Host } from "./host.ts";
+import { type Host, WHOLE } from "./host.ts";
 import {
   type Count,
   cursorOn,
@@ -215,7 +215,7 @@ const NUMBERS = `
 export function collectStat(host: Host): Collected & { readonly topology: Topology } {
   const parse = createStatParser();
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/stat");
+    const bytes = host.read("/proc/stat", WHOLE);
     return bytes === undefined ? undefined : parse(bytes);
   });
   const none: readonly number[] = [];

@@ -5,6 +5,9 @@ import type { Host } from "./host.ts";
 import { type Count, keyedParser, latin1, plus } from "./scan.ts";
 import { rowsByPlace, rowsFrom, tableLines } from "./table.ts";
 
+/** Bytes of a line. */
+const RECORD = 128;
+
 /** Sums over what the kernel splits by zone, by page type and by who did the work, as PCP adds them up. */
 const TOTALS: Readonly<Record<string, RegExp>> = {
   pgsteal_total: /^pgsteal_(?!khugepaged$|proactive$)/,
@@ -70,7 +73,7 @@ export function collectVmstat(host: Host): Collected {
     return createVmstatParser(all);
   };
   const sample = host.sampled(() => {
-    const bytes = host.read("/proc/vmstat");
+    const bytes = host.read("/proc/vmstat", RECORD);
     if (bytes === undefined) return undefined;
     parse ??= prepare(bytes);
     return parse(bytes);
