@@ -101,12 +101,15 @@ async function runFile(session: CheckSession, path: string): Promise<boolean> {
 async function runTerminal(session: CheckSession, prompt: string): Promise<void> {
   const lines = createInterface({ input: process.stdin, output: process.stdout, prompt });
   lines.prompt();
+  let more = true;
   for await (const line of lines) {
     lines.pause();
-    if (!(await session.run(line, { prompt, place: "", echo: false }))) break;
+    more = await session.run(line, { prompt, place: "", echo: false });
+    if (!more) break;
     lines.resume();
     lines.prompt();
   }
+  if (more) say("\n");
   lines.close();
 }
 
@@ -121,10 +124,14 @@ async function runInput(
   };
   prompted();
   const lines = createInterface({ input: process.stdin });
+  let more = true;
   for await (const line of lines) {
-    if (!(await session.run(line, origin))) break;
+    more = await session.run(line, origin);
+    if (!more) break;
     prompted();
   }
+  // After the last prompt, so that what comes next begins a line of its own.
+  if (more && interactive) say("\n");
   lines.close();
 }
 

@@ -1,7 +1,15 @@
 // The commands of the checking tool (spec pmda.md 17): words of a line to a command as data. Nothing
 // is looked up here: metrics stay words. Refuses what is no command, with PCP's reasons and the
 // place for the caret.
-import { asIndom, asPmid, type Indom, PCP_ATTR, PM_LABEL, type Pmid } from "../pcp/mod.ts";
+import {
+  asIndom,
+  asPmid,
+  type Indom,
+  PCP_ATTR,
+  PM_INDOM_NULL,
+  PM_LABEL,
+  type Pmid,
+} from "../pcp/mod.ts";
 import type { CheckMistake, LineWords, Word } from "./check-words.ts";
 
 /** A metric as it was written: a PMID, or a name to be looked up. */
@@ -146,6 +154,7 @@ function pmidOf(text: string): Pmid {
 }
 
 function indomOf(text: string): Indom {
+  if (text === "-1" || Number(text) === MAX_FIELD) return PM_INDOM_NULL;
   const [serial = 0, domain = 0] = numbersOf(text).toReversed();
   return asIndom(((domain & 0x1ff) << 22) | (serial & 0x3fffff));
 }
@@ -303,7 +312,7 @@ function helpCommand(line: Line): CheckCommand {
 }
 
 function instanceCommand(line: Line): CheckCommand {
-  const indom = takeIndom(line);
+  const indom = indomOf(line.take("number", "pair", "negative").text);
   const word = line.next();
   if (word === undefined) return { kind: "instance", indom, instance: undefined };
   if (word.kind === "negative") line.wrong(word);

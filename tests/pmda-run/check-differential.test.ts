@@ -31,3 +31,14 @@ testWith("pcp6", "a script through dbpmda and through pmda-run --check", async (
   expect(theirs.length).toBeGreaterThan(400);
   expect(ours).toEqual(theirs);
 });
+
+testWith("pcp6", "the end of the input ends the line of the last prompt", async () => {
+  const outputOf = async (...program: readonly string[]): Promise<string> => {
+    const { stdout } = await run([...program, "-i", "-f"], { stdin: "getdesc on\n" });
+    return stdout;
+  };
+  const theirs = await outputOf("dbpmda");
+  expect(theirs).toEndWith("> \n");
+  const ours = await outputOf(process.execPath, join(root, "cmd/main.ts"), "pmda-run", "--check");
+  expect(ours).toBe(theirs);
+});
