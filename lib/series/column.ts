@@ -2,7 +2,8 @@
 // as number (spec series.md 2.6, 8). PCP hands values from function to function as texts; so a number that
 // has been computed is, to the next function, what its text says.
 import { utf8, utf8Text } from "../base/mod.ts";
-import { formatE, formatF } from "../pcp/mod.ts";
+import { formatE } from "../pcp/mod.ts";
+import { fixedText, NUMERAL_ROOM, putE, putFixed, putWhole, roundedE } from "./numerals.ts";
 
 /** Texts, one behind the other, as they are kept. */
 export interface TextColumn {
@@ -43,29 +44,25 @@ const EXACT_POWER = 22;
 const POWERS = Float64Array.from({ length: EXACT_POWER + 1 }, (_, power) => Number(`1e${power}`));
 /** Below this, `%e` keeps every digit of a whole number. */
 const SEVEN_DIGITS = 1e7;
-const LONGEST_FIXED = 1e21;
+/** Numbers that are written digit by digit. */
+const MOST_PUT = 1e15;
 
 export const columnLength = (column: Column): number =>
   column.kind === "text" ? column.ends.length : column.numbers.length;
-
-/** C's `%.6lf` of any number. */
-const fixed = (value: number): string =>
-  Math.abs(value) < LONGEST_FIXED || !Number.isFinite(value)
-    ? formatF(value)
-    : `${BigInt(value)}.000000`;
 
 /** A number as the text of its form. */
 export function numberText(value: number, form: NumberForm): string {
   if (form === "decimal") return String(value);
   if (Number.isNaN(value)) return form === "float" ? "nan" : "-nan";
-  return form === "rate" ? fixed(value) : formatE(value);
+  return form === "rate" ? fixedText(value) : formatE(value);
 }
 
 /** What the text of a number says. */
 function rounded(value: number, form: NumberForm): number {
   if (form === "decimal" || (Number.isInteger(value) && Math.abs(value) < SEVEN_DIGITS))
     return value;
-  return Number.isFinite(value) ? Number(numberText(value, form)) : value;
+  if (form !== "rate") return roundedE(value);
+  return Number.isFinite(value) ? Number(fixedText(value)) : value;
 }
 
 /** A text of numerals that the quick way does not take, as atof(3) reads it. */
@@ -138,6 +135,26 @@ export function textAt(column: Column, index: number): string {
   if (isAbsent(column, index)) return NO_VALUE;
   if (column.kind === "long") return String(column.numbers[index] ?? 0n);
   return numberText(column.numbers[index] ?? 0, column.form);
+}
+
+/** Room that putValue needs in bytes for a value that is no text. */
+export const VALUE_ROOM: number = NUMERAL_ROOM;
+
+/**
+ * Writes the text of a number into bytes that have VALUE_ROOM, without a text of its own; gives the place
+ * behind it, or -1 for a value that textAt must tell.
+ */
+export function putNumber(
+  column: NumberColumn,
+  index: number,
+  bytes: Uint8Array,
+  at: number,
+): number {
+  const value = column.numbers[index] ?? 0;
+  if (!(Math.abs(value) < MOST_PUT) || isAbsent(column, index)) return -1;
+  if (column.form === "rate") return putFixed(bytes, at, value);
+  if (column.form !== "decimal") return putE(bytes, at, value);
+  return Number.isInteger(value) ? putWhole(bytes, at, value) : -1;
 }
 
 /** A value as the number that its text says: 0 for what is none. */

@@ -139,20 +139,35 @@ function regrouped(
   return pickValues(samples, indexes, times, ends, valueTimes);
 }
 
+/** One value of each sample; `indexes` are those of the values. */
+function oneOfEach(samples: Samples, indexes: Uint32Array): Samples {
+  const times = Float64Array.from(indexes, (index, sample) => timeOfValue(samples, sample, index));
+  return pickValues(
+    samples,
+    indexes,
+    times,
+    indexes.map((_, at) => at + 1),
+  );
+}
+
 /** max, min over instances: for each sample the first of the best. */
 export function bestOverInstances(gappy: Samples, largest: boolean): Samples {
   const samples = withoutHoles(gappy);
   const numbers = numbersOf(samples.values);
-  const groups = Array.from(samples.times, (_, sample) => {
-    let best = startOfSample(samples, sample);
-    for (let index = best + 1; index < (samples.ends[sample] ?? 0); index++) {
+  const best = new Uint32Array(samples.times.length);
+  for (let sample = 0; sample < best.length; sample++) {
+    const start = startOfSample(samples, sample);
+    best[sample] = start;
+    let known = numbers[start] ?? 0;
+    for (let index = start + 1; index < (samples.ends[sample] ?? 0); index++) {
       const value = numbers[index] ?? 0;
-      const known = numbers[best] ?? 0;
-      if (largest ? value > known : value < known) best = index;
+      if (largest ? value > known : value < known) {
+        best[sample] = index;
+        known = value;
+      }
     }
-    return [best];
-  });
-  return regrouped(samples, groups, (group) => group);
+  }
+  return oneOfEach(samples, best);
 }
 
 /** Places of a ranking: the values that are in them, and which candidates. */
@@ -251,23 +266,16 @@ function ranked(
 export function percentileOverInstances(gappy: Samples, percent: number): Samples {
   const samples = withoutHoles(gappy);
   const numbers = numbersOf(samples.values);
-  const groups = Array.from(samples.times, (_, sample) => {
+  const chosen = Uint32Array.from(samples.times, (_, sample) => {
     const start = startOfSample(samples, sample);
     const size = sampleSize(samples, sample);
     const all = Array.from(numbers.subarray(start, start + size), (value, index) => ({
       sample: index,
       value,
     }));
-    return [start + ranked(all, percentilePlace(size, percent))];
+    return start + ranked(all, percentilePlace(size, percent));
   });
-  return regrouped(samples, groups, (group) => group);
-}
-
-/** Rates between neighbours, as values and times; `plain` are samples that stay as they are. */
-interface Rates {
-  readonly numbers: number[];
-  readonly indexes: number[];
-  readonly times: number[];
+  return oneOfEach(samples, chosen);
 }
 
 /**
@@ -280,49 +288,45 @@ export function rates(samples: Samples): Samples {
   const numbers = numbersOf(samples.values);
   const size = sampleSize(samples, 0);
   const isRegular = (sample: number): boolean => sampleSize(samples, sample) === size;
-  const out: Rates = { numbers: [], indexes: [], times: [] };
   const length = isRegular(count - 1) ? count - 1 : count;
-  const ends = new Uint32Array(length);
+  const total = samples.ends[length - 1] ?? 0;
+  const changes = new Float64Array(total);
+  const valueTimes = new Float64Array(total);
   const times = new Float64Array(length);
   /** 1 where a value is a rate. */
-  const rated: number[] = [];
+  const rated = new Uint8Array(total);
   for (let sample = 0; sample < length; sample++) {
-    const start = startOfSample(samples, sample);
     const next = sample + 1;
     const both = next < count && isRegular(next) && isRegular(sample);
-    const later = both ? startOfSample(samples, next) : 0;
-    for (let place = 0; place < sampleSize(samples, sample); place++) {
-      const own = timeOfValue(samples, sample, start + place);
-      const other = both ? timeOfValue(samples, next, later + place) : own;
-      const change = (numbers[start + place] ?? 0) - (numbers[later + place] ?? 0);
-      out.indexes.push(start + place);
-      out.numbers.push(change / ((own - other) / 1e6));
-      out.times.push(other);
-      rated.push(both ? 1 : 0);
+    const end = samples.ends[sample] ?? 0;
+    // Where the value of the same instance is in the next sample.
+    const ahead = both ? size : 0;
+    for (let index = startOfSample(samples, sample); index < end; index++) {
+      const own = timeOfValue(samples, sample, index);
+      const other = both ? timeOfValue(samples, next, index + ahead) : own;
+      const change = (numbers[index] ?? 0) - (numbers[index + ahead] ?? 0);
+      changes[index] = change / ((own - other) / 1e6);
+      valueTimes[index] = other;
+      rated[index] = both ? 1 : 0;
     }
-    ends[sample] = out.indexes.length;
     times[sample] = (both ? samples.times[next] : samples.times[sample]) ?? 0;
   }
-  const rate: Column = {
-    kind: "number",
-    form: "rate",
-    numbers: Float64Array.from(out.numbers),
-  };
-  const values = rated.every((each) => each === 1)
-    ? rate
-    : mixed(rate, pickColumn(samples.values, out.indexes), rated);
+  const rate: Column = { kind: "number", form: "rate", numbers: changes };
+  const all = Uint32Array.from({ length: total }, (_, index) => index);
   return {
     times,
-    ends,
-    places: Uint32Array.from(out.indexes, (index) => samples.places[index] ?? 0),
+    ends: samples.ends.slice(0, length),
+    places: samples.places.slice(0, total),
     instances: samples.instances,
-    values,
-    valueTimes: Float64Array.from(out.times),
+    values: rated.every((each) => each === 1)
+      ? rate
+      : mixed(rate, pickColumn(samples.values, all), rated),
+    valueTimes,
   };
 }
 
 /** Values of one column where `first` is 1, of the other elsewhere, as texts. */
-function mixed(one: Column, other: Column, first: readonly number[]): Column {
+function mixed(one: Column, other: Column, first: Uint8Array): Column {
   const length = columnLength(one);
   return pickColumn(
     joinColumns([one, other]),

@@ -2,7 +2,7 @@
 // 16): one line that ends with CR LF. PCP quotes bytes outside ASCII as `\xHH`, which no JSON parser takes;
 // callers choose between that and UTF-8. Where nothing was found there is no data: `[]` or `{}`.
 import { utf8 } from "../base/mod.ts";
-import { numberAt, numberText, textAt, textBytes, type Column } from "./column.ts";
+import { type Column, putNumber, textAt, textBytes, VALUE_ROOM } from "./column.ts";
 import type { SeriesBlock } from "./evaluate.ts";
 import { stampText } from "./report.ts";
 import { timeOfValue } from "./samples.ts";
@@ -39,6 +39,11 @@ export function quoted(text: string, quoting: Quoting): string {
   for (const byte of utf8(text)) out += escapeOf(byte, quoting) ?? String.fromCharCode(byte);
   return `"${out}"`;
 }
+
+/** Bytes that stand for themselves however a text is quoted: 1. */
+const SAFE = Uint8Array.from({ length: 256 }, (_, byte) =>
+  escapeOf(byte, "pcp") === undefined ? 1 : 0,
+);
 
 const END = "\r\n";
 
@@ -192,13 +197,25 @@ class Bytes {
     this.room(bytes.length);
     for (let at = 0; at < bytes.length; at++) {
       const byte = bytes[at] ?? 0;
-      const escape = escapeOf(byte, quoting);
+      const escape = SAFE[byte] === 1 ? undefined : escapeOf(byte, quoting);
       if (escape === undefined) this.bytes[this.length++] = byte;
       else {
         this.ascii(escape);
         this.room(bytes.length - at);
       }
     }
+  }
+
+  /** A value as text. */
+  value(column: Column, index: number, quoting: Quoting): void {
+    if (column.kind === "text") {
+      this.text(textBytes(column, index), quoting);
+      return;
+    }
+    this.room(VALUE_ROOM);
+    const end = column.kind === "number" ? putNumber(column, index, this.bytes, this.length) : -1;
+    if (end < 0) this.ascii(textAt(column, index));
+    else this.length = end;
   }
 
   take(): Uint8Array {
@@ -208,13 +225,6 @@ class Bytes {
   }
 }
 
-function putValue(out: Bytes, column: Column, index: number, quoting: Quoting): void {
-  if (column.kind === "text") out.text(textBytes(column, index), quoting);
-  else if (column.kind === "number" && column.form === "decimal" && column.absent === undefined)
-    out.ascii(numberText(numberAt(column, index), "decimal"));
-  else out.ascii(textAt(column, index));
-}
-
 /** Values as an array, in pieces; no piece at all where there are no values. */
 export async function* valuesJson(
   blocks: AsyncIterable<SeriesBlock>,
@@ -222,7 +232,7 @@ export async function* valuesJson(
 ): AsyncGenerator<Uint8Array> {
   const out = new Bytes();
   let any = false;
-  const close = utf8(',"value":"');
+  const close = utf8('"}');
   for await (const block of blocks) {
     const { series, instances, places, times, ends, values } = block;
     /** What stands before the time, for each instance. */
@@ -237,7 +247,7 @@ export async function* valuesJson(
       return head;
     };
     let last = Number.NaN;
-    let stamp = "";
+    let stamp = close;
     let index = 0;
     for (let sample = 0; sample < times.length; sample++)
       for (const end = ends[sample] ?? 0; index < end; index++) {
@@ -250,13 +260,12 @@ export async function* valuesJson(
         const time = timeOfValue(block, sample, index);
         if (time !== last) {
           last = time;
-          stamp = stampText(time);
+          stamp = utf8(`${stampText(time)},"value":"`);
         }
         out.copy(headOf(places[index] ?? 0));
-        out.ascii(stamp);
+        out.copy(stamp);
+        out.value(values, index, quoting);
         out.copy(close);
-        putValue(out, values, index, quoting);
-        out.ascii('"}');
         if (out.length >= PIECE) yield out.take();
       }
   }

@@ -15,6 +15,7 @@ import {
   textAt,
   textColumn,
 } from "../../lib/series/column.ts";
+import { fixedText, putE, putFixed, putWhole, roundedE } from "../../lib/series/numerals.ts";
 
 const encoder = new TextEncoder();
 const numberOf = (text: string): number => {
@@ -60,6 +61,31 @@ describe("texts as numbers", () => {
       { seed: 1 },
     );
   });
+});
+
+/** Numbers of all sizes, and those whose digits are near a tie. */
+const NUMBERS = fc.oneof(
+  fc.double({ noDefaultInfinity: true, noNaN: true }),
+  fc.double({ min: -1e9, max: 1e9, noNaN: true }),
+  fc
+    .tuple(fc.integer({ min: 1_000_000, max: 9_999_999 }), fc.integer({ min: -30, max: 30 }))
+    .map(([digits, power]) => Number(`${digits}5e${power}`)),
+  fc.integer({ min: -30, max: 30 }).map((power) => Number(`9.9999995e${power}`)),
+);
+
+test("digits are those of C, written or rounded", () => {
+  const bytes = new Uint8Array(512);
+  const written = (end: number): string => Buffer.from(bytes.subarray(3, end)).toString();
+  fc.assert(
+    fc.property(NUMBERS, (value) => {
+      expect(written(putE(bytes, 3, value))).toBe(formatE(value));
+      expect(roundedE(value)).toBe(Number(formatE(value)));
+      expect(written(putFixed(bytes, 3, value))).toBe(fixedText(value));
+      const whole = Math.trunc(value % 1e15) + 0;
+      expect(written(putWhole(bytes, 3, whole))).toBe(String(whole));
+    }),
+    { seed: 9, numRuns: 3000 },
+  );
 });
 
 test("numbers as texts", () => {
