@@ -1,6 +1,7 @@
 // Block devices: disks, partitions, device mapper, multiple devices, compressed memory, and all paths
 // to one disk together. The numbers come from /proc/diskstats; /sys is asked for names and settings
 // only when they are wanted, and for names once a device.
+import { existsSync } from "node:fs";
 import type { FetchValue, IndomRow, MetricRow } from "../../define.ts";
 import { type Collected, keptIndom, type KeptIndom } from "./collector.ts";
 import { DISK_TABLES, SUM_TABLE, ZRAM_FILES } from "./disk-tables.ts";
@@ -97,10 +98,11 @@ const controllerOf = (host: Host, name: string): string | undefined =>
     host.link(`/sys/block/${name}`) ?? "",
   )?.[1];
 
-/** The name under which /dev/md has a device, or its own. */
+/** The name under which /dev/md has a device, or its own where that is a number alone. */
 function multipleName(host: Host, device: string): string {
   const found = host
     .list("/dev/md")
+    .filter((name) => !/^\d+$/.test(name))
     .find((name) => (host.link(`/dev/md/${name}`) ?? "").split("/").at(-1) === device);
   return found ?? device;
 }
@@ -108,7 +110,7 @@ function multipleName(host: Host, device: string): string {
 /** The exit status of mdadm for a device; -1 when it cannot be run. */
 async function multipleStatus(host: Host, device: string): Promise<number> {
   const program = host.setting.env["LINUX_MDADM"] ?? "/sbin/mdadm";
-  if (!host.exists(program)) return -1;
+  if (!existsSync(program)) return -1;
   const child = Bun.spawn([program, "--test", "--detail", `/dev/${device}`], {
     stdin: "ignore",
     stdout: "ignore",

@@ -34,10 +34,10 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   clock: ["cpu mhz", "clock"],
   vendor: ["vendor_id", "vendor", "cpu implementer"],
   model: ["model", "cpu model", "cpu part"],
-  stepping: ["stepping", "cpu variant", "revision"],
+  stepping: ["stepping", "cpu variant", "revision", "cpu revision"],
   cache: ["cache size", "l2 cache"],
   bogomips: ["bogomips"],
-  model_name: ["model name", "cpu", "hardware"],
+  model_name: ["model name", "cpu model", "cpu", "hardware"],
   flags: ["flags", "features"],
   cache_alignment: ["cache_alignment"],
 };
@@ -104,7 +104,8 @@ function infoRows(host: Host, topology: Topology) {
     const isText = ["vendor", "model", "stepping", "model_name", "flags"].includes(key);
     return (cpu): FetchValue => {
       const value = text(cpu, key);
-      if (value === undefined || isText) return value;
+      if (isText) return value ?? (sample()?.has(cpu) === true ? "unknown" : undefined);
+      if (value === undefined) return undefined;
       const number = Number.parseFloat(value);
       if (Number.isNaN(number)) return undefined;
       return key === "cache" || key === "cache_alignment" ? Math.trunc(number) : number;
@@ -131,15 +132,18 @@ export function collectProcessors(host: Host, topology: Topology): Collected {
     const value = megahertz(khz);
     return value === undefined ? undefined : Math.floor(value);
   };
+  const current = (cpu: number): number | undefined =>
+    megahertz(host.number(cpuFile(cpu, "cpufreq/scaling_cur_freq")));
   const scaling: Readonly<Record<string, (cpu: number) => FetchValue>> = {
+    // Drivers without times tell of the present alone, which PCP's agent takes for the count.
     count: (cpu) => {
-      const cycles = frequency(cpu)?.cycles;
+      const cycles = frequency(cpu)?.cycles ?? current(cpu);
       return cycles === undefined ? undefined : Math.floor(cycles);
     },
     time: (cpu) => frequency(cpu)?.time,
     max: (cpu) => limit(cpu, "max"),
     min: (cpu) => limit(cpu, "min"),
-    current: (cpu) => megahertz(host.number(cpuFile(cpu, "cpufreq/scaling_cur_freq"))),
+    current,
   };
   const online = (path: string): Count => host.number(`${path}/online`) ?? 1;
   const head = { cluster: 55, type: "u32", sem: "instant", units: "none" } as const;

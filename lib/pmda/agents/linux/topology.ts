@@ -44,17 +44,18 @@ export function createTopology(host: Host, seen: () => readonly number[]): Topol
       return;
     }
     known = now;
-    const ids = new Set(now);
+    const folders = now.length > 0 || host.cpus > 0 ? numbered(host.list(CPU_FOLDERS), "cpu") : [];
+    // Processors that are off are in sysfs alone; sysfs may be missing where programs are confined.
+    const ids = new Set(folders.length > 0 ? folders : now);
     for (let id = 0; id < host.cpus; id++) ids.add(id);
-    if (ids.size > 0) for (const id of numbered(host.list(CPU_FOLDERS), "cpu")) ids.add(id);
     cpus = rowsOf(
       [...ids].sort((a, b) => a - b),
       "cpu",
     );
-    const folders = numbered(host.list(NODE_FOLDERS), "node");
-    nodes = rowsOf(folders.length === 0 ? [0] : folders, "node");
+    const places = numbered(host.list(NODE_FOLDERS), "node");
+    nodes = rowsOf(places.length === 0 ? [0] : places, "node");
     homes = new Map();
-    for (const node of folders) {
+    for (const node of places) {
       for (const cpu of numbered(host.list(`${NODE_FOLDERS}/node${node}`), "cpu"))
         homes.set(cpu, node);
     }
