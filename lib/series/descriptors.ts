@@ -23,6 +23,8 @@ export interface Described {
   /** The metric series, or that of the left operand. */
   readonly id: string;
   readonly descriptor: SeriesDescriptor;
+  /** The metric's name, if it is known. */
+  readonly metric?: string | undefined;
 }
 
 /** Types that can be computed with, by their names in any case. */
@@ -247,29 +249,39 @@ export function describeBinary(
   };
 }
 
+/** The units of results, by their texts, each with the first metric that has them. */
+interface UnitsOfResults {
+  readonly text: string;
+  readonly units: Units;
+  readonly metric: string | undefined;
+}
+
 /**
  * Compares the units of all results of one function (spec series.md 8.9). Throws SeriesProblem for
- * different dimensions; says which results have a smaller scale than another one.
+ * different dimensions, with the metrics' names unless the function has `lost` them; says which results
+ * have a smaller scale than another one.
  */
-export function smallerScales(results: readonly Described[]): readonly boolean[] {
-  const smaller = results.map(() => false);
-  if (results.length < 2) return smaller;
-  const distinct = new Map<string, Units>();
-  for (const each of results)
-    if (!distinct.has(each.descriptor.units)) distinct.set(each.descriptor.units, unitsOf(each));
-  if (distinct.size < 2) return smaller;
-  const all = [...distinct];
-  const [first] = all;
-  for (const [text, units] of all)
-    if (first !== undefined && !sameDimensions(first[1], units))
+export function smallerScales(results: readonly Described[], lost: boolean): readonly boolean[] {
+  const distinct = new Map<string, UnitsOfResults>();
+  if (results.length > 1)
+    for (const each of results) {
+      const { units: text } = each.descriptor;
+      if (!distinct.has(text))
+        distinct.set(text, { text, units: unitsOf(each), metric: each.metric });
+    }
+  const [first, ...others] = distinct.values();
+  if (first === undefined || others.length === 0) return [];
+  const shown = ({ metric, text }: UnitsOfResults): string =>
+    `'${lost ? "(null)" : (metric ?? "(null)")}' (${text})`;
+  for (const other of others)
+    if (!sameDimensions(first.units, other.units))
       throw new SeriesProblem(
-        `Incompatible units between operand metrics or expressions\n'(null)' (${first[0]})\nvs'(null)' (${text})\n`,
+        `Incompatible units between operand metrics or expressions\n${shown(first)}\nvs${shown(other)}\n`,
       );
-  const largest = all.reduce((scales, [, units]) => {
-    return { ...scales, ...largerScales(scales, units).scales };
-  }, NO_UNITS);
+  let largest = first.units;
+  for (const { units } of others) largest = { ...largest, ...largerScales(largest, units).scales };
   return results.map(({ descriptor: { units } }) => {
-    const own = distinct.get(units) ?? NO_UNITS;
+    const own = distinct.get(units)?.units ?? NO_UNITS;
     return SCALES.some((scale) => own[scale] < largest[scale]);
   });
 }

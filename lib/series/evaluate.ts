@@ -127,7 +127,8 @@ class Evaluation {
   private gathered = 0;
   private readonly selected = new Map<SeriesNode, readonly SeriesId[]>();
   private readonly described = new Map<string, SeriesDescriptor>();
-  private readonly names = new Map<SeriesNode, string>();
+  /** Metric names by series. */
+  private readonly names = new Map<string, string>();
 
   constructor(
     private readonly store: SeriesStore,
@@ -137,9 +138,9 @@ class Evaluation {
     private readonly whole: boolean,
   ) {}
 
-  /** The canonical text of a node. */
-  text(node: QueryNode): string {
-    return canonicalText(node, (operand) => this.names.get(operand));
+  /** The canonical text of a node: of its first series, or of the one with a name where there is one. */
+  text(node: QueryNode, metric?: string): string {
+    return canonicalText(node, (operand) => metric ?? this.names.get(this.idsOf(operand)[0] ?? ""));
   }
 
   idsOf(node: SeriesNode): readonly SeriesId[] {
@@ -153,30 +154,29 @@ class Evaluation {
     operands.forEach((operand, at) => this.selected.set(operand, sets[at] ?? []));
   }
 
-  /** Descriptors of all series, names of the first one of each operand. */
+  /** Descriptors and names of all series. */
   async describe(): Promise<void> {
     const ids = [...new Set([...this.selected.values()].flat())];
-    const firsts = [...this.selected].flatMap(([operand, [first]]) =>
-      first === undefined ? [] : [{ operand, first }],
-    );
     const [descriptors, names] = await Promise.all([
       this.store.descriptors(ids),
-      this.store.metricNames(firsts.map(({ first }) => first)),
+      this.store.metricNames(ids),
     ]);
-    ids.forEach((id, at) => this.described.set(id, descriptors[at] ?? UNKNOWN_DESCRIPTOR));
-    firsts.forEach(({ operand }, at) => {
+    ids.forEach((id, at) => {
+      this.described.set(id, descriptors[at] ?? UNKNOWN_DESCRIPTOR);
       const [name] = names[at] ?? [];
-      if (name !== undefined) this.names.set(operand, name);
+      if (name !== undefined) this.names.set(id, name);
     });
   }
 
+  private series(id: string): Described {
+    const descriptor = this.described.get(id) ?? UNKNOWN_DESCRIPTOR;
+    return { id, descriptor, metric: this.names.get(id) };
+  }
+
   /** Descriptors of a node's results. Throws Stopped or SeriesProblem. */
-  plan(node: QueryNode, valueMode: boolean): Planned {
+  plan(node: QueryNode, valueMode: boolean, lost = losesNames(node)): Planned {
     if (node.kind === "series") {
-      const results = this.idsOf(node).map((id) => ({
-        id,
-        descriptor: this.described.get(id) ?? UNKNOWN_DESCRIPTOR,
-      }));
+      const results = this.idsOf(node).map((id) => this.series(id));
       return { node, results, inner: [], smaller: [] };
     }
     if (node.kind === "binary") {
@@ -190,17 +190,17 @@ class Evaluation {
       const { descriptor } = describeBinary(node.operator, left, right, false, false);
       return { node, results: [{ id: left.id, descriptor }], inner, smaller: [] };
     }
-    const operand = this.plan(node.operand, valueMode);
+    const operand = this.plan(node.operand, valueMode, lost);
     try {
       // What is below an operator cannot be told without values.
       const open = valueMode && hasBinary(node.operand);
       const results = open
         ? operand.results
         : operand.results.map((each) => ({
-            id: each.id,
+            ...each,
             descriptor: this.describeUnary(node, each, valueMode),
           }));
-      const smaller = open || node.kind === "scale" ? [] : smallerScales(results);
+      const smaller = open ? [] : smallerScales(results, lost);
       return { node, results, inner: [operand], smaller };
     } catch (error) {
       const problem = problemOf(error);
@@ -218,7 +218,8 @@ class Evaluation {
     valued: boolean,
   ): SeriesDescriptor {
     if (node.kind === "scale") return describeScale(node, operand);
-    return describeCall(node, operand, valued, () => this.text(node.operand));
+    const own = hasBinary(node.operand) ? undefined : operand.metric;
+    return describeCall(node, operand, valued, () => this.text(node.operand, own));
   }
 
   /** What to ask the store for. */
@@ -280,7 +281,7 @@ class Evaluation {
     const valued = (at: number, blocks: readonly Samples[]): Valued => {
       const id = ids[at] ?? "";
       const samples = this.taken(blocks, thinning);
-      return { id, descriptor: this.described.get(id) ?? UNKNOWN_DESCRIPTOR, samples };
+      return { ...this.series(id), samples };
     };
     let at = 0;
     let blocks: Samples[] = [];
@@ -319,7 +320,7 @@ class Evaluation {
     for await (const operand of this.evaluate(first, only)) {
       const valued = operand.samples.places.length > 0;
       const result = {
-        id: operand.id,
+        ...operand,
         descriptor: this.describeUnary(node, operand, valued),
         samples: valued ? applyUnary(node, operand) : NO_SAMPLES,
       };
@@ -352,6 +353,22 @@ class Evaluation {
     return id;
   }
 }
+
+/** Functions that take values one by one, which is how the real programs keep names of metrics. */
+const KEEPS_NAMES: ReadonlySet<string> = new Set([
+  "rate",
+  "abs",
+  "floor",
+  "round",
+  "sqrt",
+  "log",
+  "rescale",
+]);
+
+/** Whether messages about a node's results cannot name metrics, as those of the real programs. */
+const losesNames = (node: QueryNode): boolean =>
+  (node.kind === "call" && (!KEEPS_NAMES.has(node.name) || losesNames(node.operand))) ||
+  (node.kind === "scale" && losesNames(node.operand));
 
 const hasBinary = (node: QueryNode): boolean =>
   node.kind === "binary" || (node.kind !== "series" && hasBinary(node.operand));

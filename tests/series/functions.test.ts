@@ -154,6 +154,22 @@ describe("where the real program answers nonsense or crashes", () => {
   ])("%s", async (text, wanted) => expect(await values(text)).toEqual(wanted));
 });
 
+describe("units of several series in one function", () => {
+  test.each([
+    ["rate(disk.all.re*)", "'disk.all.read_rawactive' ()\nvs'disk.all.read' (count / sec)"],
+    ["2 * disk.all.re*", "'disk.all.read_rawactive' (millisec)\nvs'disk.all.read' (count)"],
+    ["sum(rate(disk.all.re*))", "'(null)' ()\nvs'(null)' (count / sec)"],
+    ["rate(sample.*.million)", "Can't rate convert 'sample.ulong.million', counter"],
+    ["rate(abs(disk.all.*{l.x:y}))", ""],
+  ])("%s", async (text, wanted) => expect(await printed(dumpStore(dumps), text)).toContain(wanted));
+
+  test("one that cannot be converted is named", async () => {
+    const store = dumpStore(dumps);
+    const text = 'rate(edge.*{level=="context", metric.name!~"str"})';
+    expect(await printed(store, text)).toStartWith("Can't rate convert 'edge.dbl{");
+  });
+});
+
 const NAMES =
   "disk.all.read disk.dm.write sample.colour sample.double.million sample.string.hullo edge.dbl edge.s64 edge.u64 disk.dev.* nosuch".split(
     " ",
