@@ -308,7 +308,7 @@ function helpCommand(line: Line): CheckCommand {
   if (of === undefined) return { kind: "help", of: undefined };
   if (of.kind !== "name" || !isCommand(of.text)) line.wrong(of);
   line.end();
-  return { kind: "help", of: of.text };
+  return { kind: "help", of: of.text === "exit" ? "quit" : of.text };
 }
 
 function instanceCommand(line: Line): CheckCommand {
@@ -383,6 +383,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   children: named("children"),
   close: alone("close"),
   debug: (line, { debugNames }) => debugCommand(line, debugNames),
+  exit: alone("quit"),
   desc: (line) => {
     const metric = takeMetric(line);
     line.end();
@@ -423,7 +424,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 
 /** Commands that mean something without more words. */
-const COMPLETE_ALONE: readonly string[] = ["close", "help", "namespace", "quit", "status"];
+const COMPLETE_ALONE: readonly string[] = ["close", "exit", "help", "namespace", "quit", "status"];
 
 /** Whether this is the name of a command. */
 export const isCommand = (name: string): boolean => Object.hasOwn(RULES, name);

@@ -32,6 +32,14 @@ testWith("pcp6", "a script through dbpmda and through pmda-run --check", async (
   expect(ours).toEqual(theirs);
 });
 
+testWith("pcp6", "exit is quit", async () => {
+  const outputOf = async (...program: readonly string[]): Promise<string> =>
+    (await run([...program, "-i", "-f"], { stdin: "exit now\nexit\nstatus\n" })).stdout;
+  const theirs = await outputOf("dbpmda");
+  const ours = await outputOf(process.execPath, join(root, "cmd/main.ts"), "pmda-run", "--check");
+  expect(ours).toBe(theirs);
+});
+
 testWith("pcp6", "the end of the input ends the line of the last prompt", async () => {
   const outputOf = async (...program: readonly string[]): Promise<string> => {
     const { stdout } = await run([...program, "-i", "-f"], { stdin: "getdesc on\n" });
