@@ -1,6 +1,6 @@
 // Goal: what few machines have comes out as with PCP's linux agent: processors with other names in
 // /proc/cpuinfo, processors that are taken out, drivers that tell the present frequency alone, names of
-// multiple devices and the program that knows them.
+// multiple devices and the program that knows them, and owners of shared memory.
 import { expect, test } from "bun:test";
 import { linuxAgent, unpackTree, valuesOf } from "./linux-tree.ts";
 
@@ -77,4 +77,12 @@ test("multiple devices have names that are no numbers, and mdadm is a program of
     "disk.md.status md0 0",
     "disk.md.status home 0",
   ]);
+});
+
+test("owners are users of this machine where the recorded one has none", async () => {
+  const files = {
+    "/proc/sysvipc/shm":
+      "       key      shmid perms       size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime      ctime        rss       swap\n         0          5   600     393216   101   102      2     0     0     0     0 1 2 3 0 0\n",
+  };
+  expect(await valuesOver(files, ["ipc.shm.owner"])).toEqual(["ipc.shm.owner 5 root"]);
 });

@@ -1,9 +1,10 @@
 // System V shared memory, semaphores and message queues: limits of the kernel, and what there is, from
 // /proc/sys/kernel and /proc/sysvipc.
+import { existsSync, readFileSync } from "node:fs";
 import type { FetchValue, IndomRow, MetricRow } from "../../define.ts";
 import { type Collected, keptIndom, type KeptIndom } from "./collector.ts";
-import type { Host } from "./host.ts";
-import { type Count, linesOf } from "./scan.ts";
+import { type Host, WHOLE } from "./host.ts";
+import { type Count, countsOf, linesOf } from "./scan.ts";
 import { rowsFrom } from "./table.ts";
 
 /** One object by the names of the columns. */
@@ -51,6 +52,8 @@ export function parsePasswd(bytes: Uint8Array): ReadonlyMap<string, string> {
   return users;
 }
 
+const USERS = "/etc/passwd";
+
 /** The three kinds of objects with what they are called in the file. */
 const KINDS = [
   { kind: "shm", id: "shmid", indom: 28, cluster: 64, of: "segments of shared memory" },
@@ -80,7 +83,8 @@ function objectRows(
   objects: ReadonlyMap<Kind, Objects>,
 ): { readonly metrics: MetricRow[]; readonly indoms: IndomRow[] } {
   const users = host.sampled(() => {
-    const bytes = host.readOnce("/etc/passwd");
+    // A recorded machine without users of its own has those of this one.
+    const bytes = host.readOnce(USERS) ?? (existsSync(USERS) ? readFileSync(USERS) : undefined);
     return bytes === undefined ? new Map<string, string>() : parsePasswd(bytes);
   });
   const facts: Readonly<Record<string, (row: IpcRow) => FetchValue>> = {
@@ -174,12 +178,19 @@ const LIMITS: Readonly<Record<string, readonly [file: string, place: number] | n
 
 /** The low 32 bits, which is all that these metrics hold. */
 const low = (value: Count | undefined): number | undefined =>
-  value === undefined ? undefined : Number(BigInt.asUintN(32, BigInt(value)));
+  typeof value === "bigint" ? Number(BigInt.asUintN(32, value)) : value && value >>> 0;
 
 function limitRows(host: Host): MetricRow[] {
+  const counts = host.sampled(() => new Map<string, readonly Count[]>());
   const fromFile = (file: string, place: number): Count | undefined => {
-    const word = host.line(`/proc/sys/kernel/${file}`)?.split(/\s+/)[place];
-    return word !== undefined && /^\d+$/.test(word) ? BigInt(word) : undefined;
+    const known = counts();
+    let found = known.get(file);
+    if (found === undefined) {
+      const bytes = host.read(`/proc/sys/kernel/${file}`, WHOLE);
+      found = bytes === undefined ? [] : countsOf(bytes);
+      known.set(file, found);
+    }
+    return found[place];
   };
   const pool = (): number | undefined => {
     const [queues, bytes] = [fromFile("msgmni", 0), fromFile("msgmnb", 0)];
