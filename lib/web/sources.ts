@@ -3,7 +3,7 @@
 // and credentials share one source; one that is changed (a profile, a derived metric, a store) gets a
 // source of its own. Where no pmcd answers on this machine a stand-in may serve. Refuses with 503 above
 // its bounds, with the texts of spec webapi.md 4 for pmcds that there are not.
-import { asPcpError, PM_ERR, type PcpError } from "../base/mod.ts";
+import { asPcpError, PM_ERR, PcpError } from "../base/mod.ts";
 import { type Context, openHostContext, withDerived } from "../context/mod.ts";
 import type { DerivedSet } from "../derived/mod.ts";
 import { hostAttribute, type HostSpec, parseHostSpec, PCP_ATTR } from "../pcp/mod.ts";
@@ -16,6 +16,7 @@ import {
 import { faultOf, WebFault } from "./fault.ts";
 import type { Joints } from "./join.ts";
 import { createMetadata, type Metadata } from "./metadata.ts";
+import { createTurns } from "./turns.ts";
 
 /** A name and a password, as a request brings them. */
 export interface Credentials {
@@ -152,6 +153,13 @@ const NOBODY: readonly number[] = [
   -101, // ENETUNREACH
 ];
 
+/** Whether nobody at all gets an answer there now. */
+const isNobody = (error: unknown): boolean =>
+  error instanceof PcpError && (error.code === PM_ERR.TIMEOUT || NOBODY.includes(error.code));
+
+/** Connections to one pmcd that are made at a time; it keeps five that it has not accepted. */
+const DIALS = 4;
+
 /** What is behind a source, just opened. */
 interface Opened {
   readonly context: Context;
@@ -170,6 +178,7 @@ function createOpener(options: SourceOptions) {
   let stoodIn = 0;
   /** What was said of derived metrics: each connection would say it again. */
   const told = new Set<string>();
+  const dials = createTurns(DIALS);
   const warnOnce = (text: string): void => {
     if (told.has(text)) return;
     if (told.size >= TOLD_MOST) told.clear();
@@ -194,7 +203,9 @@ function createOpener(options: SourceOptions) {
       withDerived(context, options.derived(), { warn: warnOnce });
     const atHome = isLocal(hostspec);
     try {
-      const host = await openHostContext(spec, { ...options.host, env, warn, settings }, hostspec);
+      const connecting = { ...options.host, env, warn, settings };
+      const open = () => openHostContext(spec, connecting, hostspec);
+      const host = await dials.run(placeOf(hostspec), open, isNobody);
       if (atHome) setLocal("pmcd", "");
       return {
         context: derive(host),
