@@ -132,7 +132,7 @@ export const listenOptions = defineOptions({
     argument: "N",
     parse: count,
     help: "most clients at a time",
-    detail: "4096 without it.",
+    detail: "4096 without it; never more than the limit of open files allows.",
     group: "Clients",
     knownTo: "pcpbox",
   },

@@ -6,7 +6,14 @@ import { hostname, networkInterfaces } from "node:os";
 import { dirname } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { SocketHandler, SocketListener, TCPSocketListenOptions } from "bun";
-import { asPcpError, PcpError, peerCredentials, PM_ERR, pmErrStr } from "../base/mod.ts";
+import {
+  asPcpError,
+  openFileLimit,
+  PcpError,
+  peerCredentials,
+  PM_ERR,
+  pmErrStr,
+} from "../base/mod.ts";
 import {
   type AccessNames,
   type AccessRule,
@@ -22,6 +29,9 @@ import { ClientWire } from "./wire.ts";
 
 /** Most clients at a time unless told otherwise: pmcd's own is what its descriptors give. */
 const MAX_CLIENTS = 4096;
+/** Descriptors that are kept for everything else: listeners, agents, files that are being read. */
+const OTHER_FILES = 40;
+const FEWEST_CLIENTS = 8;
 
 /** How a collector listens. */
 export interface ListenOptions {
@@ -125,6 +135,15 @@ function accountOf(socket: object): (Account & { readonly pid: number }) | undef
   return { pid, uid, gids: groupsOf(uid, gid) };
 }
 
+/**
+ * Most clients at a time. Above the limit of open files none could be told that there are too many, and
+ * the kernel would offer those that wait again and again.
+ */
+function clientLimit(wanted = MAX_CLIENTS): number {
+  const files = Number(openFileLimit().soft);
+  return Math.min(wanted, Math.max(FEWEST_CLIENTS, files - OTHER_FILES));
+}
+
 /** Makes a wire and a session of each connection. */
 function clientHandlers(
   kind: ClientHost["kind"],
@@ -133,7 +152,8 @@ function clientHandlers(
   secure: SecureContext | undefined,
   wires: Set<ClientWire>,
 ): SocketHandler<ClientWire> {
-  const { maxClients = MAX_CLIENTS, log } = options;
+  const { log } = options;
+  const maxClients = clientLimit(options.maxClients);
   return {
     open(socket) {
       const wire = new ClientWire(socket, () => wires.delete(wire));

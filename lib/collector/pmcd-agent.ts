@@ -133,10 +133,10 @@ const row = (
   ...(fetch === undefined ? {} : { fetch }),
 });
 
-/** Highest descriptor in use. */
+/** How many descriptors are open, less the one that counts them. */
 function openDescriptors(): number | undefined {
   try {
-    return Math.max(...readdirSync("/proc/self/fd").map(Number));
+    return readdirSync("/proc/self/fd").length - 1;
   } catch (error) {
     // Systems without /proc have no such number.
     if (asPcpError(error).code === PM_ERR.GENERIC) throw error;
@@ -181,7 +181,7 @@ function ownRows(facts: CollectorFacts): MetricRow[] {
       "services of PCP here",
       () => "pmcd",
     ),
-    row("openfds", [0, 17], NUMBER, "highest descriptor in use", openDescriptors),
+    row("openfds", [0, 17], NUMBER, "open descriptors of the collector", openDescriptors),
     row("build", [0, 20], TEXT, "build of the collector", () => facts.build),
     row("hostname", [0, 21], TEXT, "name of this machine", () => hostname()),
     row(
