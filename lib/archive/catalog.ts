@@ -130,11 +130,18 @@ export class Catalog {
 
   /**
    * The label sets of a level (PM_LABEL) and identifier at a time: those of the newest record that
-   * is not later. undefined when there is none yet. JSON texts share the memory of the record.
+   * is not later, of several at one time the first, as in PCP. undefined when there is none yet. JSON
+   * texts share the memory of the record.
    */
   labelsAt(type: number, ident: number, time: Timestamp): readonly ArchiveLabelSet[] | undefined {
     const list = this.labels.get(keyOf(type, ident)) ?? [];
-    const found = list[lastNotAfter(list, time)];
+    let index = lastNotAfter(list, time);
+    let found = list[index];
+    for (let before = list[--index]; found !== undefined && before !== undefined;) {
+      if (compareTimes(before.timestamp, found.timestamp) < 0) break;
+      found = before;
+      before = list[--index];
+    }
     return found === undefined ? undefined : decodeLabelSets(found.bytes).sets;
   }
 

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   addNanoseconds,
+  Catalog,
   type ArchiveLabel,
   type ArchiveVersion,
   decodeData,
@@ -18,11 +19,20 @@ import {
   faultOf,
   indexEntryBytes,
   instanceEntry,
+  META_TYPE,
   setTime,
   timeAt,
 } from "../../lib/archive/mod.ts";
 import { PM_ERR, PcpError, utf8, viewOf } from "../../lib/base/mod.ts";
-import { asIndom, asPmid, PM_TYPE } from "../../lib/pcp/mod.ts";
+import {
+  asIndom,
+  asInstance,
+  asPmid,
+  labelsOf,
+  parseLabels,
+  PM_LABEL,
+  PM_TYPE,
+} from "../../lib/pcp/mod.ts";
 import { hex, unhex } from "../helpers/vector.ts";
 
 const text = (value: string): string => hex(utf8(value));
@@ -265,4 +275,20 @@ describe("data records", () => {
       expect([0, PM_ERR.LOGREC]).toContain(codeOf(() => decodeData(changed, 3)));
     }
   });
+});
+
+test("of label records of one time the first counts", () => {
+  const catalog = new Catalog();
+  const timestamp = { sec: 5, nsec: 0 };
+  for (const [inst, json] of Object.entries({ 1: '{"a":1}', 2: '{"b":2}' })) {
+    const set = parseLabels(json, PM_LABEL.INSTANCES);
+    const sets = [{ ...set, instance: asInstance(Number(inst)), error: 0 }];
+    const record = { kind: "labels", timestamp, type: PM_LABEL.INSTANCES, ident: 7, sets } as const;
+    catalog.add(META_TYPE.LABEL, encodeMeta(3, record), { file: "test", offset: 0 });
+  }
+  const names = catalog
+    .labelsAt(PM_LABEL.INSTANCES, 7, { sec: 6, nsec: 0 })
+    ?.flatMap(labelsOf)
+    .map(({ name }) => name);
+  expect(names).toEqual(["a"]);
 });
