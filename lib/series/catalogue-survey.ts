@@ -1,0 +1,333 @@
+// What one archive would put on a key server (spec series.md 3.3, 4): its source, the series with their
+// labels, and which instances each has. Metadata are read whole, data records only up to a limit: series
+// and instances that come later are taken from the metadata. Refuses what opening an archive refuses;
+// damage in data ends the survey of them, as it ends loading.
+import { PcpError } from "../base/mod.ts";
+import {
+  type Archive,
+  ArchiveCursor,
+  archiveEnd,
+  type Catalog,
+  compressionOf,
+  type Listings,
+  openArchive,
+} from "../archive/mod.ts";
+import {
+  asIndom,
+  type Desc,
+  type Indom,
+  type InstanceId,
+  type Label,
+  labelsOf,
+  PM_INDOM_NULL,
+  PM_LABEL,
+  type Pmid,
+  pmIDStr,
+  pmidDomain,
+  pmInDomStr,
+  pmSemStr,
+  pmTypeStr,
+  pmUnitsStr,
+  type ResultView,
+  type Timestamp,
+} from "../pcp/mod.ts";
+import { identityLabels, instanceId, metricId, type SeriesId, sourceId } from "./ids.ts";
+import type { SeriesDescriptor, SeriesLabel } from "./store.ts";
+
+/** An instance as the archive has it when it is first seen. */
+export interface SurveyedInstance {
+  readonly id: SeriesId;
+  readonly inst: number;
+  readonly name: string;
+  readonly labels: readonly SeriesLabel[];
+}
+
+/** A metric under one of its names. */
+export interface SurveyedSeries {
+  readonly id: SeriesId;
+  readonly name: string;
+  readonly pmid: Pmid;
+  readonly descriptor: SeriesDescriptor;
+  /** Labels recorded on the series itself: of a metric without instances. */
+  readonly labels: readonly SeriesLabel[];
+  /** Instances in the order in which they are first seen; shared by the names of a metric. */
+  readonly instances: readonly SurveyedInstance[];
+}
+
+/** All that is catalogued of one archive. */
+export interface Survey {
+  readonly archive: Archive;
+  readonly source: SeriesId;
+  readonly host: string;
+  readonly series: readonly SurveyedSeries[];
+  /** Times in microseconds since 1970; the end is unknown where it would have to be unpacked. */
+  readonly begin: number;
+  readonly end: number | undefined;
+  /** Whether all data were looked at: else series and instances may be here that have no values. */
+  readonly complete: boolean;
+}
+
+/** How an archive is surveyed. */
+export interface SurveyOptions {
+  /** Bytes of data records that are looked at. */
+  readonly dataBytes?: number;
+  /** Whether a metric of this name is left out. */
+  readonly excluded?: (name: string) => boolean;
+  /** Directories that were read before. */
+  readonly listings?: Listings;
+}
+
+/** Enough for the first records of every group of pmlogger, and for whole small archives. */
+export const SURVEY_BYTES = 1024 * 1024;
+
+export const microseconds = ({ sec, nsec }: Timestamp): number =>
+  sec * 1_000_000 + Math.floor(nsec / 1000);
+
+/** Labels of each name, as the first set that has the name says (3.3). */
+function recorded(sets: Iterable<readonly Label[]>): SeriesLabel[] {
+  const labels = new Map<string, SeriesLabel>();
+  for (const set of sets)
+    for (const { name, value } of set)
+      if (!labels.has(name)) labels.set(name, { name, value: value === "" ? "null" : value });
+  return [...labels.values()];
+}
+
+/** How clusters are named in label records: by their first metric. */
+const clusterOf = (pmid: Pmid): number => (pmid & ~0x3ff) >>> 0;
+
+type FindLabels = (type: number, ident: number) => readonly Label[];
+
+/** Looks labels up at a moving time; what was found once is kept for good. */
+function labelFinder(catalog: Catalog, position: { time: Timestamp; last: boolean }): FindLabels {
+  const found = new Map<string, readonly Label[]>();
+  return (type, ident) => {
+    const key = `${type}.${ident}`;
+    const before = found.get(key);
+    if (before !== undefined) return before;
+    const sets =
+      catalog.labelsAt(type, ident, position.time) ??
+      (position.last ? catalog.labelRecords(type, ident)[0]?.sets : undefined);
+    if (sets === undefined) return [];
+    const labels = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
+    found.set(key, labels);
+    return labels;
+  };
+}
+
+/** A metric that has been met, with its instances by number. */
+interface Met {
+  readonly names: readonly string[];
+  readonly desc: Desc;
+  readonly identity: string;
+  labels: readonly SeriesLabel[];
+  readonly slots: Map<number, SurveyedInstance>;
+}
+
+function descriptorOf({ pmid, indom, sem, type, units }: Desc, source: string): SeriesDescriptor {
+  const typeText = pmTypeStr(type).toLowerCase();
+  return {
+    indom: indom === PM_INDOM_NULL ? "none" : pmInDomStr(indom),
+    pmid: pmIDStr(pmid),
+    semantics: pmSemStr(sem),
+    source,
+    type: typeText === "no_support" ? "unsupported" : typeText,
+    units: pmUnitsStr(units) || "none",
+  };
+}
+
+function seriesOf({ names, desc, identity, labels, slots }: Met, source: SeriesId) {
+  const descriptor = descriptorOf(desc, source);
+  const instances = [...slots.values()];
+  return names.map((name): SurveyedSeries => {
+    const { semantics } = descriptor;
+    const units = pmUnitsStr(desc.units);
+    const type = pmTypeStr(desc.type);
+    const id = metricId({ name, labels: identity, semantics, type, units });
+    return { id, name, pmid: desc.pmid, descriptor, labels, instances };
+  });
+}
+
+/** Meets metrics and instances, in the order in which loading would. */
+function surveyor(catalog: Catalog, start: Timestamp, host: string) {
+  // Import libraries write another identifier than pmlogger does; for loading it means the same.
+  const contextKey = [...catalog.labelKeys()].find(({ type }) => type === PM_LABEL.CONTEXT);
+  const contextSets = contextKey && catalog.labelsAt(PM_LABEL.CONTEXT, contextKey.ident, start);
+  const context: readonly Label[] = contextSets?.flatMap((set) => labelsOf(set)) ?? [
+    { name: "hostname", value: `"${host}"`, flags: PM_LABEL.CONTEXT },
+  ];
+  const position = { time: start, last: false };
+  const find = labelFinder(catalog, position);
+  const met = new Map<Pmid, Met>();
+  const known = new Map<Indom, Map<number, SurveyedInstance>>();
+  const source = sourceId(identityLabels([context]));
+
+  const meet = (desc: Desc, names: readonly string[]): Met => {
+    const { pmid, indom } = desc;
+    const sets = [
+      context,
+      find(PM_LABEL.DOMAIN, pmidDomain(pmid)),
+      indom === PM_INDOM_NULL ? [] : find(PM_LABEL.INDOM, indom),
+      find(PM_LABEL.CLUSTER, clusterOf(pmid)),
+      find(PM_LABEL.ITEM, pmid),
+    ];
+    const labels = indom === PM_INDOM_NULL ? recorded(sets) : [];
+    const found: Met = { names, desc, identity: identityLabels(sets), labels, slots: new Map() };
+    met.set(pmid, found);
+    return found;
+  };
+
+  /** An instance that is met for the first time in its domain; undefined without a name. */
+  const meetInstance = (indom: Indom, inst: number, name: string): SurveyedInstance => {
+    const inDomain = known.get(indom) ?? new Map<number, SurveyedInstance>();
+    known.set(indom, inDomain);
+    const before = inDomain.get(inst);
+    if (before !== undefined) return before;
+    const sets = [context, find(PM_LABEL.DOMAIN, indom >>> 22), find(PM_LABEL.INDOM, indom)];
+    const own = instanceLabels(indom).get(inst) ?? [];
+    const id = instanceId(name, identityLabels(sets));
+    const found = { id, inst, name, labels: recorded([...sets, own]) };
+    inDomain.set(inst, found);
+    return found;
+  };
+
+  /** Labels of single instances at the position; those of the last domain and time are kept. */
+  let labelled = { indom: PM_INDOM_NULL, at: start, last: false, sets: new Map<number, Label[]>() };
+  const instanceLabels = (indom: Indom): ReadonlyMap<number, Label[]> => {
+    const { time, last } = position;
+    if (labelled.indom === indom && labelled.at === time && labelled.last === last)
+      return labelled.sets;
+    const sets =
+      catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ??
+      (last ? catalog.labelRecords(PM_LABEL.INSTANCES, indom)[0]?.sets : undefined);
+    const byInstance = new Map<number, Label[]>();
+    for (const set of sets ?? []) if (set.error >= 0) byInstance.set(set.instance, labelsOf(set));
+    labelled = { indom, at: time, last, sets: byInstance };
+    return byInstance;
+  };
+
+  return { context, source, position, find, met, known, meet, meetInstance };
+}
+
+type Surveyor = ReturnType<typeof surveyor>;
+
+/** Takes up what a record shows. */
+function lookAtRecord(
+  result: ResultView,
+  catalog: Catalog,
+  { position, find, met, known, context, meet, meetInstance }: Surveyor,
+  wanted: ReadonlyMap<Pmid, readonly string[]>,
+): void {
+  position.time = result.timestamp;
+  for (const set = result.sets(); set.next();) {
+    if (set.numval === 0) continue;
+    const names = wanted.get(set.pmid);
+    const desc = catalog.descs.get(set.pmid);
+    if (names === undefined || desc === undefined) continue;
+    const { indom } = desc;
+    const before = met.get(set.pmid);
+    const metric = before ?? meet(desc, names);
+    if (indom === PM_INDOM_NULL) continue;
+    if (set.numval < 0) {
+      // A metric that begins with an error gets the labels that one without instances has.
+      if (before !== undefined) continue;
+      const sets = [context, find(PM_LABEL.DOMAIN, pmidDomain(set.pmid))];
+      sets.push(find(PM_LABEL.INDOM, indom), find(PM_LABEL.CLUSTER, clusterOf(set.pmid)));
+      metric.labels = recorded([...sets, find(PM_LABEL.ITEM, set.pmid)]);
+      continue;
+    }
+    const fresh: number[] = [];
+    for (let i = 0; i < set.numval; i++)
+      if (!metric.slots.has(set.instance(i))) fresh.push(set.instance(i));
+    if (fresh.length === 0) continue;
+    fresh.sort((a, b) => a - b);
+    const inDomain = known.get(indom);
+    let texts: Map<number, string> | undefined;
+    for (const inst of fresh) {
+      const shared = inDomain?.get(inst);
+      if (shared !== undefined) {
+        metric.slots.set(inst, shared);
+        continue;
+      }
+      texts ??= namesAt(catalog, indom, position.time);
+      const name = texts.get(inst);
+      if (name !== undefined) metric.slots.set(inst, meetInstance(indom, inst, name));
+    }
+  }
+}
+
+function namesAt(catalog: Catalog, indom: Indom, time: Timestamp): Map<number, string> {
+  const { ids, names } = catalog.indoms.get(indom)?.at(time) ?? { ids: [], names: [] };
+  return new Map(ids.map((inst: InstanceId, index) => [inst, names[index] ?? ""]));
+}
+
+/** Looks at records up to a limit; true when these were all. */
+function lookAtData(
+  archive: Archive,
+  dataBytes: number,
+  look: (result: ResultView) => void,
+): boolean {
+  const cursor = new ArchiveCursor(archive);
+  let left = dataBytes;
+  try {
+    while (cursor.next()) {
+      left -= cursor.record.length;
+      if (left < 0) return false;
+      if (cursor.record.numpmid > 0) look(cursor.record.result());
+    }
+    return true;
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    return true;
+  } finally {
+    cursor.close();
+  }
+}
+
+/** The metrics that are wanted, with their names. */
+function wantedMetrics(
+  catalog: Catalog,
+  excluded: ((name: string) => boolean) | undefined,
+): Map<Pmid, readonly string[]> {
+  const wanted = new Map<Pmid, readonly string[]>();
+  for (const pmid of catalog.descs.keys()) {
+    const names = catalog.names.namesOf(pmid);
+    if (names.length > 0 && !(excluded !== undefined && names.some(excluded)))
+      wanted.set(pmid, names);
+  }
+  return wanted;
+}
+
+/** Surveys the archive of a name. Throws PcpError when it cannot be opened. */
+export function surveyArchive(name: string, options: SurveyOptions = {}): Survey {
+  const archive = openArchive(name, { growing: true }, undefined, undefined, options.listings);
+  const { catalog, label } = archive;
+  const wanted = wantedMetrics(catalog, options.excluded);
+  const found = surveyor(catalog, label.start, label.host);
+  const complete = lookAtData(archive, options.dataBytes ?? SURVEY_BYTES, (result) =>
+    lookAtRecord(result, catalog, found, wanted),
+  );
+  if (!complete) {
+    found.position.last = true;
+    for (const [pmid, names] of wanted) {
+      const desc = catalog.descs.get(pmid);
+      if (desc === undefined) continue;
+      const { slots } = found.met.get(pmid) ?? found.meet(desc, names);
+      const all = catalog.indoms.get(asIndom(desc.indom))?.union();
+      all?.ids.forEach((inst, index) => {
+        if (!slots.has(inst))
+          slots.set(inst, found.meetInstance(desc.indom, inst, all.names[index] ?? ""));
+      });
+    }
+  }
+  const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
+  const end = compressionOf(lastVolume) === undefined ? archiveEnd(archive) : undefined;
+  return {
+    archive,
+    source: found.source,
+    host: label.host,
+    series: [...found.met.values()].flatMap((each) => seriesOf(each, found.source)),
+    begin: microseconds(label.start),
+    end: end === undefined ? undefined : microseconds(end),
+    complete,
+  };
+}

@@ -1,0 +1,252 @@
+// The catalogue of the embedded store: which archives there are and what is in them, in one SQLite file.
+// An archive is put in, replaced or taken out as one transaction, so nothing half written ever counts.
+// Values are not in it. Refused as one sentence: what the file refuses; damage is mended by opening it
+// again, which makes it anew.
+import type { Database } from "bun:sqlite";
+import { catalogueError, openDatabase } from "./catalogue-schema.ts";
+import type { Survey, SurveyedInstance, SurveyedSeries } from "./catalogue-survey.ts";
+import type { SeriesLabel } from "./store.ts";
+
+/** An archive as the catalogue has it. */
+export interface CataloguedArchive {
+  readonly path: string;
+  /** What tells its files from changed ones; see catalogue-follow.ts. */
+  readonly stamp: string;
+  /** Whether all its data were looked at. */
+  readonly complete: boolean;
+  /** Why nothing of it is in the catalogue. */
+  readonly problem: string | undefined;
+}
+
+/** An open catalogue. */
+export interface Catalogue {
+  readonly file: string;
+  readonly database: Database;
+  /** Grows with every change of names, series or archives; what was kept of them before is stale. */
+  readonly generation: number;
+  archives(): readonly CataloguedArchive[];
+  /** Puts an archive in, over what was known of it. */
+  put(path: string, stamp: string, survey: Survey): void;
+  /** An archive that cannot be read: nothing of it is left but why. */
+  putProblem(path: string, stamp: string, problem: string): void;
+  /** New data without anything new to catalogue. */
+  touch(path: string, stamp: string, end: number | undefined): void;
+  /** Takes archives out, and what only they had. */
+  drop(paths: readonly string[]): void;
+  /** Runs `body` with the errors of the file as sentences. */
+  guard<T>(body: () => T): T;
+  close(): void;
+}
+
+const hashOf = (parts: readonly (string | number)[]): string =>
+  new Bun.CryptoHasher("sha1").update(JSON.stringify(parts)).digest("hex");
+
+interface Id {
+  readonly id: number;
+}
+
+type Cell = string | number | null;
+
+/** The statements that put rows in; they give the number of the row, new or old. */
+function rows(database: Database) {
+  const idOf = (sql: string) => {
+    const statement = database.query<Id, Cell[]>(`${sql} RETURNING id`);
+    return (...values: Cell[]): number => statement.get(...values)?.id ?? 0;
+  };
+  // An update that changes nothing makes RETURNING give the old row.
+  const source = idOf("INSERT INTO source (hash) VALUES (?) ON CONFLICT DO UPDATE SET hash = hash");
+  const label = idOf(
+    "INSERT INTO label (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET name = name",
+  );
+  const series = idOf(
+    `INSERT INTO series (hash, name, indom, pmid, semantics, source, type, units, labels)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET source = excluded.source, pmid = excluded.pmid,
+       labels = coalesce(excluded.labels, labels)`,
+  );
+  const instance = idOf(
+    `INSERT INTO instance (hash, inst, name, source, labels) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET inst = excluded.inst, source = excluded.source,
+       labels = excluded.labels`,
+  );
+  const archive = idOf(
+    `INSERT INTO archive (path, stamp, host, source, begin, finish, complete, problem)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const known = (table: "labels" | "slots") => {
+    const find = database.query<Id, [string]>(`SELECT id FROM ${table} WHERE hash = ?`);
+    const add = idOf(`INSERT INTO ${table} (hash) VALUES (?)`);
+    return (hash: string, fill: (id: number) => void): number => {
+      const before = find.get(hash);
+      if (before !== null) return before.id;
+      const id = add(hash);
+      fill(id);
+      return id;
+    };
+  };
+  return {
+    source,
+    label,
+    series,
+    instance,
+    archive,
+    labels: known("labels"),
+    slots: known("slots"),
+    labelled: database.query("INSERT OR IGNORE INTO labelled VALUES (?, ?)"),
+    slot: database.query("INSERT INTO slot VALUES (?, ?, ?, ?)"),
+    holds: database.query("INSERT INTO holds VALUES (?, ?, ?, ?)"),
+    has: database.query("INSERT OR IGNORE INTO has VALUES (?, ?)"),
+    carries: database.query("INSERT OR IGNORE INTO carries VALUES (?, ?)"),
+  };
+}
+
+type Rows = ReturnType<typeof rows>;
+
+/** Puts the rows of one archive in. */
+function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void {
+  const { source, host, begin, end, complete } = survey;
+  const archive = put.archive(
+    path,
+    stamp,
+    host,
+    put.source(source),
+    begin,
+    end ?? null,
+    Number(complete),
+    null,
+  );
+  const labelIds = new Map<string, number>();
+  const labelId = ({ name, value }: SeriesLabel): number => {
+    const key = `${name}\0${value}`;
+    const id = labelIds.get(key) ?? put.label(name, value);
+    labelIds.set(key, id);
+    return id;
+  };
+  const labelsId = (labels: readonly SeriesLabel[]): number => {
+    const ids = labels.map(labelId).sort((a, b) => a - b);
+    return put.labels(hashOf(ids), (id) => ids.forEach((label) => put.labelled.run(id, label)));
+  };
+  const instanceIds = new Map<SurveyedInstance, number>();
+  const instanceId = (each: SurveyedInstance): number => {
+    let id = instanceIds.get(each);
+    if (id === undefined) {
+      id = put.instance(each.id, each.inst, each.name, source, labelsId(each.labels));
+      instanceIds.set(each, id);
+    }
+    return id;
+  };
+  /** The labels of all instances of a set, by the set: metrics of one domain share it. */
+  const carried = new Map<number, ReadonlySet<number>>();
+  const putSlots = (series: SurveyedSeries): number => {
+    const ids = series.instances.map(instanceId);
+    const pairs = series.instances.flatMap(({ inst }, place) => [inst, ids[place] ?? 0]);
+    const slots = put.slots(hashOf(pairs), (id) =>
+      series.instances.forEach(({ inst }, place) => put.slot.run(id, place, inst, ids[place] ?? 0)),
+    );
+    if (!carried.has(slots))
+      carried.set(slots, new Set(series.instances.flatMap(({ labels }) => labels.map(labelId))));
+    return slots;
+  };
+  for (const each of survey.series) {
+    const { indom, pmid, semantics, type, units } = each.descriptor;
+    const labels = each.labels.length === 0 ? null : labelsId(each.labels);
+    const id = put.series(each.id, each.name, indom, pmid, semantics, source, type, units, labels);
+    const slots = each.instances.length === 0 ? null : putSlots(each);
+    put.holds.run(id, archive, each.pmid, slots);
+    for (const label of each.labels) put.carries.run(labelId(label), id);
+    if (slots === null) continue;
+    put.has.run(id, slots);
+    for (const label of carried.get(slots) ?? []) put.carries.run(label, id);
+  }
+}
+
+/** Takes out what no archive has any more, from the archives down. */
+const SWEEP = [
+  "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM holds WHERE holds.series = series.id)",
+  "DELETE FROM carries WHERE series NOT IN (SELECT id FROM series)",
+  "DELETE FROM has WHERE (series, slots) NOT IN (SELECT series, slots FROM holds WHERE slots IS NOT NULL)",
+  "DELETE FROM slots WHERE id NOT IN (SELECT slots FROM has)",
+  "DELETE FROM slot WHERE slots NOT IN (SELECT id FROM slots)",
+  "DELETE FROM instance WHERE id NOT IN (SELECT instance FROM slot)",
+  `DELETE FROM labels WHERE id NOT IN (
+     SELECT labels FROM series WHERE labels IS NOT NULL UNION SELECT labels FROM instance)`,
+  "DELETE FROM labelled WHERE labels NOT IN (SELECT id FROM labels)",
+  `DELETE FROM label WHERE id NOT IN (SELECT label FROM labelled UNION SELECT label FROM carries)`,
+  "DELETE FROM source WHERE id NOT IN (SELECT source FROM archive WHERE source IS NOT NULL)",
+];
+
+/** Opens a catalogue, or makes one; `:memory:` for one without a file. Throws PcpError. */
+export function openCatalogue(file: string): Catalogue {
+  const database = openDatabase(file);
+  const put = rows(database);
+  let generation = 0;
+  const guard = <T>(body: () => T): T => {
+    try {
+      return body();
+    } catch (error) {
+      throw catalogueError(file, error);
+    }
+  };
+  const change = (body: () => void): void => {
+    guard(() => database.transaction(body).immediate());
+    generation++;
+  };
+  const forget = (path: string): void => {
+    database
+      .query("DELETE FROM holds WHERE archive = (SELECT id FROM archive WHERE path = ?)")
+      .run(path);
+    database.query("DELETE FROM archive WHERE path = ?").run(path);
+  };
+  interface Row {
+    readonly path: string;
+    readonly stamp: string;
+    readonly complete: number;
+    readonly problem: string | null;
+  }
+  return {
+    file,
+    database,
+    get generation() {
+      return generation;
+    },
+    archives: () =>
+      guard(() =>
+        database
+          .query<Row, []>("SELECT path, stamp, complete, problem FROM archive")
+          .all()
+          .map(({ path, stamp, complete, problem }) => ({
+            path,
+            stamp,
+            complete: complete === 1,
+            problem: problem ?? undefined,
+          })),
+      ),
+    put: (path, stamp, survey) =>
+      change(() => {
+        forget(path);
+        putSurvey(put, path, stamp, survey);
+      }),
+    putProblem: (path, stamp, problem) =>
+      change(() => {
+        forget(path);
+        put.archive(path, stamp, "", null, 0, null, 0, problem);
+      }),
+    touch: (path, stamp, end) =>
+      change(() => {
+        database
+          .query("UPDATE archive SET stamp = ?, finish = ? WHERE path = ?")
+          .run(stamp, end ?? null, path);
+      }),
+    drop: (paths) => {
+      if (paths.length === 0) return;
+      change(() => {
+        paths.forEach(forget);
+        for (const statement of SWEEP) database.run(statement);
+      });
+    },
+    guard,
+    close: () => {
+      database.close();
+    },
+  };
+}

@@ -1,0 +1,306 @@
+// Values of series from the archives that hold them: each archive is entered by its temporal index and
+// walked once for all series that are wanted of it, forwards or, for the newest, backwards. What waits for
+// its turn is bounded: when it grows too large, some of the series are left for a walk of their own. A
+// sample that is not later than the one before is left out, as a key server refuses it. Damage in data
+// ends the samples of that archive, an archive that has gone has none.
+import { PcpError } from "../base/mod.ts";
+import { type Archive, ArchiveCursor, type Listings, openArchive } from "../archive/mod.ts";
+import { type Pmid, type ResultView, type Timestamp, type ValueSet } from "../pcp/mod.ts";
+import { microseconds } from "./catalogue-survey.ts";
+import { columnBuilder, type ColumnBuilder } from "./embedded-column.ts";
+import { BLOCK_VALUES, type ValueBlock, type ValuesRequest } from "./store.ts";
+
+/** An archive that has values of a series. */
+export interface Holding {
+  readonly path: string;
+  /** Changes when the files change. */
+  readonly stamp: string;
+  /** Microseconds; undefined where it is not known. */
+  readonly end: number | undefined;
+  readonly pmid: Pmid;
+  /** Identifiers of instances by their numbers, in the order that samples have; none without. */
+  readonly slots: ReadonlyMap<number, { readonly place: number; readonly id: string }> | undefined;
+}
+
+/** A request with the archives that have values for it, in order of their starts. */
+export interface HeldRequest {
+  /** Its number among all requests. */
+  readonly index: number;
+  readonly request: ValuesRequest;
+  readonly type: string;
+  readonly holdings: readonly Holding[];
+}
+
+/** Most values that wait while others of the same walk are not finished. */
+const WAITING_VALUES = 1_000_000;
+/** Archives that are kept open: no files, but an index each. */
+const KEPT_ARCHIVES = 64;
+/** Records between two turns for others. */
+const RECORDS_AT_ONCE = 512;
+
+/** Opens archives without their metadata, and keeps some. */
+export interface ArchiveShelf {
+  open(path: string, stamp: string, listings: Listings): Archive | undefined;
+}
+
+export function archiveShelf(): ArchiveShelf {
+  const kept = new Map<string, { readonly stamp: string; readonly archive: Archive }>();
+  return {
+    open(path, stamp, listings) {
+      const before = kept.get(path);
+      kept.delete(path);
+      if (before?.stamp === stamp) {
+        kept.set(path, before);
+        return before.archive;
+      }
+      let archive: Archive;
+      try {
+        const options = { growing: true, look: () => false };
+        archive = openArchive(path, options, undefined, undefined, listings);
+      } catch (error) {
+        if (error instanceof PcpError) return undefined;
+        throw error;
+      }
+      kept.set(path, { stamp, archive });
+      for (const oldest of kept.keys()) {
+        if (kept.size <= KEPT_ARCHIVES) break;
+        kept.delete(oldest);
+      }
+      return archive;
+    },
+  };
+}
+
+/** Gathers the samples of one request. */
+class Gatherer {
+  /** Blocks that are whole. */
+  blocks: ValueBlock[] = [];
+  done = false;
+  private readonly column: ColumnBuilder;
+  private readonly instances: string[] = [];
+  private readonly places = new Map<string, number>();
+  private times: number[] = [];
+  private ends: number[] = [];
+  private at: number[] = [];
+  private taken = 0;
+  private last: number;
+  private readonly limit: number;
+  private readonly backward: boolean;
+
+  constructor(readonly held: HeldRequest) {
+    const { newest, most } = held.request;
+    this.column = columnBuilder(held.type);
+    this.backward = newest !== undefined;
+    this.limit = Math.min(newest ?? Number.POSITIVE_INFINITY, most ?? Number.POSITIVE_INFINITY);
+    this.last = this.backward ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    this.done = this.limit <= 0;
+  }
+
+  /** Values that have not been given away. */
+  get waiting(): number {
+    return this.at.length + this.blocks.reduce((sum, { places }) => sum + places.length, 0);
+  }
+
+  private placeOf(id: string): number {
+    let place = this.places.get(id);
+    if (place === undefined) {
+      place = this.instances.push(id) - 1;
+      this.places.set(id, place);
+    }
+    return place;
+  }
+
+  /** Takes a sample. */
+  add(time: number, set: ValueSet, { slots }: Holding): void {
+    if (this.done || (this.backward ? time >= this.last : time <= this.last)) return;
+    if (this.at.length > 0 && this.at.length + set.numval > BLOCK_VALUES) this.cut();
+    this.last = time;
+    if (set.numval > 0) {
+      if (slots === undefined) {
+        this.column.add(set, 0);
+        this.at.push(this.placeOf(this.held.request.series));
+      } else this.addInstances(set, slots);
+    }
+    this.times.push(time);
+    this.ends.push(this.at.length);
+    if (++this.taken >= this.limit) this.done = true;
+  }
+
+  private addInstances(set: ValueSet, slots: NonNullable<Holding["slots"]>): void {
+    const found: { readonly place: number; readonly id: string; readonly i: number }[] = [];
+    let sorted = true;
+    for (let i = 0; i < set.numval; i++) {
+      const slot = slots.get(set.instance(i));
+      if (slot === undefined) continue;
+      sorted &&= slot.place > (found.at(-1)?.place ?? -1);
+      found.push({ ...slot, i });
+    }
+    if (!sorted) found.sort((a, b) => a.place - b.place);
+    for (const { id, i } of found) {
+      this.column.add(set, i);
+      this.at.push(this.placeOf(id));
+    }
+  }
+
+  /** Makes a block of what is there. */
+  cut(): void {
+    if (this.times.length === 0) return;
+    this.blocks.push({
+      request: this.held.index,
+      times: Float64Array.from(this.times),
+      ends: Uint32Array.from(this.ends),
+      places: Uint32Array.from(this.at),
+      instances: this.instances,
+      values: this.column.take(),
+    });
+    this.times = [];
+    this.ends = [];
+    this.at = [];
+  }
+}
+
+/** The time of so many microseconds, and of the last nanosecond before the next. */
+const firstOf = (time: number): Timestamp => {
+  const sec = Math.floor(time / 1_000_000);
+  return { sec, nsec: (time - sec * 1_000_000) * 1000 };
+};
+const lastOf = (time: number): Timestamp => {
+  const { sec, nsec } = firstOf(time);
+  return { sec, nsec: nsec + 999 };
+};
+
+/** Records of an archive in a range of time, in one direction; ends at damage. */
+function* recordsOf(
+  cursor: ArchiveCursor,
+  { from, to }: ValuesRequest,
+  backward: boolean,
+): Generator<ResultView | undefined> {
+  try {
+    if (!backward) cursor.seek(firstOf(Math.max(0, from)), "forward");
+    else if (Number.isFinite(to)) cursor.seek(lastOf(to), "backward");
+    else cursor.toEnd();
+    while (backward ? cursor.previous() : cursor.next()) {
+      const { record } = cursor;
+      const time = microseconds(record);
+      if (backward ? time < from : time > to) return;
+      yield record.numpmid > 0 ? record.result() : undefined;
+    }
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+  }
+}
+
+/** Puts the sets of a record where they are wanted. */
+function deliver(result: ResultView, wanted: ReadonlyMap<Pmid, readonly Wanted[]>): void {
+  const time = microseconds(result.timestamp);
+  for (const set = result.sets(); set.next();) {
+    if (set.numval === 0) continue;
+    const takers = wanted.get(set.pmid);
+    if (takers === undefined) continue;
+    for (const { gatherer, holding } of takers) gatherer.add(time, set, holding);
+  }
+}
+
+interface Wanted {
+  readonly gatherer: Gatherer;
+  readonly holding: Holding;
+}
+
+/** One walk for requests that have the same range and the same archives. */
+async function* walk(
+  requests: readonly HeldRequest[],
+  shelf: ArchiveShelf,
+  leave: (left: readonly HeldRequest[]) => void,
+): AsyncGenerator<ValueBlock> {
+  const [first] = requests;
+  if (first === undefined) return;
+  const { request } = first;
+  const backward = request.newest !== undefined;
+  let gatherers = requests.map((held) => new Gatherer(held));
+  const listings: Listings = new Map();
+  const order = first.holdings.map((_, index) => index);
+  if (backward) order.reverse();
+  let records = 0;
+  for (const number of order) {
+    if (gatherers.every(({ done }) => done)) break;
+    const { path, stamp, end } = first.holdings[number] ?? { path: "", stamp: "", end: undefined };
+    // The last one may have grown since; any other has ended.
+    if (number < first.holdings.length - 1 && end !== undefined && end < request.from) continue;
+    const archive = shelf.open(path, stamp, listings);
+    if (archive === undefined) continue;
+    if (microseconds(archive.label.start) > request.to) continue;
+    const cursor = new ArchiveCursor(archive);
+    try {
+      let wanted = takersOf(gatherers, number);
+      for (const result of recordsOf(cursor, request, backward)) {
+        if (++records % RECORDS_AT_ONCE === 0) {
+          await Bun.sleep(0);
+          let waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
+          while (gatherers.length > 1 && waiting > WAITING_VALUES) {
+            const half = Math.ceil(gatherers.length / 2);
+            leave(gatherers.slice(half).map(({ held }) => held));
+            gatherers = gatherers.slice(0, half);
+            wanted = takersOf(gatherers, number);
+            waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
+          }
+        }
+        if (result !== undefined) deliver(result, wanted);
+        const [only] = gatherers;
+        if (gatherers.length === 1 && only !== undefined && only.blocks.length > 0) {
+          const blocks = only.blocks.splice(0);
+          yield* blocks;
+        }
+        if (gatherers.every(({ done }) => done)) break;
+      }
+    } finally {
+      cursor.close();
+    }
+  }
+  for (const gatherer of gatherers) {
+    gatherer.cut();
+    yield* gatherer.blocks;
+  }
+}
+
+function takersOf(gatherers: readonly Gatherer[], number: number): Map<Pmid, Wanted[]> {
+  const takers = new Map<Pmid, Wanted[]>();
+  for (const gatherer of gatherers) {
+    const holding = gatherer.held.holdings[number];
+    if (holding === undefined) continue;
+    const list = takers.get(holding.pmid);
+    if (list === undefined) takers.set(holding.pmid, [{ gatherer, holding }]);
+    else list.push({ gatherer, holding });
+  }
+  return takers;
+}
+
+/** What requests have in common that one walk can answer. */
+const walkOf = ({ request, holdings }: HeldRequest): string =>
+  JSON.stringify([
+    [request.from, request.to, request.newest, request.most].map(String),
+    holdings.map(({ path }) => path),
+  ]);
+
+/** Values of requests in their order, neighbours in one walk where they can. */
+export async function* archiveValues(
+  requests: readonly HeldRequest[],
+  shelf: ArchiveShelf,
+): AsyncGenerator<ValueBlock> {
+  let left = requests.filter(({ holdings }) => holdings.length > 0);
+  while (left.length > 0) {
+    const [first] = left;
+    if (first === undefined) return;
+    const kind = walkOf(first);
+    let count = 1;
+    for (; count < left.length; count++) {
+      const next = left[count];
+      if (next === undefined || walkOf(next) !== kind) break;
+    }
+    const together = left.slice(0, count);
+    let put: readonly HeldRequest[] = [];
+    yield* walk(together, shelf, (late) => {
+      put = [...late, ...put];
+    });
+    left = [...put, ...left.slice(count)];
+  }
+}

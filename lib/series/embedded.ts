@@ -1,0 +1,196 @@
+// The store over archives and their catalogue: what is known of series comes from the catalogue, values
+// come from the archives themselves (spec series.md 2, 3, 7; the same answers as a key server that the
+// archives were loaded into). Names are matched over lists that are kept until the catalogue changes.
+import type { Pmid } from "../pcp/mod.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { archiveShelf, archiveValues, type HeldRequest, type Holding } from "./embedded-values.ts";
+import type { SeriesId } from "./ids.ts";
+import type {
+  Leaf,
+  NameList,
+  NameMap,
+  SeriesDescriptor,
+  SeriesInstance,
+  SeriesLabel,
+  SeriesStore,
+} from "./store.ts";
+
+const SERIES_OF = {
+  metric: "SELECT hash FROM series WHERE name = ?",
+  instance: `SELECT DISTINCT series.hash AS hash FROM instance
+    JOIN slot ON slot.instance = instance.id JOIN has ON has.slots = slot.slots
+    JOIN series ON series.id = has.series WHERE instance.name = ?`,
+  context: `SELECT hash FROM archive JOIN holds ON holds.archive = archive.id
+    JOIN series ON series.id = holds.series WHERE archive.path = ?`,
+  label: `SELECT hash FROM label JOIN carries ON carries.label = label.id
+    JOIN series ON series.id = carries.series WHERE label.value = ? AND label.name = ?`,
+} as const;
+
+const NAMES_OF = {
+  metric: "SELECT DISTINCT name FROM series",
+  instance: "SELECT DISTINCT name FROM instance",
+  label: "SELECT DISTINCT name FROM label",
+  context:
+    "SELECT path AS name FROM archive WHERE source IS NOT NULL UNION SELECT host FROM archive WHERE source IS NOT NULL",
+} as const;
+
+const DESCRIPTOR = "indom, pmid, semantics, source, type, units";
+
+const INSTANCES = `SELECT DISTINCT instance.hash AS id, inst.inst AS inst, instance.name AS name,
+    instance.source AS source FROM series JOIN has ON has.series = series.id
+  JOIN slot AS inst ON inst.slots = has.slots JOIN instance ON instance.id = inst.instance
+  WHERE series.hash = ? GROUP BY instance.hash`;
+
+const LABELS = `SELECT label.name AS name, label.value AS value FROM labelled
+  JOIN label ON label.id = labelled.label WHERE labelled.labels =
+  coalesce((SELECT labels FROM series WHERE hash = ?1), (SELECT labels FROM instance WHERE hash = ?1))`;
+
+const HOLDINGS = `SELECT archive.path AS path, archive.stamp AS stamp, archive.finish AS finish,
+    holds.pmid AS pmid, holds.slots AS slots, series.type AS type
+  FROM series JOIN holds ON holds.series = series.id JOIN archive ON archive.id = holds.archive
+  WHERE series.hash = ? ORDER BY archive.begin, archive.path`;
+
+interface HoldingRow {
+  readonly path: string;
+  readonly stamp: string;
+  readonly finish: number | null;
+  readonly pmid: number;
+  readonly slots: number | null;
+  readonly type: string;
+}
+
+interface Name {
+  readonly name: string;
+}
+interface Hash {
+  readonly hash: SeriesId;
+}
+
+type Slots = NonNullable<Holding["slots"]>;
+
+/** Lists of names and sets of instances, until the catalogue changes. */
+function keeper(catalogue: Catalogue) {
+  let generation = -1;
+  const kept = new Map<string, unknown>();
+  return <T>(key: string, make: () => T): T => {
+    if (generation !== catalogue.generation) kept.clear();
+    generation = catalogue.generation;
+    if (kept.has(key)) return kept.get(key) as T;
+    const made = make();
+    kept.set(key, made);
+    return made;
+  };
+}
+
+/** Most sets of instances that are kept at a time. */
+const KEPT_SLOTS = 1024;
+
+/** A store over the archives of a catalogue. */
+export function embeddedStore(catalogue: Catalogue): SeriesStore {
+  const { database, guard } = catalogue;
+  const keep = keeper(catalogue);
+  const shelf = archiveShelf();
+
+  const all = <Row>(sql: string, ...values: (string | number)[]): readonly Row[] =>
+    guard(() => database.query<Row, (string | number)[]>(sql).all(...values));
+  const one = <Row>(sql: string, value: string): Row | undefined => all<Row>(sql, value)[0];
+  const each = <T>(list: readonly string[], answer: (id: string) => T): Promise<T[]> =>
+    Promise.resolve().then(() => list.map(answer));
+
+  const listNames = (list: NameList): readonly string[] =>
+    keep(`names ${list}`, () => all<Name>(NAMES_OF[list]).map(({ name }) => name));
+  const labelValues = (label: string): readonly string[] =>
+    keep(`values ${label}`, () =>
+      all<Name>("SELECT value AS name FROM label WHERE name = ?", label).map(({ name }) => name),
+    );
+  const entriesOf = (map: NameMap): readonly string[] =>
+    map.kind === "label" ? labelValues(map.label) : listNames(map.kind);
+
+  const selectLeaf = ({ map, choice }: Leaf): readonly SeriesId[] => {
+    const texts =
+      choice.kind === "equal" ? [choice.text] : entriesOf(map).filter((each) => choice.fits(each));
+    const found = new Set<SeriesId>();
+    const more = map.kind === "label" ? [map.label] : [];
+    for (const text of texts)
+      for (const { hash } of all<Hash>(SERIES_OF[map.kind], text, ...more)) found.add(hash);
+    return [...found].sort();
+  };
+
+  const descriptor = (id: string): SeriesDescriptor | undefined =>
+    one(`SELECT ${DESCRIPTOR} FROM expression WHERE hash = ?`, id) ??
+    one(`SELECT ${DESCRIPTOR} FROM series WHERE hash = ?`, id);
+
+  let slotsKept = new Map<number, Slots>();
+  let slotsGeneration = -1;
+  const slotsOf = (id: number): Slots => {
+    if (slotsGeneration !== catalogue.generation || slotsKept.size >= KEPT_SLOTS)
+      slotsKept = new Map();
+    slotsGeneration = catalogue.generation;
+    const before = slotsKept.get(id);
+    if (before !== undefined) return before;
+    const rows = all<{ inst: number; place: number; id: string }>(
+      `SELECT slot.inst AS inst, slot.place AS place, instance.hash AS id FROM slot
+       JOIN instance ON instance.id = slot.instance WHERE slot.slots = ?`,
+      id,
+    );
+    const made: Slots = new Map(
+      rows.map(({ inst, place, id: hash }) => [inst, { place, id: hash }]),
+    );
+    slotsKept.set(id, made);
+    return made;
+  };
+
+  const holdingOf = ({ path, stamp, finish, pmid, slots }: HoldingRow): Holding => ({
+    path,
+    stamp,
+    end: finish ?? undefined,
+    pmid: pmid as Pmid,
+    slots: slots === null ? undefined : slotsOf(slots),
+  });
+
+  return {
+    select: (leaves) => Promise.resolve().then(() => leaves.map(selectLeaf)),
+    descriptors: (series) => each(series, descriptor),
+    metricNames: (series) =>
+      each(series, (id) =>
+        all<Name>("SELECT name FROM series WHERE hash = ?", id).map(({ name }) => name),
+      ),
+    instances: (series) => each(series, (id) => all<SeriesInstance>(INSTANCES, id)),
+    instancesById: (ids) =>
+      each(ids, (id) =>
+        one("SELECT hash AS id, inst, name, source FROM instance WHERE hash = ?", id),
+      ),
+    labels: (ids) => each(ids, (id) => all<SeriesLabel>(LABELS, id)),
+    sources: (sources) =>
+      each(sources, (id) =>
+        all<Name>(
+          `SELECT path AS name FROM source JOIN archive ON archive.source = source.id
+           WHERE hash = ?1 UNION
+           SELECT host FROM source JOIN archive ON archive.source = source.id WHERE hash = ?1`,
+          id,
+        ).map(({ name }) => name),
+      ),
+    labelValues: (names) => each(names, labelValues),
+    names: (list) => Promise.resolve().then(() => listNames(list)),
+    values: (requests) => {
+      const held = requests.map((request, index): HeldRequest => {
+        const rows = all<HoldingRow>(HOLDINGS, request.series);
+        return { index, request, type: rows[0]?.type ?? "", holdings: rows.map(holdingOf) };
+      });
+      return archiveValues(held, shelf);
+    },
+    expressions: (series) =>
+      each(
+        series,
+        (id) => one<{ text: string }>("SELECT text FROM expression WHERE hash = ?", id)?.text,
+      ),
+    fabricate: (series, expression, { indom, pmid, semantics, source, type, units }) =>
+      Promise.resolve().then(() => {
+        guard(() =>
+          database
+            .query("INSERT OR REPLACE INTO expression VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+            .run(series, expression, indom, pmid, semantics, source, type, units),
+        );
+      }),
+  };
+}
