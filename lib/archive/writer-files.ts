@@ -63,7 +63,7 @@ export class OutputFile {
     /** Buffers that are not in use, of all files of an archive. */
     private readonly spare: Uint8Array[] = [],
   ) {
-    this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o664));
+    this.descriptor = attempt(final, "create", () => openSync(temporary, "wx", 0o666));
   }
 
   /** Bytes in the file. */

@@ -30,7 +30,7 @@ import { damageText, ExtractStop, PROGRAM } from "./failure.ts";
 import type { Input } from "./inputs.ts";
 import { keepLayout, type Layout, matchLayout } from "./layouts.ts";
 import type { Output } from "./output.ts";
-import { DamagedRecord, OpenFiles, RecordReader } from "./reader.ts";
+import { DamagedRecord, OpenFiles, RecordReader, UnreadableVolume } from "./reader.ts";
 import {
   match,
   type Match,
@@ -40,7 +40,7 @@ import {
   type Shape,
   type Shapes,
 } from "./shapes.ts";
-import { rise, sink } from "./turns.ts";
+import { isBefore, rise, sink } from "./turns.ts";
 import type { ExtractHooks } from "./types.ts";
 
 /** Between the last record of an input and its mark. */
@@ -98,9 +98,6 @@ export interface PassOptions {
   readonly alwaysMark: boolean;
   readonly samples: number | undefined;
 }
-
-const isBefore = (a: Timestamp, b: Timestamp): boolean =>
-  a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
 
 /** Whether there is no metadata to write for a record of this time. */
 const isQuiet = ({ from, until }: Shape, now: Timestamp): boolean =>
@@ -368,8 +365,12 @@ export class DataPass {
   }
 
   private reportDamage({ input, reader }: Source, error: PcpError): void {
-    const { offset, fileBytes } = error instanceof DamagedRecord ? error : reader.damage(true);
     const what = `__pmLogRead[log ${input.name}]`;
+    if (error instanceof UnreadableVolume) {
+      this.options.hooks.say(`${PROGRAM}: Error: ${what}: ${error.message}\n`, "stderr");
+      throw new ExtractStop(1, true);
+    }
+    const { offset, fileBytes } = error instanceof DamagedRecord ? error : reader.damage(true);
     this.options.hooks.say(damageText(what, error, offset, fileBytes), "stderr");
     if (error.code !== PM_ERR.LOGREC) throw new ExtractStop(1, true);
   }

@@ -1,8 +1,9 @@
 // Reads the data records of one input forwards (spec extract.md 7, 14.2), block by block, across its
 // volumes. Files are opened when they are needed and given up when too many are open, so that a thousand
 // inputs need neither their descriptors nor much memory. Refused with what the C program says about
-// damage: frames that do not hold; volumes that cannot be used are passed over.
-import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
+// damage: frames that do not hold; volumes that the system does not let us read. Those that are no part of
+// the archive are passed over.
+import { openFileLimit, PM_ERR, PcpError, pmErrStr, viewOf } from "../base/mod.ts";
 import {
   type ArchiveFile,
   type ArchiveVersion,
@@ -22,6 +23,10 @@ import type { Input } from "./inputs.ts";
 
 /** Files that are open at the same time. The usual limit of a process is 1024. */
 const MOST_OPEN = 200;
+/** Where the limit is lower: as many as are left beside others, but so many in any case. */
+const OTHERS_OPEN = 40;
+const LEAST_OPEN = 16;
+const ENOENT = -2;
 /** Bytes that the blocks of all inputs may have together, and bounds of one. */
 const BLOCKS_TOGETHER = 32 * 1024 * 1024;
 const LARGEST_BLOCK = 512 * 1024;
@@ -46,12 +51,27 @@ export class DamagedRecord extends PcpError {
   }
 }
 
+/** A volume that is there, but that the system does not let us read; the message names it. */
+export class UnreadableVolume extends PcpError {}
+
+/** How many files of inputs may be open. */
+function mostOpen(): number {
+  try {
+    const { soft } = openFileLimit();
+    return Math.max(LEAST_OPEN, Math.min(MOST_OPEN, Number(soft) - OTHERS_OPEN));
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    // A system that cannot be asked.
+    return MOST_OPEN;
+  }
+}
+
 /** The open files of all inputs, the one used last at the end. */
 export class OpenFiles {
   private readonly files = new Map<RecordReader, ArchiveFile>();
   /** Inputs that are being read. */
   active = 0;
-
+  private most: number | undefined;
   private readonly spare: Uint8Array[] = [];
 
   /** Memory for so many bytes, of an input that is done where there is one. */
@@ -72,7 +92,7 @@ export class OpenFiles {
     if (file !== undefined) this.files.delete(reader);
     file ??= openArchiveFile(path);
     this.files.set(reader, file);
-    if (this.files.size > MOST_OPEN) {
+    if (this.files.size > LEAST_OPEN && this.files.size > (this.most ??= mostOpen())) {
       for (const [oldest, old] of this.files) {
         this.files.delete(oldest);
         old.close();
@@ -199,8 +219,12 @@ export class RecordReader implements SourceRecord {
           return true;
         }
       } catch (error) {
-        // As PCP does, a volume that cannot be used is stepped over.
+        // As PCP does, a volume that is gone or no part of the archive is stepped over.
         if (!(error instanceof PcpError)) throw error;
+        const { code } = error;
+        if (code > PM_ERR.GENERIC && code !== ENOENT) {
+          throw new UnreadableVolume(code, `${path}: ${pmErrStr(code)}`);
+        }
       }
     }
   }

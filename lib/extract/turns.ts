@@ -7,6 +7,10 @@ export interface Waiting extends Timestamp {
   readonly order: number;
 }
 
+/** Whether a time is before another. */
+export const isBefore = (a: Timestamp, b: Timestamp): boolean =>
+  a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
+
 function isLess(a: Waiting, b: Waiting): boolean {
   if (a.sec !== b.sec) return a.sec < b.sec;
   return a.nsec === b.nsec ? a.order < b.order : a.nsec < b.nsec;

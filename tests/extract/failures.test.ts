@@ -2,7 +2,7 @@
 // inputs as they were, and never leaves a half archive: taken names, an output that is an input, folders that
 // cannot be written, a full disk, metrics in conflict, damage in any byte of the inputs, cancellation.
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { extract, type ExtractHooks, type ExtractJob } from "../../lib/extract/mod.ts";
 import { describePeer } from "../helpers/peers.ts";
@@ -125,6 +125,40 @@ test("inputs that are not there, empty, or of different hosts", async () => {
   ]);
   const version = await run([plain("100.0.1", 9, 3, { version: 3 })], { version: 2 });
   expect(version.said).toContain("input archive version must be no more than 2");
+});
+
+test("a volume that the system does not let us read ends the run, one that is gone is passed over", async () => {
+  const input = newBase();
+  const three = await run([one], { output: input, volume: { kind: "records", limit: 1 } });
+  expect(three.summary.volumes).toBe(3);
+  rmSync(`${input}.1`);
+  const passed = await run([input]);
+  expect([passed.status, dataLines(passed.output).length]).toEqual([0, 2]);
+  mkdirSync(`${input}.1`);
+  const { status, said, left } = await run([input]);
+  expect([status, said, left]).toEqual([
+    1,
+    `pmlogextract: Error: __pmLogRead[log ${input}]: ${input}.1: Is a directory\nArchive "OUT" not created.\n`,
+    [],
+  ]);
+});
+
+test("more inputs at a time than files may be open", async () => {
+  const inputs = Array.from({ length: 60 }, (_, i) => plain("100.0.1", 0, 1 + i));
+  const usual = await run(inputs);
+  const output = newBase();
+  const engine = join(import.meta.dir, "../../lib/extract/mod.ts");
+  const script = join(folder, "few.ts");
+  writeFileSync(
+    script,
+    `import { extract } from ${JSON.stringify(engine)};\n` +
+      `const job = ${JSON.stringify({ inputs, output })};\n` +
+      "const { status } = await extract(job, { say: (text) => process.stdout.write(text) });\n" +
+      "process.stdout.write(`status ${status}\\n`);\n",
+  );
+  const command = 'ulimit -n 48 && exec "$0" "$1"';
+  expect(await must(["sh", "-c", command, process.execPath, script])).toBe("status 0\n");
+  expect(dataLines(output)).toEqual(dataLines(usual.output));
 });
 
 test("values of a metric that nobody describes are shown and left out", async () => {
