@@ -137,8 +137,10 @@ async function textOf(
   const scope = '"scope":{"name":"performance-co-pilot","version":"7.2.1"}';
   out.text(`{"resourceMetrics":[${resource},"scopeMetrics":[{${scope},"metrics":[`);
   const start = out.length;
-  const tell = async (set: ValueSetCursor, { metric, names }: Shown, at: Timestamp) => {
-    const block = await call.metadata.kept(`otlp ${metric.pmid}`, () => blockOf(call, metric));
+  const tell = async (set: ValueSetCursor, shown: Shown, at: Timestamp) => {
+    const { metric, names } = shown;
+    shown.made ??= await call.metadata.kept(`otlp ${metric.pmid}`, () => blockOf(call, metric));
+    const block = shown.made as Block | undefined;
     if (block === undefined) return;
     for (const { name } of names) {
       out.text(`${out.length > start ? "," : ""}{"name":${jsonString(name)},${block.head}`);
