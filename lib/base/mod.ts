@@ -49,6 +49,6 @@ export {
 export { compileGlob } from "./glob.ts";
 export { nearestName } from "./nearest.ts";
 export { wholeNumber } from "./numbers.ts";
-export { compilePosix, PosixError } from "./posix.ts";
+export { compilePosix, costlyPattern, PosixError } from "./posix.ts";
 export { openSharedMemory, type SharedMemory } from "./shared-memory.ts";
 export { ctime, ctimeShort } from "./time.ts";

@@ -183,6 +183,23 @@ function alternatives(scan: Scan, depth: number): string {
   return source;
 }
 
+/** Longest regular expression of a stranger, characters. */
+const MAX_PATTERN = 256;
+/** Most repetitions without an end in one expression. */
+const MAX_REPEATS = 2;
+
+/**
+ * Why an expression is not to be taken from anybody: its time could grow beyond the third power of a
+ * text's length. Undefined for one that is harmless.
+ */
+export function costlyPattern(pattern: string): string | undefined {
+  if (pattern.length > MAX_PATTERN) return "too long";
+  const plain = pattern.replace(/\\./g, "x").replace(/\[\^?\]?[^\]]*\]/g, "x");
+  if (/\\[1-9]/.test(pattern)) return "back references are not taken";
+  if ((plain.match(/[*+]|\{\d*,?\d*\}/g) ?? []).length > MAX_REPEATS) return "too many repetitions";
+  return /[*+?})][*+?{]/.test(plain) ? "groups and repetitions cannot be repeated" : undefined;
+}
+
 /**
  * A regular expression that matches where the POSIX extended one matches, anywhere in a text. Throws
  * PosixError.

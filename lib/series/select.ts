@@ -1,7 +1,7 @@
 // From a selector to series (spec series.md 7.1, 7.2): each comparison becomes a question to the store, all
 // of them are asked at once, and sets are put together in the order that PCP's programs make. Refuses
 // regular expressions that do not compile, with PCP's message.
-import { compileGlob, compilePosix, PosixError } from "../base/mod.ts";
+import { compileGlob, compilePosix, costlyPattern, PosixError } from "../base/mod.ts";
 import { type SeriesId } from "./ids.ts";
 import type { Selector, SeriesNode } from "./language.ts";
 import { SeriesProblem } from "./problem.ts";
@@ -27,6 +27,9 @@ export function mapOf(key: string): NameMap {
 const unquoted = (entry: string): string => /^"(.*)"$/s.exec(entry)?.[1] ?? entry;
 
 function regexOf(pattern: string): RegExp {
+  const costly = costlyPattern(pattern);
+  if (costly !== undefined)
+    throw new SeriesProblem(`invalid regular expression "${pattern}": ${costly}`, "bad request");
   try {
     return compilePosix(pattern);
   } catch (error) {

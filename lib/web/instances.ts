@@ -1,6 +1,13 @@
 // /pmapi/indom and /pmapi/profile: instances, told or chosen (spec webapi.md 8, 9). Refuses regular
 // expressions that could take a long time: they come from anybody, and the whole server would wait.
-import { asPcpError, compilePosix, PM_ERR, PosixError } from "../base/mod.ts";
+import {
+  asPcpError,
+  compileGlob,
+  compilePosix,
+  costlyPattern,
+  PM_ERR,
+  PosixError,
+} from "../base/mod.ts";
 import {
   asIndom,
   asInstance,
@@ -21,27 +28,12 @@ import { Out } from "./out.ts";
 import { listOf, type Parameters, unsignedOf } from "./parameters.ts";
 import { jsonString } from "./quote.ts";
 
-/** Longest regular expression, characters. */
-const MAX_PATTERN = 256;
-/** Most repetitions without an end in one expression. */
-const MAX_REPEATS = 2;
-
 const badPattern = (pattern: string, reason: string): WebFault =>
   new WebFault(400, `${pattern} - invalid regular expression: ${reason}`);
 
-/** Throws WebFault for an expression whose time could grow beyond the third power of a name. */
-function checkCost(pattern: string): void {
-  if (pattern.length > MAX_PATTERN) throw badPattern(pattern, "too long");
-  const plain = pattern.replace(/\\./g, "x").replace(/\[\^?\]?[^\]]*\]/g, "x");
-  if (/\\[1-9]/.test(pattern)) throw badPattern(pattern, "back references are not taken");
-  if ((plain.match(/[*+]|\{\d*,?\d*\}/g) ?? []).length > MAX_REPEATS)
-    throw badPattern(pattern, "too many repetitions");
-  if (/[*+?})][*+?{]/.test(plain))
-    throw badPattern(pattern, "groups and repetitions cannot be repeated");
-}
-
 function regexOf(pattern: string): RegExp {
-  checkCost(pattern);
+  const costly = costlyPattern(pattern);
+  if (costly !== undefined) throw badPattern(pattern, costly);
   try {
     return compilePosix(pattern);
   } catch (error) {
@@ -50,63 +42,15 @@ function regexOf(pattern: string): RegExp {
   }
 }
 
-/** The end of a bracket expression that begins at `start`; below 0 when it has none. */
-const bracketEnd = (pattern: string, start: number): number => {
-  const first = start + (/^\[[!^]/.test(pattern.slice(start)) ? 2 : 1);
-  return pattern.indexOf("]", first + 1);
-};
-
-const literal = (char: string): string => char.replace(/[\\^$.*+?()[\]{}|/-]/, "\\$&");
-
-/** Whether fnmatch(3), without flags, finds that `text` fits `pattern`. Linear in both. */
-export function fitsGlob(pattern: string, text: string): boolean {
-  // One step per "*": what follows it is looked for from left to right, and never looked at again.
-  const parts: string[] = [""];
-  for (let at = 0; at < pattern.length; at++) {
-    const char = pattern.charAt(at);
-    const end = char === "[" ? bracketEnd(pattern, at) : -1;
-    let piece: string;
-    if (char === "*") {
-      parts.push("");
-      continue;
-    }
-    if (char === "?") piece = "[^]";
-    else if (end > 0) {
-      const isNegated = /[!^]/.test(pattern.charAt(at + 1));
-      const members = pattern.slice(at + (isNegated ? 2 : 1), end).replace(/[\\\]^[]/g, "\\$&");
-      piece = `[${isNegated ? "^" : ""}${members}]`;
-      at = end;
-    } else piece = literal(char === "\\" ? pattern.charAt(++at) : char);
-    parts[parts.length - 1] += piece;
-  }
-  const last = parts.length - 1;
-  const source = (index: number): string => parts[index] ?? "";
-  try {
-    if (last === 0) return new RegExp(`^(?:${source(0)})$`).test(text);
-    const head = new RegExp(`^(?:${source(0)})`).exec(text);
-    const tail = new RegExp(`(?:${source(last)})$`).exec(text);
-    if (head === null || tail === null) return false;
-    let at = head[0].length;
-    for (let index = 1; index < last; index++) {
-      const part = new RegExp(source(index), "g");
-      part.lastIndex = at;
-      if (part.exec(text) === null) return false;
-      at = part.lastIndex;
-    }
-    return text.length - tail[0].length >= at;
-  } catch (error) {
-    // A range that runs backwards fits nothing.
-    if (!(error instanceof SyntaxError)) throw error;
-    return false;
-  }
-}
-
 /** Says of an instance whether it is chosen. */
 type Choice = (instance: InstanceId, name: string) => boolean;
 
 /** Names in a list, compared in the way that a request asks for. Throws WebFault. */
 function nameTest(match: string, names: readonly string[]): (name: string) => boolean {
-  if (match === "glob") return (name) => names.some((pattern) => fitsGlob(pattern, name));
+  if (match === "glob") {
+    const patterns = names.map(compileGlob);
+    return (name) => patterns.some((fits) => fits(name));
+  }
   if (match === "regex") {
     const patterns = names.map(regexOf);
     return (name) => patterns.some((pattern) => pattern.test(name));

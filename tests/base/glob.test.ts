@@ -26,6 +26,15 @@ test.each([
   ["*a*b", "xaxbxab", true],
   ["*a*b", "xaxbxaby", false],
   ["ü?", "üé", true],
+  ["*e", "blue", true],
+  ["*e", "red", false],
+  ["b*u*", "blue", true],
+  ["bin-[0-9]*", "bin-900", true],
+  ["bin-[!0-9]*", "bin-900", false],
+  ["[]x]", "]", true],
+  ["[z-a]", "b", false],
+  ["a.c", "abc", false],
+  ["ab*ba", "aba", false],
 ])("%s %s", (pattern, text, wanted) => expect(compileGlob(pattern)(text)).toBe(wanted));
 
 test("stars and question marks, as regular expressions have them", () => {
@@ -45,4 +54,5 @@ test("stars and question marks, as regular expressions have them", () => {
 
 test("many stars over a long text end", () => {
   expect(compileGlob(`${"*a".repeat(200)}b`)("a".repeat(10_000))).toBe(false);
+  expect(compileGlob("*a".repeat(2000))("a".repeat(1999))).toBe(false);
 });

@@ -154,6 +154,13 @@ describe("where the real program answers nonsense or crashes", () => {
   ])("%s", async (text, wanted) => expect(await values(text)).toEqual(wanted));
 });
 
+test("a regular expression that could take for ever is refused", async () => {
+  const text = '{hostname=~"(a+)+$"}';
+  expect(await printed(dumpStore(dumps), text)).toBe(
+    'invalid regular expression "(a+)+$": groups and repetitions cannot be repeated',
+  );
+});
+
 describe("units of several series in one function", () => {
   test.each([
     ["rate(disk.all.re*)", "'disk.all.read_rawactive' ()\nvs'disk.all.read' (count / sec)"],

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { hashOf } from "../../lib/web/metadata.ts";
-import { fitsGlob, matcherOf } from "../../lib/web/instances.ts";
+import { matcherOf } from "../../lib/web/instances.ts";
 import { Out } from "../../lib/web/out.ts";
 import { listOf, parseParameters, unsignedOf } from "../../lib/web/parameters.ts";
 import { helpLine, jsonString, labelString } from "../../lib/web/quote.ts";
@@ -181,29 +181,6 @@ describe("stored values", () => {
 });
 
 describe("patterns", () => {
-  test.each([
-    ["*", "", true],
-    ["*e", "blue", true],
-    ["*e", "red", false],
-    ["b*u*", "blue", true],
-    ["bin-[0-9]*", "bin-900", true],
-    ["bin-[!0-9]*", "bin-900", false],
-    ["[]x]", "]", true],
-    ["a?c", "abc", true],
-    ["a?c", "ac", false],
-    ["a\\*c", "a*c", true],
-    ["a\\*c", "abc", false],
-    ["[z-a]", "b", false],
-    ["a.c", "abc", false],
-    ["ab*ba", "aba", false],
-  ])("glob %s of %s", (pattern, text, expected) => {
-    expect(fitsGlob(pattern, text)).toBe(expected);
-  });
-
-  test("a glob with many stars is no work", () => {
-    expect(fitsGlob("*a".repeat(2000), "a".repeat(1999))).toBe(false);
-  });
-
   const matcher = (match: string, list: string) => () =>
     matcherOf(parseParameters(`match=${encodeURIComponent(match)}`) ?? new Map(), list);
 
