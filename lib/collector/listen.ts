@@ -23,6 +23,7 @@ import {
 } from "./access.ts";
 import { type ClientTable, createClientTable } from "./clients.ts";
 import { contextLabels } from "./context-labels.ts";
+import { keepMemorySmall } from "./housekeeping.ts";
 import { createSession, errorChallenge, type SessionSetting } from "./session.ts";
 import type { Router } from "./types.ts";
 import { ClientWire } from "./wire.ts";
@@ -259,7 +260,9 @@ export async function listenForClients(options: ListenOptions): Promise<Collecto
   const wires = new Set<ClientWire>();
   const listeners: SocketListener<ClientWire>[] = [];
   const open: number[] = [];
+  const stopHousekeeping = keepMemorySmall(setting.clients);
   const stop = (): void => {
+    stopHousekeeping();
     for (const listener of listeners.splice(0)) listener.stop(true);
     for (const wire of wires) wire.socket.terminate();
   };
