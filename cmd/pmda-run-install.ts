@@ -10,6 +10,7 @@ import {
   existsSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -18,7 +19,7 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { asPcpError, PcpError, peerCredentials, PM_ERR } from "../lib/base/mod.ts";
+import { asPcpError, PcpError, peerCredentials, PM_ERR, pmErrStr } from "../lib/base/mod.ts";
 import { isGiven, lastGiven } from "../lib/cli/mod.ts";
 import { readPcpConf } from "../lib/daemon/mod.ts";
 import { type NamedPmid, type Names, namesText, parseNames } from "../lib/pcp/mod.ts";
@@ -93,14 +94,22 @@ function applyChange({ path, before, after }: Change): void {
     rmSync(path, { force: true });
     return;
   }
-  const fresh = `${path}.pcpbox-new`;
-  const old = statSync(path, { throwIfNoEntry: false });
-  writeFileSync(fresh, after, { mode: 0o644 });
-  if (old !== undefined) {
-    chmodSync(fresh, old.mode & 0o7777);
-    if (process.getuid?.() === 0) chownSync(fresh, old.uid, old.gid);
+  // A link stays one.
+  const target = existsSync(path) ? realpathSync(path) : path;
+  const fresh = `${target}.pcpbox-new`;
+  try {
+    const old = statSync(target, { throwIfNoEntry: false });
+    writeFileSync(fresh, after, { mode: 0o644 });
+    if (old !== undefined) {
+      chmodSync(fresh, old.mode & 0o7777);
+      if (process.getuid?.() === 0) chownSync(fresh, old.uid, old.gid);
+    }
+    renameSync(fresh, target);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    const { code } = asPcpError(error);
+    throw new PcpError(code, `${fresh}: ${pmErrStr(code)}`, { cause: error });
   }
-  renameSync(fresh, path);
 }
 
 /** Holds the lock that PCP's scripts take while they change a name space. */
@@ -230,10 +239,17 @@ async function listeningPmcd(path: string): Promise<number | undefined> {
   }
 }
 
+/** Whether a process is pmcd: one that has ended leaves its number to anybody, and a signal ends most. */
+function isPmcd(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 1) return false;
+  const comm = textOf(`/proc/${pid}/comm`);
+  return comm === undefined ? !existsSync("/proc/self/comm") : comm.trim() === "pmcd";
+}
+
 /** The running pmcd of these files, if there is one. */
 async function runningPmcd({ pidFile, socket }: Places): Promise<number | undefined> {
   const pid = Number(textOf(pidFile)?.trim() ?? Number.NaN);
-  return Number.isInteger(pid) && pid > 1 ? pid : listeningPmcd(socket);
+  return isPmcd(pid) ? pid : listeningPmcd(socket);
 }
 
 /** Tells pmcd that its files have changed; whether it runs. */

@@ -2,7 +2,7 @@
 // the command line, agents.toml or pmcd.conf, and where to listen; then lives until a signal ends it.
 
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 import {
   asPcpError,
@@ -165,14 +165,19 @@ function tlsOf({ options }: Line, variable: (name: string) => string | undefined
 }
 
 /** Ports: options, then PMCD_PORT, then pmcd's. */
-function portsOf({ options }: Line, first: number | undefined): readonly number[] {
+function portsOf({ options }: Line, first: number | undefined, log: Log): readonly number[] {
   const given = valuesGiven(options, "port").flat();
   if (first !== undefined) given.unshift(first);
   if (given.length > 0) return given;
   const list = process.env["PMCD_PORT"] ?? "";
-  const named = list.split(",").map((part) => wholeNumber(part.trim()));
-  const good = named.filter((port) => port !== undefined && port > 0 && port <= 65535);
-  return list === "" || good.length === 0 ? [PMCD_PORT] : good.map(Number);
+  if (list === "") return [PMCD_PORT];
+  const good: number[] = [];
+  for (const part of list.split(",")) {
+    const port = wholeNumber(part.trim());
+    if (port !== undefined && port > 0 && port <= 65535) good.push(port);
+    else log.warning(`PMCD_PORT: "${part}" is no port number`);
+  }
+  return good.length === 0 ? [PMCD_PORT] : good;
 }
 
 /** The unix socket: named, or pmcd's own where its directory is. */
@@ -229,7 +234,7 @@ export async function listen(line: Line): Promise<number> {
       table: table.read,
       names: names ?? (table.needsNames && existsSync(usualNames) ? usualNames : undefined),
       loadModule: async (path) => (await loadAuthorModule(path)).factory,
-      ports: portsOf(line, first),
+      ports: portsOf(line, first, log),
       socketPath,
       ...(interfaces === undefined ? {} : { interfaces }),
       ...(tls === undefined ? {} : { tls }),
@@ -245,7 +250,7 @@ export async function listen(line: Line): Promise<number> {
       ...collector.server.ports.map((port) => `port ${port}`),
       ...[socketPath ?? []].flat(),
     ];
-    log.info(`agents of ${table.from}: ${agents.map(({ name }) => name).join(", ")}`);
+    log.info(`agents of ${table.from}: ${agents.map(({ name }) => basename(name)).join(", ")}`);
     log.info(`listening on ${places.join(", ")}${tls === undefined ? "" : ", TLS on request"}`);
     const [port = PMCD_PORT] = collector.server.ports;
     log.info(`try: pminfo -h localhost${port === PMCD_PORT ? "" : `:${port}`} -t`);

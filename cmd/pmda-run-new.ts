@@ -1,10 +1,10 @@
 // What there is to begin with: the list of agents, the types of "pcpbox", and a new agent as a file.
 // Refuses to write over a file, and names that no agent can have.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-import { asPcpError } from "../lib/base/mod.ts";
+import { asPcpError, pmErrStr } from "../lib/base/mod.ts";
 import { readPcpConf } from "../lib/daemon/mod.ts";
 import { BUILTIN_AGENTS } from "../lib/pmda/mod.ts";
 import { complain, say } from "./output.ts";
@@ -65,8 +65,10 @@ export function writeAgent(given: string): number {
     const domain = `domain: ${freeDomain()},`;
     writeFileSync(path, text.replace(`domain: ${TEMPLATE_DOMAIN},`, domain), { flag: "wx" });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason = code === "EEXIST" ? "is there already" : asPcpError(error).message;
+    const isThere = (error as NodeJS.ErrnoException).code === "EEXIST";
+    // What could be written of it is no agent, and would be in the way of a second attempt.
+    if (!isThere) rmSync(path, { force: true });
+    const reason = isThere ? "is there already" : pmErrStr(asPcpError(error).code);
     complain(`pcpbox pmda-run: ${path}: ${reason}\n`);
     return 1;
   }
