@@ -163,9 +163,10 @@ describe("names of PCP's programs", () => {
       ["pmproxy", "proxy"],
       ["pmlogextract", "extract"],
       ["dbpmda", "pmda-run"],
-      ...["simple", "trivial", "txmon", "sample", "linux"].map(
-        (agent): [string, string] => [`pmda${agent}`, "pmda-run"],
-      ),
+      ...["simple", "trivial", "txmon", "sample", "linux"].map((agent): [string, string] => [
+        `pmda${agent}`,
+        "pmda-run",
+      ]),
     ]);
   });
 
