@@ -8,7 +8,7 @@ import { createClientTable } from "../../lib/collector/clients.ts";
 import { contextLabels } from "../../lib/collector/context-labels.ts";
 import { createRouter } from "../../lib/collector/router.ts";
 import { createSession } from "../../lib/collector/session.ts";
-import { Names, namesFrom, type Pmid, pmidBuild } from "../../lib/pcp/mod.ts";
+import { type Names, namesFrom, type Pmid, pmidBuild } from "../../lib/pcp/mod.ts";
 import { createFramer, decodePdu, encodePdu, encodeProfile } from "../../lib/pdu/mod.ts";
 import { makeAgent } from "../../lib/pmda/mod.ts";
 import { trivial } from "../../lib/pmda/agents/trivial.ts";
