@@ -294,7 +294,7 @@ function debugCommand(line: Line, names: readonly string[]): CheckCommand {
     else if (word.kind === "negative") line.wrong(word);
     else if (word.text === "all" || word.text === "none") flags.push(word.text);
     else {
-      const list = word.text.replace(/^-/, "").split(",");
+      const list = word.text.replace(/^-/, "").toLowerCase().split(",");
       if (!list.every((name) => names.includes(name)))
         line.wrong(word, `Bad debug flag (${word.text})`);
       flags.push(...list.map((name) => (word.text.startsWith("-") ? `-${name}` : name)));

@@ -31,10 +31,14 @@ const PART = /^[A-Za-z]\w*$/;
 
 const newNode = (name: string): Node => ({ name, pmid: undefined, below: new Map() });
 
-function eachLeaf({ name, pmid, below }: Node, prefix: string, found: string[]): void {
+/** What came last stands first, as in pmdaTree. */
+const latestFirst = ({ below }: Node): Node[] => [...below.values()].reverse();
+
+function eachLeaf(at: Node, prefix: string, found: string[]): void {
+  const { name, pmid } = at;
   const full = prefix === "" ? name : `${prefix}.${name}`;
   if (pmid !== undefined) found.push(full);
-  else for (const node of below.values()) eachLeaf(node, full, found);
+  else for (const node of latestFirst(at)) eachLeaf(node, full, found);
 }
 
 /** An empty tree. Its look-ups are those of an agent: a name above others is PM_ERR_NONLEAF. */
@@ -98,7 +102,7 @@ export function createNameTree(): NameTree {
       return [...names];
     },
     children(name): Children {
-      const nodes = [...find(name).below.values()];
+      const nodes = latestFirst(find(name));
       return {
         names: nodes.map((node) => node.name),
         statuses: nodes.map(({ pmid }) => (pmid === undefined ? 1 : 0)),

@@ -148,10 +148,10 @@ describe.each([1, 2, 3] as const)("version %i", (version) => {
     put("one", plain(version));
     const agent = await open();
     expect(await namesOf(agent)).toEqual([
-      "mmv.control.reload",
-      "mmv.control.debug",
+      ...METRICS.map(({ name }) => `mmv.one.${name}`).reverse(),
       "mmv.control.files",
-      ...METRICS.map(({ name }) => `mmv.one.${name}`),
+      "mmv.control.debug",
+      "mmv.control.reload",
     ]);
     const values: Record<string, unknown> = {};
     for (const { name } of METRICS) values[name] = await valuesOf(agent, `mmv.one.${name}`);

@@ -27,15 +27,15 @@ function example() {
   return tree;
 }
 
-test("names, metrics, children and leaves in the order of insertion", () => {
+test("names, metrics, children and leaves, the latest first", () => {
   const tree = example();
   expect(tree.size).toBe(4);
   expect(tree.lookup("t.dyn.b.two", by)).toBe(pmid(3));
   expect(tree.namesOf(pmid(1), by)).toEqual(["t.dyn.b.one", "t.dyn.c"]);
-  expect(tree.children("t.dyn", by)).toEqual({ names: ["b", "a", "c"], statuses: [1, 0, 0] });
+  expect(tree.children("t.dyn", by)).toEqual({ names: ["c", "a", "b"], statuses: [0, 0, 1] });
   expect(tree.children("t.dyn.a", by)).toEqual({ names: [], statuses: [] });
-  expect(tree.traverse("t.dyn", by)).toEqual(["t.dyn.b.one", "t.dyn.b.two", "t.dyn.a", "t.dyn.c"]);
-  expect(tree.traverse("t", by)).toEqual(["t.dyn.b.one", "t.dyn.b.two", "t.dyn.a", "t.dyn.c"]);
+  expect(tree.traverse("t.dyn", by)).toEqual(["t.dyn.c", "t.dyn.a", "t.dyn.b.two", "t.dyn.b.one"]);
+  expect(tree.traverse("t", by)).toEqual(["t.dyn.c", "t.dyn.a", "t.dyn.b.two", "t.dyn.b.one"]);
   expect(tree.traverse("t.dyn.a", by)).toEqual(["t.dyn.a"]);
 });
 

@@ -370,13 +370,14 @@ export function mmvAgent(folder: string, prefix: string, setting: AgentSetting):
       return found;
     },
     children(name) {
-      const found = names.children(name);
+      // What came last stands first, as in pmdaTree.
+      const found = [...names.children(name)].reverse();
       return {
         names: found.map((child) => child.name),
         statuses: found.map(({ leaf }) => (leaf ? 0 : 1)),
       };
     },
-    traverse: (name) => Array.from(names.traverse(name), (leaf) => leaf.name),
+    traverse: (name) => Array.from(names.traverse(name), (leaf) => leaf.name).reverse(),
   };
 
   return {
