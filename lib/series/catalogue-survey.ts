@@ -312,11 +312,14 @@ export function surveyArchive(name: string, options: SurveyOptions = {}): Survey
       const desc = catalog.descs.get(pmid);
       if (desc === undefined) continue;
       const { slots } = found.met.get(pmid) ?? found.meet(desc, names);
-      const all = catalog.indoms.get(asIndom(desc.indom))?.union();
-      all?.ids.forEach((inst, index) => {
-        if (!slots.has(inst))
-          slots.set(inst, found.meetInstance(desc.indom, inst, all.names[index] ?? ""));
-      });
+      const history = catalog.indoms.get(asIndom(desc.indom));
+      for (let record = 0; record < (history?.records.length ?? 0); record++) {
+        const { ids, names: texts } = history?.stateAfter(record) ?? { ids: [], names: [] };
+        ids.forEach((inst, index) => {
+          if (!slots.has(inst))
+            slots.set(inst, found.meetInstance(desc.indom, inst, texts[index] ?? ""));
+        });
+      }
     }
   }
   const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";

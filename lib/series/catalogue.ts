@@ -29,8 +29,8 @@ export interface Catalogue {
   put(path: string, stamp: string, survey: Survey): void;
   /** An archive that cannot be read: nothing of it is left but why. */
   putProblem(path: string, stamp: string, problem: string): void;
-  /** New data without anything new to catalogue. */
-  touch(path: string, stamp: string, end: number | undefined): void;
+  /** New data without anything new to catalogue; where it ends is not known any more. */
+  touch(path: string, stamp: string): void;
   /** Takes archives out, and what only they had. */
   drop(paths: readonly string[]): void;
   /** Runs `body` with the errors of the file as sentences. */
@@ -231,11 +231,11 @@ export function openCatalogue(file: string): Catalogue {
         forget(path);
         put.archive(path, stamp, "", null, 0, null, 0, problem);
       }),
-    touch: (path, stamp, end) =>
+    touch: (path, stamp) =>
       change(() => {
         database
-          .query("UPDATE archive SET stamp = ?, finish = ? WHERE path = ?")
-          .run(stamp, end ?? null, path);
+          .query("UPDATE archive SET stamp = ?, finish = NULL WHERE path = ?")
+          .run(stamp, path);
       }),
     drop: (paths) => {
       if (paths.length === 0) return;
