@@ -1,0 +1,271 @@
+// Metadata of an archive as loading meets them, record by record, and the commands that write them (spec
+// series.md 3.3, 4.3): source, metrics, instances, labels, as PCP 7.2 writes them. Each thing is
+// written when it is first met. Metrics without a name and instances without one are left out.
+import type { Catalog } from "../archive/mod.ts";
+import {
+  asIndom,
+  type Desc,
+  type Indom,
+  type InstanceId,
+  type Label,
+  labelsOf,
+  PM_INDOM_NULL,
+  PM_LABEL,
+  type Pmid,
+  pmidDomain,
+  pmSemStr,
+  pmTypeStr,
+  pmUnitsStr,
+  type Timestamp,
+} from "../pcp/mod.ts";
+import { identityLabels, instanceId, metricId, type SeriesId, sourceId, stringId } from "./ids.ts";
+import type { LoadWriter } from "./load-writer.ts";
+import {
+  descriptorOf,
+  descriptorPairs,
+  idBytes,
+  KEYS,
+  labelMapName,
+  listName,
+  type MapName,
+} from "./schema.ts";
+
+/** A metric that was met. */
+export interface LoadedMetric {
+  readonly desc: Desc;
+  /** One series for each name. */
+  readonly series: readonly SeriesId[];
+  /** Keys of their streams. */
+  readonly streams: readonly string[];
+  /** The places of instances, in the order in which they were met. */
+  readonly slots: Map<InstanceId, number>;
+  /** Their identifiers by place. */
+  readonly instances: Buffer[];
+}
+
+interface LoadedInstance {
+  readonly id: SeriesId;
+  readonly bytes: Buffer;
+  readonly inst: InstanceId;
+  readonly name: string;
+  own: readonly Label[] | undefined;
+}
+
+/** What is loaded, and what it is called. */
+export interface LoadSource {
+  readonly catalog: Catalog;
+  readonly start: Timestamp;
+  readonly host: string;
+  /** The context name. */
+  readonly context: string;
+}
+
+/** Flags that need not be written. */
+const USUAL_FLAGS = 1;
+const NONE: readonly Label[] = [];
+
+const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
+/** A coordinate of a label that is a JSON number; 0 without one. */
+function coordinate(labels: readonly Label[], name: string): string {
+  const value = labels.find((label) => label.name === name)?.value ?? "";
+  return (NUMBER.test(value) ? Number(value) : 0).toFixed(8);
+}
+
+/** Labels by name; the first set that has a name counts. */
+function recordedLabels(sets: Iterable<readonly Label[]>): Label[] {
+  const found = new Map<string, Label>();
+  for (const set of sets)
+    for (const label of set) if (!found.has(label.name)) found.set(label.name, label);
+  return [...found.values()];
+}
+
+/** Labels in force at a moving time; what was found once is kept. */
+function labelFinder(catalog: Catalog) {
+  const found = new Map<string, readonly Label[]>();
+  return (type: number, ident: number, time: Timestamp): readonly Label[] => {
+    const key = `${type}.${ident >>> 0}`;
+    const known = found.get(key);
+    if (known !== undefined) return known;
+    const sets = catalog.labelsAt(type, ident >>> 0, time);
+    if (sets === undefined) return NONE;
+    const labels = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
+    found.set(key, labels);
+    return labels;
+  };
+}
+
+/** The labels of the source: those at the start, else its host name. */
+function contextLabels({ catalog, start, host }: LoadSource): readonly Label[] {
+  const sets =
+    catalog.labelsAt(PM_LABEL.CONTEXT, PM_INDOM_NULL, start) ??
+    catalog.labelsAt(PM_LABEL.CONTEXT, 0, start);
+  const own = { name: "hostname", value: `"${host}"`, flags: PM_LABEL.CONTEXT };
+  return sets?.flatMap((set) => (set.error < 0 ? [] : labelsOf(set))) ?? [own];
+}
+
+/** Names that were met, written once each; new ones are told on the map's channel. */
+function nameWriter(writer: LoadWriter) {
+  const known = new Set<string>();
+  return (map: MapName, name: string): SeriesId => {
+    const id = stringId(name);
+    const key = `${map}:${id}`;
+    if (known.has(key)) return id;
+    known.add(key);
+    writer.add(["HSET", KEYS.map(map), idBytes(id), name], (reply) => {
+      if (typeof reply === "number" && reply > 0)
+        writer.add(["PUBLISH", KEYS.channel(map), `${id}:${name}`]);
+      return false;
+    });
+    return id;
+  };
+}
+
+/** Writes the metadata of one archive. */
+export function metadataWriter(
+  source: LoadSource,
+  writer: LoadWriter,
+  warn: (message: string) => void,
+) {
+  const { catalog } = source;
+  const find = labelFinder(catalog);
+  const write = nameWriter(writer);
+  const context = contextLabels(source);
+  const id = sourceId(identityLabels([context]));
+  const idAsBytes = idBytes(id);
+  const path = write(listName("context"), source.context);
+  const host = write(listName("context"), source.host);
+  writer.add(["SADD", KEYS.sourcesOf(path), idAsBytes]);
+  writer.add(["SADD", KEYS.sourcesOf(host), idAsBytes]);
+  writer.add(["SADD", KEYS.contextsOf(id), idBytes(path), idBytes(host)]);
+  const where = [coordinate(context, "longitude"), coordinate(context, "latitude")];
+  writer.add(["GEOADD", KEYS.location, ...where, idAsBytes], (reply) => {
+    const wrong = reply instanceof Error && reply.message.includes("invalid longitude");
+    if (wrong) warn(`location of ${source.context}: ${reply.message}`);
+    return wrong;
+  });
+
+  const metrics = new Map<Pmid, LoadedMetric>();
+  const domains = new Map<Indom, Map<InstanceId, LoadedInstance>>();
+
+  /** Labels of a series or an instance, which select all series of the metric. */
+  const writeLabels = (id: SeriesId, labels: readonly Label[], series: readonly Buffer[]): void => {
+    for (const { name, value, flags } of labels) {
+      const nameId = write(listName("label"), name);
+      const text = value === "" ? "null" : value;
+      const map = labelMapName(nameId);
+      const valueId = write(map, text);
+      const nameBytes = idBytes(nameId);
+      if (flags !== USUAL_FLAGS)
+        writer.add(["HSET", KEYS.labelFlags(id), nameBytes, String(flags)]);
+      writer.add(["HSET", KEYS.labels(id), nameBytes, idBytes(valueId)]);
+      writer.add(["SADD", KEYS.seriesOf(map, valueId), ...series]);
+    }
+  };
+
+  const metricSets = ({ pmid, indom }: Desc, time: Timestamp): (readonly Label[])[] => [
+    context,
+    find(PM_LABEL.DOMAIN, pmidDomain(pmid), time),
+    indom === PM_INDOM_NULL ? NONE : find(PM_LABEL.INDOM, indom, time),
+    find(PM_LABEL.CLUSTER, pmid & ~0x3ff, time),
+    find(PM_LABEL.ITEM, pmid, time),
+  ];
+
+  /** A metric that is met for the first time. `plain`: it has no instances now. */
+  const meet = (
+    desc: Desc,
+    names: readonly string[],
+    time: Timestamp,
+    plain: boolean,
+  ): LoadedMetric => {
+    const sets = metricSets(desc, time);
+    const labels = identityLabels(sets);
+    const semantics = pmSemStr(desc.sem);
+    const type = pmTypeStr(desc.type);
+    const units = pmUnitsStr(desc.units);
+    const series = names.map((name) => metricId({ name, labels, semantics, type, units }));
+    const bytes = series.map(idBytes);
+    const pairs = descriptorPairs(descriptorOf(desc, id));
+    names.forEach((name, at) => {
+      const nameId = write(listName("metric"), name);
+      const one = series[at] ?? "";
+      const oneBytes = idBytes(one);
+      writer.add(["SADD", KEYS.seriesOf(listName("metric"), nameId), oneBytes]);
+      writer.add(["SADD", KEYS.metricNames(one), idBytes(nameId)]);
+      writer.add(["HSET", KEYS.descriptor(one), ...pairs]);
+    });
+    writer.add(["SADD", KEYS.seriesOf(listName("context"), path), ...bytes]);
+    if (plain) for (const one of series) writeLabels(one, recordedLabels(sets), bytes);
+    const streams = series.map(KEYS.values);
+    const metric = { desc, series, streams, slots: new Map(), instances: [] };
+    metrics.set(desc.pmid, metric);
+    return metric;
+  };
+
+  /** Takes the labels of single instances for those of a domain that have none yet. */
+  const takeInstanceLabels = (
+    indom: Indom,
+    known: ReadonlyMap<InstanceId, LoadedInstance>,
+    time: Timestamp,
+  ): void => {
+    for (const set of catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ?? []) {
+      const instance = known.get(set.instance);
+      if (instance !== undefined && set.error >= 0) instance.own ??= labelsOf(set);
+    }
+  };
+
+  /**
+   * Instances of a record that its metric has not shown before, ascending. `first`: the metric itself is
+   * met for the first time.
+   */
+  const meetInstances = (
+    metric: LoadedMetric,
+    fresh: readonly InstanceId[],
+    time: Timestamp,
+    first: boolean,
+  ): void => {
+    const indom = asIndom(metric.desc.indom);
+    const known = domains.get(indom) ?? new Map<InstanceId, LoadedInstance>();
+    domains.set(indom, known);
+    const added = new Set<InstanceId>();
+    const sets = [
+      context,
+      find(PM_LABEL.DOMAIN, indom >>> 22, time),
+      find(PM_LABEL.INDOM, indom, time),
+    ];
+    const unknown = fresh.filter((inst) => !known.has(inst));
+    if (unknown.length > 0) {
+      const labels = identityLabels(sets);
+      const { ids = [], names = [] } = catalog.indoms.get(indom)?.at(time) ?? {};
+      const byInstance = new Map(ids.map((inst, at) => [inst, names[at] ?? ""]));
+      for (const inst of unknown) {
+        const name = byInstance.get(inst);
+        if (name === undefined) continue;
+        const own = instanceId(name, labels);
+        known.set(inst, { id: own, bytes: idBytes(own), inst, name, own: undefined });
+        added.add(inst);
+      }
+      takeInstanceLabels(indom, known, time);
+    }
+    const series = metric.series.map(idBytes);
+    for (const inst of fresh) {
+      const instance = known.get(inst);
+      if (instance === undefined) continue;
+      metric.slots.set(inst, metric.instances.push(instance.bytes) - 1);
+      const nameId = write(listName("instance"), instance.name);
+      writer.add(["SADD", KEYS.seriesOf(listName("instance"), nameId), ...series]);
+      for (const one of metric.series) writer.add(["SADD", KEYS.instances(one), instance.bytes]);
+      if (added.has(inst)) {
+        const fields = ["inst", String(inst), "name", idBytes(nameId), "source", idAsBytes];
+        writer.add(["HSET", KEYS.instance(instance.id), ...fields]);
+      }
+      if (first || added.has(inst))
+        writeLabels(instance.id, recordedLabels([...sets, instance.own ?? NONE]), series);
+    }
+  };
+
+  return { metrics, meet, meetInstances };
+}
+
+/** See metadataWriter. */
+export type MetadataWriter = ReturnType<typeof metadataWriter>;
