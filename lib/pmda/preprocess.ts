@@ -270,7 +270,7 @@ class Preprocessor {
     this.source = { name: "<arg>", line: 1 };
     for (const { name, value } of this.options.defines ?? []) {
       this.source.line += 1;
-      this.text = `#define ${name} ${value}`;
+      this.text = value === "" ? `#define ${name}` : `#define ${name} ${value}`;
       this.define(`${name} ${value}`);
     }
     this.read(this.file, text);

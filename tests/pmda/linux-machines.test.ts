@@ -86,3 +86,10 @@ test("owners are users of this machine where the recorded one has none", async (
   };
   expect(await valuesOver(files, ["ipc.shm.owner"])).toEqual(["ipc.shm.owner 5 root"]);
 });
+
+test("the bandwidth that somebody states is that of this machine", async () => {
+  const folder = unpackTree(new Map([["/linux/bandwidth.conf", "Version:1.0\nnode0:1024\n"]]));
+  expect(
+    await valuesOver({ "/proc/stat": STAT }, ["mem.numa.max_bandwidth"], { PCP_PMDAS_DIR: folder }),
+  ).toEqual(["mem.numa.max_bandwidth node0 1024"]);
+});

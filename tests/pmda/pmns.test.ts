@@ -139,3 +139,9 @@ test("a file of definitions gives its numbers", () => {
     ["LINUX", 60],
   ]);
 });
+
+test("a definition without a value is shown without one", () => {
+  const defines = [defineOption("a"), defineOption("a")];
+  const { fault } = preprocess("f", "", { read: () => undefined }, { defines });
+  expect(fault).toBe("pmcpp: <arg>[3]: #define a\npmcpp: Error: Macro redefinition");
+});

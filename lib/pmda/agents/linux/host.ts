@@ -62,6 +62,8 @@ export interface Host {
   read(path: string, record?: number): Uint8Array | undefined;
   /** The same for a file that comes and goes: its descriptor is not kept. */
   readOnce(path: string): Uint8Array | undefined;
+  /** The same for settings and users: those of this machine where a recorded one has none. */
+  readSetting(path: string): Uint8Array | undefined;
   /** The first line without blanks around it, or undefined; read once a request. */
   line(path: string): string | undefined;
   /** The number that the file starts with. */
@@ -212,6 +214,8 @@ export function createHost(setting: AgentSetting): Host {
     },
     read,
     readOnce,
+    readSetting: (path) =>
+      readOnce(path) ?? (root !== "" && existsSync(path) ? readFileSync(path) : undefined),
     line,
     number(path) {
       const digits = /^-?\d+/.exec(line(path) ?? "")?.[0];

@@ -1,6 +1,5 @@
 // System V shared memory, semaphores and message queues: limits of the kernel, and what there is, from
 // /proc/sys/kernel and /proc/sysvipc.
-import { existsSync, readFileSync } from "node:fs";
 import type { FetchValue, IndomRow, MetricRow } from "../../define.ts";
 import { type Collected, keptIndom, type KeptIndom } from "./collector.ts";
 import { type Host, WHOLE } from "./host.ts";
@@ -52,8 +51,6 @@ export function parsePasswd(bytes: Uint8Array): ReadonlyMap<string, string> {
   return users;
 }
 
-const USERS = "/etc/passwd";
-
 /** The three kinds of objects with what they are called in the file. */
 const KINDS = [
   { kind: "shm", id: "shmid", indom: 28, cluster: 64, of: "segments of shared memory" },
@@ -83,8 +80,7 @@ function objectRows(
   objects: ReadonlyMap<Kind, Objects>,
 ): { readonly metrics: MetricRow[]; readonly indoms: IndomRow[] } {
   const users = host.sampled(() => {
-    // A recorded machine without users of its own has those of this one.
-    const bytes = host.readOnce(USERS) ?? (existsSync(USERS) ? readFileSync(USERS) : undefined);
+    const bytes = host.readSetting("/etc/passwd");
     return bytes === undefined ? new Map<string, string>() : parsePasswd(bytes);
   });
   const facts: Readonly<Record<string, (row: IpcRow) => FetchValue>> = {

@@ -85,7 +85,7 @@ export function collectNuma(
   );
   const folder = host.setting.env["PCP_PMDAS_DIR"] ?? "/var/lib/pcp/pmdas";
   const bandwidth = host.sampled(() => {
-    const bytes = host.readOnce(`${folder}/linux/bandwidth.conf`);
+    const bytes = host.readSetting(`${folder}/linux/bandwidth.conf`);
     return bytes === undefined ? undefined : parseBandwidth(bytes);
   });
   const unusable = host.sampled(() => {
