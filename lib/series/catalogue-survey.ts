@@ -9,11 +9,12 @@ import {
   archiveEnd,
   type Catalog,
   compressionOf,
+  instanceAt,
+  instanceNameAt,
   type Listings,
   openArchive,
 } from "../archive/mod.ts";
 import {
-  asIndom,
   type Desc,
   type Indom,
   type InstanceId,
@@ -260,6 +261,26 @@ function namesAt(catalog: Catalog, indom: Indom, time: Timestamp): Map<number, s
   return new Map(ids.map((inst: InstanceId, index) => [inst, names[index] ?? ""]));
 }
 
+interface Named {
+  readonly inst: number;
+  readonly name: string;
+}
+
+/** All instances that a domain ever has, in the order in which they appear, under their first names. */
+function everyInstance(catalog: Catalog, indom: Indom): readonly Named[] {
+  const found = new Map<number, Named>();
+  for (const record of catalog.indoms.get(indom)?.records ?? []) {
+    const fresh: Named[] = [];
+    for (let i = 0; i < record.count; i++) {
+      const inst = instanceAt(record, i);
+      const name = found.has(inst) ? undefined : instanceNameAt(record, i);
+      if (name !== undefined) fresh.push({ inst, name });
+    }
+    for (const each of fresh.sort((a, b) => a.inst - b.inst)) found.set(each.inst, each);
+  }
+  return [...found.values()];
+}
+
 /** Looks at records up to a limit; true when these were all. */
 function lookAtData(
   archive: Archive,
@@ -308,18 +329,15 @@ export function surveyArchive(name: string, options: SurveyOptions = {}): Survey
   );
   if (!complete) {
     found.position.last = true;
+    const domains = new Map<Indom, readonly Named[]>();
     for (const [pmid, names] of wanted) {
       const desc = catalog.descs.get(pmid);
       if (desc === undefined) continue;
       const { slots } = found.met.get(pmid) ?? found.meet(desc, names);
-      const history = catalog.indoms.get(asIndom(desc.indom));
-      for (let record = 0; record < (history?.records.length ?? 0); record++) {
-        const { ids, names: texts } = history?.stateAfter(record) ?? { ids: [], names: [] };
-        ids.forEach((inst, index) => {
-          if (!slots.has(inst))
-            slots.set(inst, found.meetInstance(desc.indom, inst, texts[index] ?? ""));
-        });
-      }
+      const all = domains.get(desc.indom) ?? everyInstance(catalog, desc.indom);
+      domains.set(desc.indom, all);
+      for (const { inst, name } of all)
+        if (!slots.has(inst)) slots.set(inst, found.meetInstance(desc.indom, inst, name));
     }
   }
   const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
