@@ -109,20 +109,33 @@ export function createBinder(
   const sets = [shared, own];
   const done = [0, 0];
   let bound: DerivedMetric[][] = [[], []];
-  let current: DerivedMetrics = { all: [], byName: new Map(), byPmid: new Map() };
+  /** Metrics by their definitions; undefined while one is being bound. */
+  let ready = new Map<Definition, DerivedMetric | undefined>();
+  let all: DerivedMetric[] = [];
+  let byName = new Map<string, DerivedMetric>();
+  let byPmid = new Map<Pmid, DerivedMetric>();
+  let current: DerivedMetrics = { all, byName, byPmid };
 
   const collect = (): void => {
-    const all = bound.flat();
-    const byName = new Map(all.map((metric) => [metric.definition.name, metric]));
-    current = {
-      all: all.filter((metric) => byName.get(metric.definition.name) === metric),
-      byName,
-      byPmid: new Map(all.map((metric) => [metric.definition.pmid, metric])),
-    };
+    const both = bound.flat();
+    byName = new Map(both.map((metric) => [metric.definition.name, metric]));
+    all = both.filter((metric) => byName.get(metric.definition.name) === metric);
+    byPmid = new Map(both.map((metric) => [metric.definition.pmid, metric]));
+    current = { all, byName, byPmid };
+  };
+  /** The same where nothing but this has come, at the end: else many, one by one, would take long. */
+  const append = (metrics: readonly DerivedMetric[]): void => {
+    if (metrics.some(({ definition: { name } }) => byName.has(name))) return collect();
+    for (const metric of metrics) {
+      all.push(metric);
+      byName.set(metric.definition.name, metric);
+      byPmid.set(metric.definition.pmid, metric);
+    }
   };
   const forget = (): void => {
     done.fill(0);
     bound = [[], []];
+    ready = new Map();
     collect();
   };
 
@@ -139,8 +152,6 @@ export function createBinder(
       const lookup: Lookup = (name) =>
         found.get(name) ?? (isDerived(name) ? "Illegal nested derived metric" : undefined);
       // mkconst and novalue may take metadata of a derived metric, which is bound then, before its turn.
-      const ready = new Map<Definition, DerivedMetric | undefined>();
-      for (const metric of bound.flat()) ready.set(metric.definition, metric);
       const metadata = (name: string): Meta | undefined => {
         const desc = found.get(name);
         if (typeof desc === "object") return desc;
@@ -154,14 +165,14 @@ export function createBinder(
         ready.set(definition, metric);
         return metric;
       };
-      waiting.forEach((list, i) => {
-        for (const definition of list) {
-          const metric = bindOnce(definition);
-          if (metric !== undefined) bound[i]?.push(metric);
-        }
+      const fresh = waiting.map((list, i) => {
+        const metrics = list.map(bindOnce).filter((metric) => metric !== undefined);
+        bound[i]?.push(...metrics);
         done[i] = bound[i]?.length ?? 0;
+        return metrics;
       });
-      collect();
+      if (fresh[0]?.length === 0) append(fresh[1] ?? []);
+      else collect();
       return current;
     },
     tell(metric) {

@@ -92,6 +92,9 @@ const LINGER_MS = 120_000;
 /** Most of those; more are closed at once. */
 const LINGER_MOST = 64;
 
+/** Most derived metrics that a context is given by its requests. */
+const DERIVED_MOST = 1_000;
+
 /** Most warnings that are remembered. */
 const TOLD_MOST = 1_000;
 
@@ -200,7 +203,7 @@ function createOpener(options: SourceOptions) {
     settings ??= settingsFrom(env, warn);
     const spec = specOf(hostspec, credentials, settings);
     const derive = (context: Context): Context =>
-      withDerived(context, options.derived(), { warn: warnOnce });
+      withDerived(context, options.derived(), { warn: warnOnce, limit: DERIVED_MOST });
     const atHome = isLocal(hostspec);
     try {
       const connecting = { ...options.host, env, warn, settings };

@@ -174,6 +174,18 @@ describe("bounds", () => {
     expect((await must(api, "/pmapi/context")).status).toBe(200);
   });
 
+  test("derived metrics of one context", async () => {
+    const api = apiOver(await pmcdWith());
+    const id = idOf(await must(api, "/pmapi/context"));
+    const lines = Array.from({ length: 1001 }, (_, i) => `my.n${i}=fake.m0+${i}\n`);
+    const got = await ask(api, `/pmapi/${id}/derive`, { method: "POST", body: lines.join("") });
+    expect(got?.status).toBe(400);
+    expect(got?.body).toContain("Too many per-context derived metrics");
+    const last = await must(api, `/pmapi/${id}/fetch?names=my.n0,my.n999,my.n1000`);
+    expect(last.body).toContain('"name":"my.n999"');
+    expect(last.body).not.toContain("my.n1000");
+  });
+
   test("after close everything is 503, what was under way is answered", async () => {
     const pmcd = await pmcdWith({ fault: { kind: "delay", ms: 50 } });
     const api = apiOver(pmcd);
