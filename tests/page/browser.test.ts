@@ -86,8 +86,10 @@ describePeer(peers, "a server that is slow", () => {
       await route.continue();
     });
     await untilText(page.getByRole("alert"), /^localhost: the proxy has not answered for 6 s$/);
+    await page.getByRole("button", { name: "Try now" }).focus();
     isSlow = false;
-    await page.getByRole("button", { name: "Try now" }).click();
+    // It may have tried by itself meanwhile: then there is no button to wait for.
+    await page.keyboard.press("Enter");
     await page.locator(".trouble").waitFor({ state: "detached" });
     expect(faults).toEqual([]);
     await close();

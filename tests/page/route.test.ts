@@ -69,7 +69,7 @@ test("what is written is read back", () => {
     fc.property(state, (each) => {
       expect(readRoute(writeRoute(each))).toEqual(each);
     }),
-    { seed: 5, numRuns: 300 },
+    { seed: 5, numRuns: 100 },
   );
 });
 
