@@ -255,6 +255,7 @@ class Evaluation {
   /** Samples of an operand of a function: those not taken leave holes. */
   private taken(blocks: readonly Samples[], thinning: Thinning): Samples {
     const all = joinBlocks(blocks);
+    if (thinning.interval === 0 && thinning.count >= all.times.length) return withoutHoles(all);
     const chosen = new Set(chosenSamples(all, thinning));
     // Samples of errors are none, to a function.
     const sound = withoutHoles(all);
@@ -491,7 +492,7 @@ async function identify(evaluation: Evaluation, query: Query): Promise<QueryAnsw
     return { ids: first === undefined ? [] : [await evaluation.fabricate(first.descriptor)] };
   } catch (error) {
     if (error instanceof Stopped) {
-      const ids = hasBinary(root) && root.kind === "binary" ? [] : error.ids;
+      const ids = root.kind === "binary" ? [] : error.ids;
       return { ids, problem: error.problem };
     }
     const problem = problemOf(error);

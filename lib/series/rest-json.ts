@@ -233,6 +233,9 @@ export async function* valuesJson(
   const out = new Bytes();
   let any = false;
   const close = utf8('"}');
+  const opening = utf8(
+    client === undefined ? "[" : `{"client":${quoted(client, quoting)},"result":[`,
+  );
   for await (const block of blocks) {
     const { series, instances, places, times, ends, values } = block;
     /** What stands before the time, for each instance. */
@@ -242,7 +245,7 @@ export async function* valuesJson(
       if (known !== undefined) return known;
       const instance = instances[place] ?? "";
       const own = instance === series ? "" : `"instance":"${instance}",`;
-      const head = utf8(`{"series":"${series}",${own}"timestamp":`);
+      const head = utf8(`,{"series":"${series}",${own}"timestamp":`);
       heads.set(place, head);
       return head;
     };
@@ -251,18 +254,16 @@ export async function* valuesJson(
     let index = 0;
     for (let sample = 0; sample < times.length; sample++)
       for (const end = ends[sample] ?? 0; index < end; index++) {
-        if (any) out.ascii(",");
-        else
-          out.copy(
-            utf8(client === undefined ? "[" : `{"client":${quoted(client, quoting)},"result":[`),
-          );
-        any = true;
         const time = timeOfValue(block, sample, index);
         if (time !== last) {
           last = time;
           stamp = utf8(`${stampText(time)},"value":"`);
         }
-        out.copy(headOf(places[index] ?? 0));
+        const head = headOf(places[index] ?? 0);
+        if (!any) out.copy(opening);
+        // The first value has no comma before it.
+        out.copy(any ? head : head.subarray(1));
+        any = true;
         out.copy(stamp);
         out.value(values, index, quoting);
         out.copy(close);
