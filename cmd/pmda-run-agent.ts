@@ -143,10 +143,15 @@ function helpTexts(
   }
 }
 
+/** Highest domain of an agent; 511 is for names alone. */
+const MAX_DOMAIN = 510;
+
 /** The domain of the command line, or the agent's own. Throws PcpError when there is neither. */
 export function domainOf(source: AgentSource, { options }: Line): number {
   const given = lastGiven(options, "domain")?.value;
   const domain = given ?? (source.kind === "dso" ? undefined : source.domain);
+  if (domain !== undefined && domain > MAX_DOMAIN)
+    throw new PcpError(PM_ERR.GENERIC, `domain ${domain} of ${source.name} is above ${MAX_DOMAIN}`);
   if (domain !== undefined) return domain;
   throw new PcpError(PM_ERR.GENERIC, `${source.name} names no domain: -d NUM is needed`);
 }

@@ -89,6 +89,16 @@ describe("mistakes", () => {
     );
   });
 
+  test("a domain that no agent can have", async () => {
+    for (const more of [[], ["--install", "--dry-run"], ["--metrics"]]) {
+      const { stderr, status } = await pmdaRun(["simple", "-d", "511", ...more]);
+      expect({ stderr, status }).toEqual({
+        stderr: "pmdasimple: domain 511 of simple is above 510\n",
+        status: 1,
+      });
+    }
+  });
+
   test("a service that is none", async () => {
     const { stderr, status } = await pmdaRun(["trivial", "-l", "-", "-i", "nosuchservice"]);
     expect(stderr).toContain("Critical: __pmdaOpenSocket: getservbyname(nosuchservice)");
