@@ -52,6 +52,7 @@ function numbers(type: number): ColumnBuilder {
 
 function longs(signed: boolean): ColumnBuilder {
   let bytes = new Uint8Array(8 * FIRST);
+  let target = viewOf(bytes);
   let count = 0;
   return {
     get count() {
@@ -62,8 +63,8 @@ function longs(signed: boolean): ColumnBuilder {
         const larger = new Uint8Array(2 * bytes.length);
         larger.set(bytes);
         bytes = larger;
+        target = viewOf(bytes);
       }
-      const target = viewOf(bytes);
       if (set.valfmt === PM_VAL.INSITU) {
         const word = set.word(i);
         target.setBigInt64(8 * count, BigInt(signed ? word | 0 : word), true);

@@ -2,8 +2,9 @@
 // walked once for all series that are wanted of it, forwards or, for the newest, backwards. What waits for
 // its turn is bounded: when it grows too large, some of the series are left for a walk of their own. A
 // sample that is not later than the one before is left out, as a key server refuses it. Damage in data
-// ends the samples of that archive, an archive that has gone has none.
-import { PcpError } from "../base/mod.ts";
+// ends the samples of that archive, an archive that has gone has none; one that cannot be opened for
+// another reason is an error.
+import { PM_ERR, PcpError } from "../base/mod.ts";
 import { type Archive, ArchiveCursor, type Listings, openArchive } from "../archive/mod.ts";
 import { type Pmid, type ResultView, type Timestamp, type ValueSet } from "../pcp/mod.ts";
 import { microseconds } from "./catalogue-survey.ts";
@@ -18,8 +19,16 @@ export interface Holding {
   /** Microseconds; undefined where it is not known. */
   readonly end: number | undefined;
   readonly pmid: Pmid;
-  /** Identifiers of instances by their numbers, in the order that samples have; none without. */
-  readonly slots: ReadonlyMap<number, { readonly place: number; readonly id: string }> | undefined;
+  /** Instances in the order that samples have them; undefined for a metric without. */
+  readonly slots: Slots | undefined;
+}
+
+/** Instances of a series in one archive. */
+export interface Slots {
+  /** Places by internal instance identifiers. */
+  readonly places: ReadonlyMap<number, number>;
+  /** Identifiers by places. */
+  readonly ids: readonly string[];
 }
 
 /** A request with the archives that have values for it, in order of their starts. */
@@ -37,6 +46,8 @@ const WAITING_VALUES = 1_000_000;
 const KEPT_ARCHIVES = 64;
 /** Records between two turns for others. */
 const RECORDS_AT_ONCE = 512;
+
+const GONE: ReadonlySet<number> = new Set([-2, PM_ERR.LOGFILE]);
 
 /** Opens archives without their metadata, and keeps some. */
 export interface ArchiveShelf {
@@ -58,7 +69,8 @@ export function archiveShelf(): ArchiveShelf {
         const options = { growing: true, look: () => false };
         archive = openArchive(path, options, undefined, undefined, listings);
       } catch (error) {
-        if (error instanceof PcpError) return undefined;
+        // Deleted since it was catalogued: it has nothing any more. Anything else is no answer.
+        if (error instanceof PcpError && GONE.has(error.code)) return undefined;
         throw error;
       }
       kept.set(path, { stamp, archive });
@@ -83,6 +95,8 @@ class Gatherer {
   private ends: number[] = [];
   private at: number[] = [];
   private taken = 0;
+  private slots: Slots | undefined;
+  private table = new Uint32Array(0);
   private last: number;
   private readonly limit: number;
   private readonly backward: boolean;
@@ -126,19 +140,46 @@ class Gatherer {
     if (++this.taken >= this.limit) this.done = true;
   }
 
-  private addInstances(set: ValueSet, slots: NonNullable<Holding["slots"]>): void {
-    const found: { readonly place: number; readonly id: string; readonly i: number }[] = [];
-    let sorted = true;
-    for (let i = 0; i < set.numval; i++) {
-      const slot = slots.get(set.instance(i));
-      if (slot === undefined) continue;
-      sorted &&= slot.place > (found.at(-1)?.place ?? -1);
-      found.push({ ...slot, i });
+  /** Index in the table of instances by place, for the slots that were met last. */
+  private tableOf(slots: Slots): Uint32Array {
+    if (this.slots !== slots) {
+      this.slots = slots;
+      this.table = Uint32Array.from(slots.ids, (id) => this.placeOf(id));
     }
-    if (!sorted) found.sort((a, b) => a.place - b.place);
-    for (const { id, i } of found) {
+    return this.table;
+  }
+
+  private addInstances(set: ValueSet, slots: Slots): void {
+    const table = this.tableOf(slots);
+    const { places } = slots;
+    let before = -1;
+    for (let i = 0; i < set.numval; i++) {
+      const place = places.get(set.instance(i)) ?? before;
+      if (place < before) {
+        this.addSorted(set, slots);
+        return;
+      }
+      before = place;
+    }
+    for (let i = 0; i < set.numval; i++) {
+      const place = places.get(set.instance(i));
+      if (place === undefined) continue;
       this.column.add(set, i);
-      this.at.push(this.placeOf(id));
+      this.at.push(table[place] ?? 0);
+    }
+  }
+
+  /** As addInstances, for a set that is not in the order of places. */
+  private addSorted(set: ValueSet, slots: Slots): void {
+    const table = this.tableOf(slots);
+    const placeOf = (i: number): number => slots.places.get(set.instance(i)) ?? -1;
+    const order = Array.from({ length: set.numval }, (_, i) => i);
+    order.sort((a, b) => placeOf(a) - placeOf(b));
+    for (const i of order) {
+      const place = placeOf(i);
+      if (place < 0) continue;
+      this.column.add(set, i);
+      this.at.push(table[place] ?? 0);
     }
   }
 

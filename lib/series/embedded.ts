@@ -3,7 +3,13 @@
 // archives were loaded into). Names are matched over lists that are kept until the catalogue changes.
 import type { Pmid } from "../pcp/mod.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { archiveShelf, archiveValues, type HeldRequest, type Holding } from "./embedded-values.ts";
+import {
+  archiveShelf,
+  archiveValues,
+  type HeldRequest,
+  type Holding,
+  type Slots,
+} from "./embedded-values.ts";
 import type { SeriesId } from "./ids.ts";
 import type {
   Leaf,
@@ -66,8 +72,6 @@ interface Hash {
   readonly hash: SeriesId;
 }
 
-type Slots = NonNullable<Holding["slots"]>;
-
 /** Lists of names and sets of instances, until the catalogue changes. */
 function keeper(catalogue: Catalogue) {
   let generation = -1;
@@ -128,14 +132,15 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
     slotsGeneration = catalogue.generation;
     const before = slotsKept.get(id);
     if (before !== undefined) return before;
-    const rows = all<{ inst: number; place: number; id: string }>(
-      `SELECT slot.inst AS inst, slot.place AS place, instance.hash AS id FROM slot
-       JOIN instance ON instance.id = slot.instance WHERE slot.slots = ?`,
+    const rows = all<{ inst: number; id: string }>(
+      `SELECT slot.inst AS inst, instance.hash AS id FROM slot
+       JOIN instance ON instance.id = slot.instance WHERE slot.slots = ? ORDER BY slot.place`,
       id,
     );
-    const made: Slots = new Map(
-      rows.map(({ inst, place, id: hash }) => [inst, { place, id: hash }]),
-    );
+    const made: Slots = {
+      places: new Map(rows.map(({ inst }, place) => [inst, place])),
+      ids: rows.map((row) => row.id),
+    };
     slotsKept.set(id, made);
     return made;
   };
