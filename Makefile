@@ -67,8 +67,8 @@ soak: $(modules) $(binary) ## a million requests over all endpoints, memory watc
 fuzz: $(modules) ## random input against every decoder, 60 s each (ARGS="--seconds 600")
 	$(BUN) tests/fuzz/run.ts $(ARGS)
 
-qa: $(binary) ## PCP's own tests of pmlogextract with ours, as root on Debian (ARGS="--release 6 151")
-	@tests/qa/pmlogextract.sh $(ARGS)
+qa: $(binary) ## PCP's own tests with our programs, as root on Debian (ARGS="--part extract --release 6 151")
+	@tests/qa/run.sh $(ARGS)
 
 build: $(binary) ## dist/pcpbox for this platform
 

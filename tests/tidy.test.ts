@@ -118,7 +118,12 @@ test("no file leads back to itself", () => {
 
 test("every file is reached from the program, a test, or a make verb", () => {
   const seen = new Set<string>();
-  const starts = ["cmd/main.ts", "tests/setup/suite.ts", "tests/fuzz/run.ts"];
+  const starts = [
+    "cmd/main.ts",
+    "tests/setup/suite.ts",
+    "tests/fuzz/run.ts",
+    "tests/qa/programs.ts",
+  ];
   const benches = ["run", "codec", "archive", "soak"].map((name) => `tests/bench/${name}.ts`);
   const queue = [
     ...starts,

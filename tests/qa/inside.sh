@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Inside the copy-on-write view that pmlogextract.sh makes of a machine: brings its PCP test suite into a
-# state in which tests run, then either makes the suite's own programs and archives (`make`, kept as
-# /tmp/qa/made.tar) or runs tests (`check "TEST..."`). Run by bash as root with nothing to lose.
+# Inside the copy-on-write view that run.sh makes of a machine: brings its PCP test suite into a state in
+# which tests run, then either makes the suite's own programs and archives (`make`, kept as
+# /tmp/qa/made.tar) or runs the tests of a part (`extract "TEST..."`, `agents "TEST..."`), with our executable
+# where /tmp/ours is there. Run by bash as root with nothing to lose.
 action=$1 list=${2:-}
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/pcp/bin LC_ALL=C
 suite=/var/lib/pcp/testsuite
@@ -36,6 +37,8 @@ awk -v agents="$agents" '/^\[access\]/ { print agents } { print }' $conf >/tmp/p
 cat /tmp/pmcd.conf >$conf
 sed 's/@ SAMPLE\./@ 29./' $vars/pmdas/sample/help >/tmp/help
 (cd $vars/pmdas/sample && newhelp -n root -o help /tmp/help)
+sed -e 's/@ SAMPLE\./@ 30./' -e 's/sample/sampledso/' $vars/pmdas/sample/help >/tmp/dsohelp
+(cd $vars/pmdas/sample && newhelp -n root -o dsohelp /tmp/dsohelp)
 sed 's/SAMPLE/29/' $vars/pmdas/sample/pmns >/tmp/sample.pmns
 sed -e 's/SAMPLE/30/' -e 's/sample/sampledso/g' $vars/pmdas/sample/pmns >/tmp/sampledso.pmns
 sed 's/SIMPLE/253/' $vars/pmdas/simple/pmns >/tmp/simple.pmns
@@ -43,6 +46,49 @@ for agent in sample sampledso simple; do pmnsadd -n $vars/pmns/root /tmp/$agent.
 
 # check's own attempts to install agents and loggers again after a failure
 sed -i 's/^OPTION_\([A-Z_]*\)=true/OPTION_\1=false/' $suite/common.setup
+
+# Ours in place of the agents, with the help texts of PCP, and of dbpmda. The Makefiles of agents do nothing
+# from then on, after they have made the shared objects that dbpmda opens. valgrind has no say about us, and
+# finds nothing.
+our_agents() {
+  local bin=/usr/lib/pcp/bin/pcpbox links=/usr/lib/pcp/ours real=/usr/lib/pcp/real name folder
+  mkdir $links $real
+  cp /tmp/ours $bin
+  for name in simple trivial txmon sample linux; do
+    folder=/usr/lib/pcp/pmdas/$name
+    if [ -e $folder/Makefile ]; then
+      make -C $vars/pmdas/$name
+      printf 'install pmda%s clean clobber default:\n' $name >$folder/Makefile
+    fi
+    ln -s $bin $links/pmda$name
+    rm -f $folder/pmda$name
+    cat >$folder/pmda$name <<END
+#!/bin/sh
+if [ -f $vars/pmdas/$name/help.dir ]; then set -- -h $vars/pmdas/$name/help "\$@"; fi
+exec $links/pmda$name "\$@"
+END
+    chmod 755 $folder/pmda$name
+    [ -e $vars/pmdas/$name/pmda$name ] || ln -s $folder/pmda$name $vars/pmdas/$name/pmda$name
+  done
+  ln -sf $bin /usr/bin/dbpmda
+  sed -i -e "s;^simple.*;simple 253 pipe binary $vars/pmdas/simple/pmdasimple -d 253;" \
+    -e "s;^mmv.*;mmv 70 pipe binary $bin pmda-run mmv -d 70;" $conf
+  for name in pminfo pmprobe pmval; do
+    mv /usr/bin/$name $real/$name
+    cp /tmp/local-context.sh /usr/bin/$name
+  done
+  for name in pmcpp newhelp pmnsdel pmnsmerge; do
+    mv /usr/lib/pcp/bin/$name $real/$name
+    cat >/usr/lib/pcp/bin/$name <<END
+#!/bin/sh
+BUN_BE_BUN=1 exec $bin /tmp/programs.js $name "\$@"
+END
+    chmod 755 /usr/lib/pcp/bin/$name
+  done
+  cp /tmp/valgrind.sh /usr/bin/valgrind
+}
+if [ "$action" = agents ] && [ -x /tmp/ours ]; then our_agents; fi
+
 cd $suite || exit 1
 [ ! -s /tmp/qa/made.tar ] || tar -xf /tmp/qa/made.tar
 chown -R pcpqa:pcpqa .
@@ -55,10 +101,10 @@ case $action in
     as_tester './mk.localconfig; make -C src -k -i; make -C tmparch -k setup'
     tar -cf /tmp/qa/made.tar src tmparch localconfig
     ;;
-  check)
+  extract | agents)
     /etc/init.d/pmlogger start
     sleep 2
-    [ ! -x /tmp/ours ] || cat /tmp/ours >/usr/bin/pmlogextract
+    if [ "$action" = extract ] && [ -x /tmp/ours ]; then cat /tmp/ours >/usr/bin/pmlogextract; fi
     as_tester "./check -q -l $list" >/tmp/qa/check.log 2>&1
     cp ./*.out.bad ./*.full /tmp/qa/ 2>/dev/null
     ;;
