@@ -164,7 +164,7 @@ async function instancesById(
   });
   const names = await namesOf(listName("instance"), rows.map(({ name }) => name).filter(present));
   return rows.map(({ inst, name, source }, at) =>
-    inst === undefined
+    inst === undefined || !/^-?\d+$/.test(inst)
       ? undefined
       : { id: ids[at] ?? "", inst: Number(inst), name: names.get(name ?? "") ?? "", source },
   );
@@ -263,6 +263,14 @@ function columnOf(texts: readonly Buffer[]): Column {
   return { kind: "text", bytes: Buffer.concat(texts, size), ends };
 }
 
+/** The time of an entry; throws for what is no time, as other programs may have written it. */
+function timeOf(id: KeyReply | undefined, series: string): number {
+  const time = Buffer.isBuffer(id) ? microsecondsOfEntry(id) : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  const shown = Buffer.isBuffer(id) ? id.toString("latin1") : "nothing";
+  throw new SeriesProblem(`values of ${series}: "${shown}" is no time`, "corrupt");
+}
+
 /** Entries of a stream as a block. */
 function blockOf(
   request: number,
@@ -277,7 +285,7 @@ function blockOf(
   entries.forEach((entry, at) => {
     const [id, fields] = partsOfReply(entry);
     const list = partsOfReply(fields);
-    times[at] = Buffer.isBuffer(id) ? microsecondsOfEntry(id) : 0;
+    times[at] = timeOf(id, series);
     for (let field = 0, guess = 0; field + 1 < list.length; field += 2) {
       const name = list[field];
       const value = list[field + 1];
@@ -316,6 +324,8 @@ interface Reading {
   left: number;
 }
 
+const numberOf = (reply: KeyReply | undefined): number => (typeof reply === "number" ? reply : 0);
+
 /** Readings of some requests, with sizes from the number of instances and of samples. */
 async function prepare(
   { ask }: Asker,
@@ -329,8 +339,8 @@ async function prepare(
     ]),
   );
   return requests.map(({ series, from, to, newest, most }, at) => {
-    const width = Math.max(1, Number(sizes[2 * at]));
-    const length = Number(sizes[2 * at + 1]);
+    const width = Math.max(1, numberOf(sizes[2 * at]));
+    const length = numberOf(sizes[2 * at + 1]);
     const page = Math.max(1, Math.min(MOST_SAMPLES, Math.floor(BLOCK_VALUES / width)));
     const left = Math.min(newest ?? Infinity, most ?? Infinity);
     return {
@@ -357,6 +367,7 @@ async function nextEntries({ ask }: Asker, reading: Reading): Promise<readonly K
   const [reply] = await ask([[...command, "COUNT", String(count)]]);
   const entries = partsOfReply(reply);
   const [last] = partsOfReply(entries.at(-1));
+  if (entries.length > 0) timeOf(last, series);
   reading.left = entries.length < count || !Buffer.isBuffer(last) ? 0 : left - entries.length;
   if (!Buffer.isBuffer(last)) return entries;
   if (!newest) reading.from = entryAfter(last);

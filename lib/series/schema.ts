@@ -159,23 +159,32 @@ export function entryOfMicroseconds(time: number): string {
   return `${ms}-${time - ms * 1000}`;
 }
 
+/** The largest second part of an entry. */
+const LAST_PART = 0xffff_ffff_ffff_ffffn;
 const DASH = 0x2d;
 const ZERO = 0x30;
 
-/** Microseconds since 1970 of an entry's identifier. */
+/** Microseconds since 1970 of an entry's identifier; NaN for what is none, or is beyond exact numbers. */
 export function microsecondsOfEntry(entry: Uint8Array): number {
   let ms = 0;
-  let at = 0;
-  for (; at < entry.length && entry[at] !== DASH; at++) ms = ms * 10 + (entry[at] ?? 0) - ZERO;
   let us = 0;
-  for (at++; at < entry.length; at++) us = us * 10 + (entry[at] ?? 0) - ZERO;
-  return ms * 1000 + us;
+  let dash = -1;
+  for (let at = 0; at < entry.length; at++) {
+    const digit = (entry[at] ?? 0) - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      if (dash < 0) ms = ms * 10 + digit;
+      else us = us * 10 + digit;
+    } else if (entry[at] === DASH && dash < 0 && at > 0) dash = at;
+    else return Number.NaN;
+  }
+  const time = ms * 1000 + us;
+  return dash > 0 && dash < entry.length - 1 && Number.isSafeInteger(time) ? time : Number.NaN;
 }
 
 /** The first entry that can be behind this one. */
 export function entryAfter(entry: Uint8Array): string {
   const [ms = "0", us = "0"] = Buffer.from(entry).toString("latin1").split("-");
-  return `${ms}-${BigInt(us) + 1n}`;
+  return BigInt(us) === LAST_PART ? `${BigInt(ms) + 1n}-0` : `${ms}-${BigInt(us) + 1n}`;
 }
 
 /** The last entry that can be before this one; undefined before the first of all. */

@@ -12,6 +12,7 @@ import { fuzzExtract } from "./extract.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzHead } from "./head.fuzz.ts";
+import { fuzzKeys } from "./keys.fuzz.ts";
 import { fuzzMmv } from "./mmv.fuzz.ts";
 import { fuzzLinux } from "./linux.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
@@ -43,6 +44,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   time: fuzzTimes,
   derived: fuzzDerived,
   series: fuzzSeries,
+  keys: fuzzKeys,
   web: fuzzWeb,
   linux: fuzzLinux,
   mmv: fuzzMmv,

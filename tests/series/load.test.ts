@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { UTC } from "../../lib/pcp/mod.ts";
+import { stringId } from "../../lib/series/ids.ts";
 import { keyStore } from "../../lib/series/key-store.ts";
 import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
 import { type Loaded, loadArchive, type LoadOptions } from "../../lib/series/load.ts";
@@ -16,6 +17,9 @@ import { pcp7, startValkey } from "../helpers/pcp7.ts";
 import { describePeer, testWith } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { startCluster } from "../helpers/redis-cluster.ts";
+import { forEachSuiteArchive } from "../helpers/suite-archives.ts";
+import zeroDump from "../fixtures/series/zero_disk_activity.dump-7.2.1.json";
+import type { Dump } from "./dump-store.ts";
 import { dumpServer } from "./key-dump.ts";
 import { runPmseries } from "./pmseries.ts";
 
@@ -231,6 +235,36 @@ describePeer("redis", "a load", () => {
     await server.close();
     await cluster.stopAll();
   }, 60_000);
+});
+
+/** The recording was made in another directory: its name, and the identifier of that, are those of here. */
+function movedTo(keys: Dump["keys"], from: string, to: string): Dump["keys"] {
+  const text = JSON.stringify(keys).replaceAll(from, to).replaceAll(stringId(from), stringId(to));
+  const moved = JSON.parse(text) as Record<string, { type: string; value: unknown; expire?: true }>;
+  return Object.fromEntries(
+    Object.entries(moved).map(([key, { type, value, expire }]) => [
+      key,
+      {
+        type,
+        value: type === "set" ? (value as string[]).sort() : value,
+        ...(expire === undefined ? {} : { expire }),
+      },
+    ]),
+  );
+}
+
+forEachSuiteArchive((base, name) => {
+  if (name !== "zero_disk_activity") return;
+  testWith("redis", `${name} as it was recorded`, async () => {
+    const { server } = await use(pcp6);
+    await loadArchive(
+      server,
+      { path: base, metrics: [] },
+      { now: NOW, excludeMetrics: ["proc.*", "acct.*"] },
+    );
+    const recorded = movedTo((zeroDump as unknown as Dump).keys, `/srv/archives/${name}`, base);
+    expect(await dumpServer(server)).toEqual(recorded);
+  });
 });
 
 describe("what is to be loaded", () => {
