@@ -341,7 +341,7 @@ static void fetches(int clients, double seconds) {
   }
   double took = (now() - start) / 1e9;
   qsort(times, count, 4, by_value);
-  printf("{\"rate\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"bytes\":%.0f}\n", count / took, count ? times[count / 2] / 1e3 : 0,
+  printf("{\"rate\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"bytes\":%.0f}\n", count / took, count ? times[count / 2] / 1e3 : 0,
          count ? times[(uint64_t)count * 99 / 100] / 1e3 : 0, count ? (double)bytes / count : 0);
 }
 static void churn(int clients, double seconds) {
