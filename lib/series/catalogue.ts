@@ -90,6 +90,9 @@ function rows(database: Database) {
     series,
     instance,
     archive,
+    knownInstance: database.query<Id, Cell[]>(
+      "SELECT id FROM instance WHERE hash = ? AND inst = ? AND labels = ?",
+    ),
     labels: known("labels"),
     slots: known("slots"),
     labelled: database.query("INSERT OR IGNORE INTO labelled VALUES (?, ?)"),
@@ -126,26 +129,33 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     const ids = labels.map(labelId).sort((a, b) => a - b);
     return put.labels(hashOf(ids), (id) => ids.forEach((label) => put.labelled.run(id, label)));
   };
-  const instanceIds = new Map<SurveyedInstance, number>();
-  const instanceId = (each: SurveyedInstance): number => {
-    let id = instanceIds.get(each);
-    if (id === undefined) {
-      id = put.instance(each.id, each.inst, each.name, source, labelsId(each.labels));
-      instanceIds.set(each, id);
+  const instanceIds = new Map<SurveyedInstance, readonly [id: number, labels: number]>();
+  const instanceId = (each: SurveyedInstance): readonly [id: number, labels: number] => {
+    let found = instanceIds.get(each);
+    if (found === undefined) {
+      const labels = labelsId(each.labels);
+      const before = put.knownInstance.get(each.id, each.inst, labels);
+      found = [before?.id ?? put.instance(each.id, each.inst, each.name, source, labels), labels];
+      instanceIds.set(each, found);
     }
-    return id;
+    return found;
   };
-  /** The labels of all instances of a set, by the set: metrics of one domain share it. */
-  const carried = new Map<number, ReadonlySet<number>>();
-  const putSlots = (series: SurveyedSeries): number => {
-    const ids = series.instances.map(instanceId);
-    const pairs = series.instances.flatMap(({ inst }, place) => [inst, ids[place] ?? 0]);
-    const slots = put.slots(hashOf(pairs), (id) =>
-      series.instances.forEach(({ inst }, place) => put.slot.run(id, place, inst, ids[place] ?? 0)),
+  // With its labels a set of instances is another one when these change.
+  const putSlots = ({ instances }: SurveyedSeries): number => {
+    const hasher = new Bun.CryptoHasher("sha1");
+    for (const each of instances) hasher.update(`${each.inst} ${instanceId(each).join(" ")},`);
+    return put.slots(hasher.digest("hex"), (id) =>
+      instances.forEach((each, place) => put.slot.run(id, place, each.inst, instanceId(each)[0])),
     );
-    if (!carried.has(slots))
-      carried.set(slots, new Set(series.instances.flatMap(({ labels }) => labels.map(labelId))));
-    return slots;
+  };
+  const carried = new Map<number, ReadonlySet<number>>();
+  /** The labels of all instances of a set: metrics of one domain share it. */
+  const labelsOfSlots = (slots: number, instances: readonly SurveyedInstance[]) => {
+    const before = carried.get(slots);
+    if (before !== undefined) return before;
+    const ids = new Set(instances.flatMap(({ labels }) => labels.map(labelId)));
+    carried.set(slots, ids);
+    return ids;
   };
   for (const each of survey.series) {
     const { indom, pmid, semantics, type, units } = each.descriptor;
@@ -155,8 +165,8 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     put.holds.run(id, archive, each.pmid, slots);
     for (const label of each.labels) put.carries.run(labelId(label), id);
     if (slots === null) continue;
-    put.has.run(id, slots);
-    for (const label of carried.get(slots) ?? []) put.carries.run(label, id);
+    if (put.has.run(id, slots).changes === 0) continue;
+    for (const label of labelsOfSlots(slots, each.instances)) put.carries.run(label, id);
   }
 }
 
