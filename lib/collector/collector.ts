@@ -187,7 +187,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       certificate: options.tls?.needsCertificate === true,
     },
     labels: () => utf8Text(contextLabels({ env }).json),
-    zone: () => ({ timezone: localZone(env).name, zoneinfo: machineZone() ?? "" }),
+    zone: () => ({ timezone: localZone(env).name, zoneinfo: machineZone() }),
     timeout: requestTimeout / MS_PER_SECOND,
     reloads: () => reloads,
     reload: () => {

@@ -38,7 +38,7 @@ export interface CollectorFacts {
   };
   /** Context labels as JSON. */
   readonly labels: () => string;
-  readonly zone: () => { readonly timezone: string; readonly zoneinfo: string };
+  readonly zone: () => { readonly timezone: string; readonly zoneinfo: string | undefined };
   /** Seconds that agents have for an answer; 0: no limit. */
   readonly timeout: number;
   /** Times that the table was read again. */
