@@ -11,6 +11,7 @@ import {
   indomDomain,
   indomSerial,
   type InstanceId,
+  PM_IN_NULL,
   PM_INDOM_NULL,
   type Pmid,
   pmidBuild,
@@ -18,7 +19,14 @@ import {
   pmValfmt,
 } from "../pcp/mod.ts";
 import { CACHE_STATE, type CacheEntry, type InstanceCache } from "./cache.ts";
-import type { AgentDefinition, AgentTables, FetchValue, IndomRow, MetricRow } from "./define.ts";
+import type {
+  AgentDefinition,
+  AgentTables,
+  FetchValue,
+  IndomRow,
+  InstanceRow,
+  MetricRow,
+} from "./define.ts";
 import type { Awaitable, Caller } from "./types.ts";
 
 /** One metric. */
@@ -60,6 +68,14 @@ const listOf = (rows: readonly { readonly id: number; readonly name: string }[])
   ids: rows.map(({ id }) => asInstance(id)),
   names: rows.map(({ name }) => name),
 });
+
+/** What a function gave: nobody has looked at it before. Throws for what is no number of an instance. */
+function checkedList(rows: readonly InstanceRow[]): Instances {
+  for (const { id, name } of rows)
+    if ((id | 0) !== id || id === PM_IN_NULL)
+      throw new Error(`${id} ("${name}") is no number of an instance`);
+  return listOf(rows);
+}
 
 const isCache = (source: IndomRow["instances"]): source is InstanceCache =>
   typeof source === "object" && "kind" in source;
@@ -152,7 +168,7 @@ export function instancesOf(entry: IndomEntry, request: unknown): Awaitable<Inst
   if (typeof source === "function") {
     if (entry.known !== undefined && entry.known.from === request) return entry.known.list;
     const rows = source();
-    return remember(request, rows instanceof Promise ? rows.then(listOf) : listOf(rows));
+    return remember(request, rows instanceof Promise ? rows.then(checkedList) : checkedList(rows));
   }
   if (!isCache(source)) return listOf(source);
   // A cache hands out the same list until it changes.

@@ -59,6 +59,23 @@ test("values of every type, in the form that each has", async () => {
   );
 });
 
+test("instances that a function makes up", async () => {
+  for (const id of [-1, 2.5, 2 ** 31, Number.NaN]) {
+    const rows = [
+      { id: 1, name: "one" },
+      { id, name: "odd" },
+    ];
+    for (const instances of [() => rows, async () => rows]) {
+      const { agent, logged } = agentOf({
+        metrics: [row(0, { indom: 1, fetch: () => 1 }), row(1, { fetch: () => 2 })],
+        indoms: [{ serial: 1, instances }],
+      });
+      expect(await fetch(agent, [0, 1])).toBe("0=-12345 1=-1:2");
+      expect(logged.join()).toContain(`${id} ("odd") is no number of an instance`);
+    }
+  }
+});
+
 test("instances: order of the table, the profile, none, faults of single ones", async () => {
   const { agent, logged } = agentOf({
     metrics: [
