@@ -24,15 +24,43 @@ export function parseSockstat(bytes: Uint8Array): ReadonlyMap<string, number> {
   return values;
 }
 
-/** How many sockets are in each state, by the number of the state. Reads numbers only. */
+const SPACE = 32;
+const COLON = 58;
+
+/** The place behind the number of a socket at the start of its line, which stands before a colon. */
+function slotEnd(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (bytes[at] === SPACE) at += 1;
+  for (let byte = bytes[at] ?? 0; byte >= 48 && byte <= 57; byte = bytes[at] ?? 0) at += 1;
+  return at;
+}
+
+/**
+ * How many sockets are in each state, by the number of the state. Reads numbers only. Addresses of a
+ * file have one width, so that the state stands where it stood in the line before: tables have ten
+ * thousands of lines.
+ */
 export function countStates(bytes: Uint8Array): Uint32Array {
   const states = new Uint32Array(16);
   const cursor = cursorOn(bytes);
+  let width = 0;
   while (nextLine(cursor)) {
-    // Slot, local and remote address.
-    for (let i = 0; i < 3; i++) {
+    const slot = slotEnd(bytes, cursor.at);
+    const known = slot + width;
+    const same =
+      width > 0 &&
+      bytes[slot] === COLON &&
+      bytes[known - 1] === SPACE &&
+      bytes[known + 2] === SPACE;
+    if (same) cursor.at = known;
+    else {
+      // Slot, local and remote address.
+      for (let i = 0; i < 3; i++) {
+        skipBlanks(cursor);
+        skipWord(cursor);
+      }
       skipBlanks(cursor);
-      skipWord(cursor);
+      width = cursor.at - slot;
     }
     const state = takeHex(cursor);
     if (state < states.length) states[state] = (states[state] ?? 0) + 1;
