@@ -258,6 +258,8 @@ test("a sentinel is no value, an elapsed time goes on", async () => {
     ],
   });
   const agent = await open();
+  const elapsed = (await agent.names?.lookup("mmv.s.runs", by)) ?? expect.unreachable();
+  expect(await agent.desc(elapsed, by)).toMatchObject({ sem: PM_SEM.COUNTER, units: 0x01001000 });
   expect(await valuesOf(agent, "mmv.s.hidden")).toBe(0);
   expect(await valuesOf(agent, "mmv.s.float")).toEqual({ [PM_IN_NULL]: Number.NaN });
   const runs = await valuesOf(agent, "mmv.s.runs");

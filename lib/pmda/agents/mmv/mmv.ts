@@ -12,8 +12,10 @@ import {
   PM_IN_NULL,
   PM_LABEL,
   PM_SEM,
+  PM_TIME,
   PM_TYPE,
   pmidBuild,
+  unitsWord,
 } from "../../../pcp/mod.ts";
 import type {
   AgentDefinition,
@@ -38,6 +40,9 @@ import {
   parseMmv,
   parseMmvHead,
 } from "./file.ts";
+
+/** What times that go on are counted in, whatever the file says. */
+const MICROSECONDS = unitsWord({ dimTime: 1, scaleTime: PM_TIME.USEC });
 
 /** Larger files are refused; values of that many metrics fit into far less. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
@@ -201,8 +206,8 @@ function tablesOf(source: Source, prefix: string, log: AgentSetting["log"]): Age
       cluster,
       item: metric.item,
       type: elapsed ? PM_TYPE.I64 : metric.type,
-      sem: metric.sem === 0 ? PM_SEM.COUNTER : metric.sem,
-      units: metric.units,
+      sem: elapsed || metric.sem === 0 ? PM_SEM.COUNTER : metric.sem,
+      units: elapsed ? MICROSECONDS : metric.units,
       indom: metric.indom === undefined ? undefined : serialOf(metric.indom),
       oneline: metric.oneline,
       help: metric.help,
