@@ -2,13 +2,7 @@
 // `redis` package. It reconnects for ever with growing pauses, and refuses what is asked meanwhile with
 // the reason. Replies are bytes; nothing of them is ever decoded here. Refused: servers before version
 // 5, several servers that are no cluster, and more commands than a queue holds.
-import {
-  createClient,
-  createCluster,
-  ErrorReply,
-  type RedisClientOptions,
-  RESP_TYPES,
-} from "redis";
+import type { RedisClientOptions } from "redis";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import { SeriesProblem } from "./problem.ts";
 
@@ -115,7 +109,14 @@ function addressOf(server: string): Address {
   return { host, port };
 }
 
-const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer };
+/** Loaded with the first connection: most runs of the program have none. */
+const redisPackage = () => import("redis");
+
+/** 0: one timer a call of `run` is enough. */
+async function commandOptions() {
+  const { RESP_TYPES } = await redisPackage();
+  return { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 };
+}
 
 function clientOptions({ user, password, tls }: KeyServerOptions) {
   return {
@@ -132,9 +133,6 @@ function clientOptions({ user, password, tls }: KeyServerOptions) {
   };
 }
 
-/** 0: one timer a call of `run` is enough. */
-const commandOptions = { typeMapping, timeout: 0 };
-
 type Send = (command: KeyCommand) => Promise<unknown>;
 
 async function openSingle(options: KeyServerOptions, address: Address) {
@@ -144,7 +142,13 @@ async function openSingle(options: KeyServerOptions, address: Address) {
     "path" in address
       ? { connectTimeout, reconnectStrategy, path: address.path }
       : { ...shared.socket, ...address };
-  const client = createClient({ ...shared, RESP: 2, commandOptions, socket });
+  const { createClient } = await redisPackage();
+  const client = createClient({
+    ...shared,
+    RESP: 2,
+    commandOptions: await commandOptions(),
+    socket,
+  });
   let lose: (reason: string) => void = () => undefined;
   const lost = new Promise<string>((resolve) => (lose = resolve));
   client.on("error", (error) => lose(reasonOf(error)));
@@ -160,6 +164,7 @@ async function openSingle(options: KeyServerOptions, address: Address) {
 
 async function openCluster(options: KeyServerOptions, addresses: readonly Address[]) {
   const defaults = clientOptions(options);
+  const { createCluster } = await redisPackage();
   const cluster = createCluster({
     RESP: 2,
     rootNodes: addresses.map((address) => {
@@ -168,7 +173,7 @@ async function openCluster(options: KeyServerOptions, addresses: readonly Addres
       return { socket: { ...defaults.socket, ...address } };
     }),
     defaults,
-    commandOptions,
+    commandOptions: await commandOptions(),
     minimizeConnections: true,
     maxCommandRedirections: MAX_REDIRECTIONS,
   });
@@ -206,12 +211,18 @@ async function checkSchema(send: Send): Promise<number> {
   return SCHEMA;
 }
 
+/** Whether the server answered an error, with such a message. */
+async function isErrorReply(error: unknown, fits: (message: string) => boolean): Promise<boolean> {
+  const { ErrorReply } = await redisPackage();
+  return error instanceof ErrorReply && fits(error.message);
+}
+
 async function isCluster(send: Send): Promise<boolean> {
   try {
     await send(["CLUSTER", "SLOTS"]);
     return true;
   } catch (error) {
-    if (error instanceof ErrorReply && error.message.includes("cluster support disabled"))
+    if (await isErrorReply(error, (message) => message.includes("cluster support disabled")))
       return false;
     throw error;
   }
@@ -260,8 +271,8 @@ async function sent(send: Send, command: KeyCommand): Promise<KeyReply> {
   try {
     return asReply(await send(command));
   } catch (error) {
-    if (!(error instanceof ErrorReply) || error.message.startsWith("LOADING")) throw error;
-    return new SeriesProblem(error.message, "bad response");
+    if (!(await isErrorReply(error, (message) => !message.startsWith("LOADING")))) throw error;
+    return new SeriesProblem(reasonOf(error), "bad response");
   }
 }
 
