@@ -224,6 +224,8 @@ export function labelsAt(
   const found = catalog.labelsAt(level, key, time);
   if (found !== undefined) return found;
   if (!context) return [];
-  for (const each of catalog.labelKeys()) if (each.type === PM_LABEL.CONTEXT) return [];
+  // pmlogger files them under no identifier, the import library under identifier 0.
+  for (const each of catalog.labelKeys())
+    if (each.type === PM_LABEL.CONTEXT) return catalog.labelsAt(level, each.ident, time) ?? [];
   return [{ ...parseLabels(JSON.stringify({ hostname: host }), PM_LABEL.CONTEXT), error: 0 }];
 }

@@ -148,6 +148,14 @@ describe("texts, labels, host and zone", () => {
     await refused(interp.text("instance domain", PROC, "oneline", true), PM_ERR.NOTHOST);
   });
 
+  test("labels of the context that the import library wrote under identifier 0", async () => {
+    const path = join(import.meta.dir, "../fixtures/series/archives/edge");
+    const context = await openArchiveContext([path], { env: {} });
+    const [set] = await context.labels(PM_LABEL.CONTEXT, 0);
+    expect(Buffer.from(set?.json ?? []).toString()).toContain('"level":"context"');
+    await context.close();
+  });
+
   test("labels are those of the origin; without any the host is the label", async () => {
     const context = await open("rec/v3-labels");
     expect(await context.labels(PM_LABEL.CONTEXT, 0)).toEqual([]);
