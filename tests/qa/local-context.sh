@@ -17,18 +17,20 @@ done
 
 place=$(mktemp -d /tmp/qa-local.XXXXXX)
 port=$((20000 + $$ % 20000))
+socket=$place/pmcd.socket
 cat >"$place/agents.toml" <<END
 [[agent]]
 name = "linux"
 domain = 60
 command = ["/usr/lib/pcp/pmdas/linux/pmdalinux", "-d", "60", "-l", "$place/linux.log"]
 END
-/usr/lib/pcp/bin/pcpbox pmda-run --listen "$port" --local -s none --agents "$place/agents.toml" >"$place/log" 2>&1 &
-collector=$!
+/usr/lib/pcp/bin/pcpbox pmda-run --listen "$port" --local -s "$socket" --agents "$place/agents.toml" >"$place/log" 2>&1 &
+collector=$! ready=0
 trap 'kill $collector; wait $collector 2>/dev/null; rm -r "$place"' EXIT
-for ((tries = 0; tries < 500; tries++)); do
-  if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
+for ((tries = 0; tries < 500 && ! ready; tries++)); do
+  [ ! -S "$socket" ] || ready=1
   kill -0 $collector 2>/dev/null || { cat "$place/log" >&2; exit 1; }
   sleep 0.02
 done
-"$real" -h "localhost:$port" "${words[@]}"
+# By its socket the collector knows who asks
+"$real" -h "unix://$socket" "${words[@]}"
