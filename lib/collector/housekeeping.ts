@@ -3,7 +3,7 @@
 import type { ClientTable } from "./clients.ts";
 
 /** Milliseconds between two looks. */
-const EVERY = 5000;
+const EVERY = 2000;
 /** Requests whose garbage is worth a collection, which takes some 10 ms. */
 const WORTH = 100;
 
