@@ -142,11 +142,9 @@ for (const { peer, tree } of RELEASES) {
     expect(await ask("pminfo", "-m", "faulty.dyn")).toBe(
       [
         "faulty.dyn.more PMID: 248.0.8",
-        "faulty.dyn.a PMID: 248.1.0",
         "faulty.dyn.b.c PMID: 248.1.1",
-      ]
-        .sort()
-        .join("\n"),
+        "faulty.dyn.a PMID: 248.1.0",
+      ].join("\n"),
     );
     await ask("pmstore", "faulty.dyn.more", "1");
     expect(await ask("pmprobe", "-v", "faulty.dyn.n2")).toBe("faulty.dyn.n2 1 102");
