@@ -42,7 +42,7 @@ import type { CommandLine } from "./verb.ts";
 type Line = CommandLine<ListenGiven>;
 
 /** What a machine tells of itself when nothing else is said. */
-const USUAL = ["linux", "mmv"] as const;
+const USUAL = ["proc", "linux", "mmv"] as const;
 const USUAL_TABLE = "/etc/pcpbox/agents.toml";
 /** The release of PCP whose protocol and metrics these are. */
 const PCP_VERSION = "7.2.1";

@@ -139,7 +139,7 @@ const START_TIMEOUT = 10_000;
  */
 const STARTS = 4;
 /** Those of BUILTIN_AGENTS that tell of the machine; the others are examples. */
-const USEFUL: readonly string[] = ["linux", "mmv"];
+const USEFUL: readonly string[] = ["proc", "linux", "mmv"];
 
 interface Entry {
   domain: number;

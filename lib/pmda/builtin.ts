@@ -5,6 +5,12 @@ import type { BuiltinAgent } from "./define.ts";
 /** All of them, by domain. */
 export const BUILTIN_AGENTS: readonly BuiltinAgent[] = [
   {
+    name: "proc",
+    domain: 3,
+    summary: "how many processes there are, and what they are doing",
+    load: async () => (await import("./agents/proc.ts")).proc,
+  },
+  {
     name: "linux",
     domain: 60,
     summary: "the machine: processors, memory, disks, network, file systems, from /proc and /sys",
