@@ -152,6 +152,8 @@ describePeer("redis", "with a key server", () => {
     expect(await client.got(7)).toBe("+PONG\r\n");
     own.daemon.signal("SIGKILL");
     expect(await client.end()).toBe("+PONG\r\n");
+    // Its port is free when it is gone, not yet when this connection is.
+    await own.daemon.ended;
     const again = await startKeyServer(pcp6, own.port);
     const next = await rawClient(port, PING);
     expect(await next.got(7)).toBe("+PONG\r\n");
