@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { SocketHandler, SocketListener, TCPSocketListenOptions } from "bun";
 import {
+  isAnswered,
   asPcpError,
   openFileLimit,
   PcpError,
@@ -199,25 +200,13 @@ function clientHandlers(
   };
 }
 
-/** True when somebody answers on a unix socket. */
-async function isLive(path: string): Promise<boolean> {
-  const handlers = { data() {}, error() {}, connectError() {} };
-  return Bun.connect({ unix: path, socket: handlers }).then(
-    (socket) => {
-      socket.end();
-      return true;
-    },
-    () => false,
-  );
-}
-
 /** Opens the unix socket, in place of one that nobody listens on any more. */
 async function openUnix(
   path: string,
   socket: SocketHandler<ClientWire>,
 ): Promise<SocketListener<ClientWire>> {
   const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there !== undefined && (!there.isSocket() || (await isLive(path))))
+  if (there !== undefined && (!there.isSocket() || (await isAnswered(path))))
     throw new PcpError(-98, `${path}: ${there.isSocket() ? "somebody listens" : "is no socket"}`);
   if (there !== undefined) unlinkSync(path);
   const folder = dirname(path);

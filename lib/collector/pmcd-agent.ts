@@ -3,7 +3,7 @@
 // about pmcd's own insides (its trace buffers and buffer pools) are not there.
 import { readdirSync } from "node:fs";
 import { arch, hostname } from "node:os";
-import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
+import { ctime, asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
 import { type Atom, PM_SEM, PM_TYPE, unitsWord } from "../pcp/mod.ts";
 import { PDU_TYPE } from "../pdu/mod.ts";
 import type { AgentDefinition, InstanceRow, MetricRow } from "../pmda/mod.ts";
@@ -144,16 +144,6 @@ function openDescriptors(): number | undefined {
   }
 }
 
-const ctime = (milliseconds: number): string => {
-  const date = new Date(milliseconds);
-  const [day, month, number] = [
-    date.toLocaleString("en-US", { weekday: "short" }),
-    date.toLocaleString("en-US", { month: "short" }),
-    String(date.getDate()).padStart(2),
-  ];
-  return `${day} ${month} ${number} ${date.toTimeString().slice(0, 8)} ${date.getFullYear()}`;
-};
-
 /** Rows of one value about the collector as a whole. */
 function ownRows(facts: CollectorFacts): MetricRow[] {
   return [
@@ -289,7 +279,7 @@ function clientRows(facts: CollectorFacts): MetricRow[] {
     },
     row("client.start_date", [6, 1], shape, "when a client came", (sequence) => {
       const client = of(sequence);
-      return client === undefined ? undefined : ctime(client.since);
+      return client === undefined ? undefined : ctime(new Date(client.since));
     }),
     row(
       "client.container",

@@ -6,7 +6,14 @@ import { lookup } from "node:dns/promises";
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { isIP } from "node:net";
 import type { SocketListener, TCPSocketListenOptions } from "bun";
-import { type Log, PcpError, setBacklog, setKeepAlive, socketName } from "../base/mod.ts";
+import {
+  isAnswered,
+  type Log,
+  PcpError,
+  setBacklog,
+  setKeepAlive,
+  socketName,
+} from "../base/mod.ts";
 import type { ListenSettings } from "./settings.ts";
 import type { PortRow } from "./types.ts";
 import { acceptHandlers, descriptorOf, type NativeWire, type OnFault } from "./wire.ts";
@@ -92,18 +99,6 @@ export interface Taker {
   readonly onFault: OnFault;
 }
 
-/** Whether somebody answers on a unix socket. */
-async function isLive(path: string): Promise<boolean> {
-  const handlers = { data() {}, error() {}, connectError() {} };
-  return Bun.connect({ unix: path, socket: handlers }).then(
-    (socket) => {
-      socket.end();
-      return true;
-    },
-    () => false,
-  );
-}
-
 class Opener {
   readonly rows: PortRow[] = [];
   readonly ports = new Set<number>();
@@ -176,7 +171,7 @@ class Opener {
     const row = { port: undefined, family: "unix" as const, address: path };
     try {
       const there = lstatSync(path, { throwIfNoEntry: false });
-      if (there?.isSocket() === true && !(await isLive(path))) unlinkSync(path);
+      if (there?.isSocket() === true && !(await isAnswered(path))) unlinkSync(path);
       const listener = Bun.listen<NativeWire>({
         unix: path,
         allowHalfOpen: true,
