@@ -10,6 +10,8 @@ export * from "./problem.ts";
 export * from "./report.ts";
 export * from "./rest-json.ts";
 export * from "./samples.ts";
+export * from "./search.ts";
+export * from "./service.ts";
 export * from "./store.ts";
 export * from "./catalogue.ts";
 export * from "./catalogue-follow.ts";
