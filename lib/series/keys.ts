@@ -41,6 +41,10 @@ export interface KeyServerOptions {
   readonly pauses?: readonly number[];
   /** ms for an answer; COMMAND_TIMEOUT by default. */
   readonly timeout?: number;
+  /** Whether an index for text search is made (spec series.md 13.1); false by default. */
+  readonly wantSearch?: boolean;
+  /** Hears of what is done otherwise than it was wanted, a sentence each. */
+  readonly warn?: (message: string) => void;
 }
 
 /** A key server that is used, whether it is there just now or not. */
@@ -50,6 +54,8 @@ export interface KeyServer {
   readonly schema: number;
   /** How often a connection was made: who saw it change cannot know what the server still has. */
   readonly generation: number;
+  /** Whether there is an index for text search: it was wanted, and the server has the module. */
+  readonly hasSearch: boolean;
   /** Waits for a connection. Rejects with the signal's reason, or when it is closed. */
   ready(signal?: AbortSignal): Promise<void>;
   /**
@@ -89,6 +95,7 @@ interface Link {
   readonly cluster: boolean;
   readonly version: number;
   readonly schema: number;
+  readonly hasSearch: boolean;
   send(command: KeyCommand): Promise<KeyReply>;
   /** Ends when the connection is lost; never for a cluster. */
   readonly lost: Promise<string>;
@@ -237,6 +244,33 @@ async function isErrorReply(error: unknown, fits: (message: string) => boolean):
   return error instanceof ErrorReply && fits(error.message);
 }
 
+/** The index of 13.1. */
+const CREATE_INDEX: KeyCommand = [
+  ["FT.CREATE", "pcp:text", "SCHEMA", "TYPE", "TAG", "SORTABLE"],
+  ["NAME", "TEXT", "WEIGHT", "9", "SORTABLE", "INDOM", "TAG"],
+  ["ONELINE", "TEXT", "WEIGHT", "4", "HELPTEXT", "TEXT", "WEIGHT", "2"],
+].flat();
+
+/** Makes the index for text search where it is wanted and can be; gives whether there is one. */
+async function prepareSearch(
+  send: Send,
+  cluster: boolean,
+  { wantSearch = false, warn }: KeyServerOptions,
+): Promise<boolean> {
+  if (!wantSearch) return false;
+  if (cluster) {
+    warn?.("disabling search module because it does not support cluster mode");
+    return false;
+  }
+  try {
+    return /^(?:OK|QUEUED)$/.test(text(await send(CREATE_INDEX)));
+  } catch (error) {
+    const said = await isErrorReply(error, (message) => !message.startsWith("LOADING"));
+    if (!said) throw error;
+    return /index already exists/i.test(reasonOf(error));
+  }
+}
+
 async function isCluster(send: Send): Promise<boolean> {
   try {
     await send(["CLUSTER", "SLOTS"]);
@@ -277,7 +311,15 @@ async function open(options: KeyServerOptions): Promise<Link> {
       link = await openCluster(options, addresses);
     }
     const schema = await checkSchema(link.send);
-    return { ...link, cluster, version, schema, send: (command) => sent(link.send, command) };
+    const hasSearch = await prepareSearch(link.send, cluster, options);
+    return {
+      ...link,
+      cluster,
+      version,
+      schema,
+      hasSearch,
+      send: (command) => sent(link.send, command),
+    };
   } catch (error) {
     link.destroy();
     throw error;
@@ -417,6 +459,9 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
     },
     get generation() {
       return generation;
+    },
+    get hasSearch() {
+      return link?.hasSearch === true;
     },
     ready: async (signal) => {
       while (link === undefined) {

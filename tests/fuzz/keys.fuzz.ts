@@ -63,6 +63,7 @@ const serverOf = (random: Random): KeyServer => ({
   state: { kind: "up", cluster: false, version: 7 },
   schema: 2,
   generation: 1,
+  hasSearch: false,
   ready: () => Promise.resolve(),
   run: (commands) => Promise.resolve(commands.map(([name]) => answer(random, name))),
   close: () => Promise.resolve(),

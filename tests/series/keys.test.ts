@@ -42,6 +42,7 @@ describePeer("redis", "one key server", () => {
     await keys.ready();
     expect(keys.schema).toBe(2);
     expect(keys.state).toMatchObject({ kind: "up", cluster: false });
+    expect(keys.hasSearch).toBe(false);
     const id = Buffer.from(Array.from({ length: 20 }, (_, at) => 0xff - at * 7));
     const [added, members, wrong, missing] = await keys.run([
       ["SADD", "a", id],
@@ -190,8 +191,12 @@ testWith("valkey", "Valkey", async () => {
 describePeer("redis", "a cluster", () => {
   test("keys of all nodes; a node is lost and comes back; a slot moves", async () => {
     const cluster = await startCluster();
-    const keys = use({ servers: cluster.servers, pauses: [50, 200] });
+    const told: string[] = [];
+    const warn = (message: string): unknown => told.push(message);
+    const keys = use({ servers: cluster.servers, pauses: [50, 200], wantSearch: true, warn });
     await keys.ready();
+    expect(told).toEqual(["disabling search module because it does not support cluster mode"]);
+    expect(keys.hasSearch).toBe(false);
     expect(keys.state).toMatchObject({ kind: "up", cluster: true });
     const names = Array.from({ length: 100 }, (_, at) => `key${at}`);
     const write = names.map((name, at) => ["SET", name, String(at)]);
