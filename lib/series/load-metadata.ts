@@ -51,6 +51,26 @@ interface LoadedInstance {
   own: readonly Label[] | undefined;
 }
 
+/** An instance as it was when its record was read. */
+export interface KnownInstance {
+  readonly name: string;
+  /** Labels that were known then, from identityLabels. */
+  readonly identity: string;
+  /** Labels of its own, as far as they are known. */
+  readonly own: readonly Label[];
+}
+
+/** Metadata as who follows an archive knows them (5.3), in the place of what is in force at a time. */
+export interface KnownMetadata {
+  /** Of the source. */
+  readonly labels: readonly Label[];
+  readonly source: SeriesId;
+  /** Labels of a level and identifier; undefined: those of the archive count. */
+  find(type: number, ident: number): readonly Label[] | undefined;
+  /** undefined: the archive says what it is. */
+  instance(indom: Indom, inst: InstanceId): KnownInstance | undefined;
+}
+
 /** What is loaded, and what it is called. */
 export interface LoadSource {
   readonly catalog: Catalog;
@@ -58,6 +78,7 @@ export interface LoadSource {
   readonly host: string;
   /** The context name. */
   readonly context: string;
+  readonly known?: KnownMetadata;
 }
 
 /** Flags that need not be written. */
@@ -127,11 +148,13 @@ export function metadataWriter(
   writer: LoadWriter,
   warn: (message: string) => void,
 ) {
-  const { catalog } = source;
-  const find = labelFinder(catalog);
+  const { catalog, known: told } = source;
+  const findInArchive = labelFinder(catalog);
+  const find = (type: number, ident: number, time: Timestamp): readonly Label[] =>
+    told?.find(type, ident) ?? findInArchive(type, ident, time);
   const write = nameWriter(writer);
-  const context = contextLabels(source);
-  const id = sourceId(identityLabels([context]));
+  const context = told?.labels ?? contextLabels(source);
+  const id = told?.source ?? sourceId(identityLabels([context]));
   const idAsBytes = idBytes(id);
   const path = write(listName("context"), source.context);
   const host = write(listName("context"), source.host);
@@ -239,10 +262,11 @@ export function metadataWriter(
       const { ids = [], names = [] } = catalog.indoms.get(indom)?.at(time) ?? {};
       const byInstance = new Map(ids.map((inst, at) => [inst, names[at] ?? ""]));
       for (const inst of unknown) {
-        const name = byInstance.get(inst);
+        const before = told?.instance(indom, inst);
+        const name = before?.name ?? byInstance.get(inst);
         if (name === undefined) continue;
-        const own = instanceId(name, labels);
-        known.set(inst, { id: own, bytes: idBytes(own), inst, name, own: undefined });
+        const id = instanceId(name, before?.identity ?? labels);
+        known.set(inst, { id, bytes: idBytes(id), inst, name, own: before?.own });
         added.add(inst);
       }
       takeInstanceLabels(indom, known, time);

@@ -13,7 +13,7 @@ import {
   type ValueSet,
 } from "../pcp/mod.ts";
 import type { KeyArgument, KeyServer } from "./keys.ts";
-import { type LoadedMetric, type MetadataWriter, metadataWriter } from "./load-metadata.ts";
+import { type LoadedMetric, type LoadSource, metadataWriter } from "./load-metadata.ts";
 import { contextName, type LoadRequest } from "./load-request.ts";
 import { canLoadAgain, type LoadWriter, loadWriter } from "./load-writer.ts";
 import { SeriesProblem } from "./problem.ts";
@@ -36,6 +36,12 @@ export interface LoadOptions {
   /** Ends the load. */
   readonly signal?: AbortSignal;
 }
+
+/** How values are written. */
+export type RecordOptions = Pick<
+  LoadOptions,
+  "streamLength" | "streamSeconds" | "metadataOnly" | "warn"
+>;
 
 /** What was loaded. */
 export interface Loaded {
@@ -81,7 +87,7 @@ function wantedMetrics(
 }
 
 /** Writes values, and keeps the streams alive that have some. */
-function valueWriter(writer: LoadWriter, options: LoadOptions) {
+function valueWriter(writer: LoadWriter, options: RecordOptions) {
   const length = String(options.streamLength ?? STREAM_LENGTH);
   const seconds = options.streamSeconds ?? STREAM_SECONDS;
   const alive = new Set<string>();
@@ -144,36 +150,56 @@ function fieldsOf({ desc, slots, instances }: LoadedMetric, set: ValueSet): KeyA
   return fields;
 }
 
-interface Work {
-  readonly set: ArchiveSet;
-  readonly wanted: ReadonlyMap<Pmid, readonly string[]>;
-  readonly metadata: MetadataWriter;
-  readonly values: ReturnType<typeof valueWriter>;
-  readonly metadataOnly: boolean;
-  readonly warn: (pmid: Pmid, error: PcpError) => void;
+/** Writes the records of one archive: what is new of metadata, and values. */
+export interface RecordWriter {
+  /** Values that were written. */
+  readonly values: number;
+  /** One set of values; `entry` from entryOfTime. Send when the LoadWriter is full. */
+  add(set: ValueSet, time: Timestamp, entry: string): void;
+  /** Keeps streams alive; to be called now and then, and at the end. */
+  refresh(end: boolean): void;
 }
 
-/** One set of values of a record. */
-function loadSet(work: Work, set: ValueSet, time: Timestamp, entry: string): void {
-  const { metadata } = work;
-  const names = work.wanted.get(set.pmid);
-  const desc = work.set.catalog.descs.get(set.pmid);
-  if (set.numval === 0 || names === undefined || desc === undefined) return;
-  const plain = desc.indom === PM_INDOM_NULL || set.numval < 0;
-  const known = metadata.metrics.get(set.pmid);
-  const metric = known ?? metadata.meet(desc, names, time, plain);
-  if (!plain) {
-    const fresh = freshInstances(metric, set);
-    if (fresh.length > 0) metadata.meetInstances(metric, fresh, time, known === undefined);
-  }
-  if (work.metadataOnly) return;
-  try {
-    const fields = fieldsOf(metric, set);
-    if (fields.length > 0) work.values.add(metric, entry, fields);
-  } catch (error) {
-    if (!(error instanceof PcpError)) throw error;
-    work.warn(set.pmid, error);
-  }
+/** A writer of records; the source itself is written at once. `wanted`: names of metrics that are loaded. */
+export function recordWriter(
+  source: LoadSource,
+  writer: LoadWriter,
+  wanted: { get(pmid: Pmid): readonly string[] | undefined },
+  options: RecordOptions,
+): RecordWriter {
+  const { warn = () => undefined, metadataOnly } = options;
+  const { catalog } = source;
+  const metadata = metadataWriter(source, writer, warn);
+  const values = valueWriter(writer, options);
+  const odd = new Set<Pmid>();
+  return {
+    get values() {
+      return values.values;
+    },
+    add(set, time, entry) {
+      const names = wanted.get(set.pmid);
+      const desc = catalog.descs.get(set.pmid);
+      if (set.numval === 0 || names === undefined || desc === undefined) return;
+      const plain = desc.indom === PM_INDOM_NULL || set.numval < 0;
+      const known = metadata.metrics.get(set.pmid);
+      const metric = known ?? metadata.meet(desc, names, time, plain);
+      if (!plain) {
+        const fresh = freshInstances(metric, set);
+        if (fresh.length > 0) metadata.meetInstances(metric, fresh, time, known === undefined);
+      }
+      if (metadataOnly === true) return;
+      try {
+        const fields = fieldsOf(metric, set);
+        if (fields.length > 0) values.add(metric, entry, fields);
+      } catch (error) {
+        if (!(error instanceof PcpError)) throw error;
+        if (odd.has(set.pmid)) return;
+        odd.add(set.pmid);
+        warn(`${names[0] ?? set.pmid}: ${error.message}`);
+      }
+    },
+    refresh: values.refresh,
+  };
 }
 
 const isAfter = (a: Timestamp, b: Timestamp): boolean =>
@@ -213,21 +239,7 @@ async function loadOnce(
   const writer = loadWriter(server);
   const { start, host } = set.label;
   const source = { catalog: set.catalog, start, host, context };
-  const metadata = metadataWriter(source, writer, warn);
-  const values = valueWriter(writer, options);
-  const odd = new Set<Pmid>();
-  const work: Work = {
-    set,
-    wanted,
-    metadata,
-    values,
-    metadataOnly: options.metadataOnly === true,
-    warn: (pmid, error) => {
-      if (odd.has(pmid)) return;
-      odd.add(pmid);
-      warn(`${wanted.get(pmid)?.[0] ?? pmid}: ${error.message}`);
-    },
-  };
+  const values = recordWriter(source, writer, wanted, options);
   const finish = request.finish ?? options.now;
   const cursor = new SetCursor(set);
   let records = 0;
@@ -245,7 +257,7 @@ async function loadOnce(
         const time = { sec: record.sec, nsec: record.nsec };
         const entry = entryOfTime(time);
         for (const sets = record.result().sets(); sets.next();) {
-          loadSet(work, sets, time, entry);
+          values.add(sets, time, entry);
           if (writer.full) await writer.send();
         }
       }

@@ -19,4 +19,7 @@ export * from "./embedded.ts";
 export * from "./keys.ts";
 export * from "./key-store.ts";
 export * from "./load.ts";
+export type { KnownInstance, KnownMetadata, LoadSource } from "./load-metadata.ts";
 export * from "./load-request.ts";
+export { canLoadAgain, type LoadWriter, loadWriter } from "./load-writer.ts";
+export { entryOfTime } from "./schema.ts";
