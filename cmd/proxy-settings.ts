@@ -18,6 +18,7 @@ import {
   readConfigFile,
   readPcpConf,
   type RunDirectory,
+  stateDirectories,
 } from "../lib/daemon/mod.ts";
 import { parseTlsConf } from "../lib/pdu/mod.ts";
 import {
@@ -171,6 +172,9 @@ function gather(sources: ProxySources, conf: PcpConf, run: RunDirectory): Gather
       logDirectory: directory("PCP_LOG_DIR"),
       tmpDirectory: directory("PCP_TMP_DIR"),
       archiveDirectory: directory("PCP_ARCHIVE_DIR"),
+      remoteArchiveDirectory:
+        conf.get("PCP_REMOTE_ARCHIVE_DIR") ?? join(directory("PCP_LOG_DIR"), "pmproxy"),
+      stateDirectories: stateDirectories(environment),
     },
   };
   return { given, errors, ports: portList, warnings };

@@ -9,7 +9,13 @@ export {
   type ConfigFile,
   type ConfigProblem,
 } from "./config.ts";
-export { chooseRunDirectory, readPcpConf, type PcpConf, type RunDirectory } from "./pcpconf.ts";
+export {
+  chooseRunDirectory,
+  readPcpConf,
+  stateDirectories,
+  type PcpConf,
+  type RunDirectory,
+} from "./pcpconf.ts";
 export { certificateFiles, type CertificateFiles } from "./certificates.ts";
 export {
   becomeUser,

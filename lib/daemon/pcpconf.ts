@@ -162,3 +162,19 @@ export function chooseRunDirectory(
     note: `${configured} cannot be written: no unix socket and no pid file`,
   };
 }
+
+/**
+ * Where a service may keep what is its own, the best place first: what a service manager made for it, else
+ * /var/lib/pcpbox, then an ordinary user's places. Nothing is made here.
+ */
+export function stateDirectories(environment: Environment): readonly string[] {
+  const given = (environment["STATE_DIRECTORY"] ?? "").split(":")[0] ?? "";
+  if (given !== "") return [given];
+  const state = environment["XDG_STATE_HOME"] ?? "";
+  const home = environment["HOME"] ?? "";
+  return [
+    join(environment["PCP_DIR"] ?? "/", "var/lib/pcpbox"),
+    ...(state === "" ? [] : [join(state, "pcpbox")]),
+    ...(home === "" ? [] : [join(home, ".local/state/pcpbox")]),
+  ];
+}

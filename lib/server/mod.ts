@@ -1,6 +1,7 @@
 // server: sockets, protocols, relays; one proxy.
 export { startProxy } from "./proxy.ts";
 export * from "./settings.ts";
+export * from "./settings-row.ts";
 export * from "./settings-table.ts";
 export * from "./settings-tls.ts";
 export * from "./settings-values.ts";

@@ -1,86 +1,13 @@
-// The table of every `[section] option`: name, type, default, whether a reload takes it over, help
-// and since when (spec proxy.md 7.2; [limits] is ours). One table for reading, for --check, for the
-// documentation and for telling what a reload changed. Text is turned into values in settings-values.ts.
+// The table of every `[section] option` (spec proxy.md 7.2; [limits] is ours). One table for reading, for
+// --check, for the documentation and for telling what a reload changed. What a row is stands in
+// settings-row.ts, the rows about time series in settings-series.ts.
 
-import type { HostPort, ProxySettings } from "./settings.ts";
-
-/** What an option's text must be. */
-export type SettingKind =
-  /** Exactly `true` or `false`. */
-  | "switch"
-  /** `true`, `false` or any prefix of these, also the empty text (only secure.enabled). */
-  | "prefix-switch"
-  | "number"
-  | "text"
-  | "list"
-  /** `host:port`, comma-separated. */
-  | "servers";
-
-/** A parsed option. */
-export type SettingValue = boolean | number | string | readonly string[] | readonly HostPort[];
-
-/** One row of the table. */
-export interface Setting {
-  readonly section: string;
-  readonly key: string;
-  readonly kind: SettingKind;
-  /** The default as the text that would give it; "" also where there is none. */
-  readonly fallback: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  /** Taken over by a reload; otherwise the process must be restarted. */
-  readonly live: boolean;
-  /** One line for people. */
-  readonly help: string;
-  /** The release of PCP that first read it; "never" is in PCP's file but not read by PCP. */
-  readonly since: "6.0.3" | "7.2.1" | "never" | "pcpbox";
-  readonly secret?: true;
-  /** The same fact in settings; undefined for another name of an option that is read first. */
-  readonly read?: (settings: ProxySettings) => unknown;
-}
-
-type Extra = Pick<Setting, "minimum" | "maximum" | "secret" | "read">;
-
-const rowMaker =
-  (section: string) =>
-  (
-    key: string,
-    kind: SettingKind,
-    fallback: string,
-    reload: "live" | "restart",
-    since: Setting["since"],
-    help: string,
-    extra: Extra = {},
-  ): Setting => ({
-    section,
-    key,
-    kind,
-    fallback,
-    live: reload === "live",
-    since,
-    help,
-    ...extra,
-  });
-
-const DAY_SECONDS = 86_400;
-/** Longest time-out: what a timer of 31 bits of milliseconds can hold. */
-const TIME_LIMIT = 2 ** 31 - 1;
-const count = (minimum: number, maximum: number, read: (settings: ProxySettings) => unknown) => ({
-  minimum,
-  maximum,
-  read,
-});
-const time = (read: (settings: ProxySettings) => unknown) => count(0, TIME_LIMIT, read);
+import { count, rowMaker, type Setting, time, TIME_LIMIT } from "./settings-row.ts";
+import { SERIES_SETTINGS } from "./settings-series.ts";
 
 const pmproxy = rowMaker("pmproxy");
 const http = rowMaker("http");
-const keys = rowMaker("keys");
-const redis = rowMaker("redis");
-const discover = rowMaker("discover");
-const pmsearch = rowMaker("pmsearch");
-const pmseries = rowMaker("pmseries");
 const pmwebapi = rowMaker("pmwebapi");
-const pmlogger = rowMaker("pmlogger");
 const limits = rowMaker("limits");
 
 /** Every option, in the order of the sample file. */
@@ -170,106 +97,7 @@ export const SETTINGS: readonly Setting[] = [
     count(0, TIME_LIMIT, (s) => s.http.maxAgeSeconds),
   ),
 
-  keys("enabled", "switch", "true", "restart", "7.2.1", "connect to a key server at all", {
-    read: (s) => s.keyServer.enabled,
-  }),
-  keys("servers", "servers", "localhost:6379", "restart", "7.2.1", "host:port of key servers", {
-    read: (s) => s.keyServer.servers,
-  }),
-  keys("username", "text", "", "restart", "7.2.1", "user name for the key server", {
-    read: (s) => s.keyServer.username,
-  }),
-  keys("password", "text", "", "restart", "7.2.1", "password for the key server", {
-    secret: true,
-    read: (s) => s.keyServer.password,
-  }),
-  redis("enabled", "switch", "true", "restart", "6.0.3", "older name of [keys] enabled"),
-  redis("servers", "servers", "localhost:6379", "restart", "6.0.3", "older name of [keys] servers"),
-  redis("username", "text", "", "restart", "6.0.3", "older name of [keys] username"),
-  redis("password", "text", "", "restart", "6.0.3", "older name of [keys] password", {
-    secret: true,
-  }),
-
-  discover("enabled", "switch", "false", "restart", "6.0.3", "follow archives as they grow", {
-    read: (s) => s.discover.enabled,
-  }),
-  discover(
-    "path",
-    "text",
-    "",
-    "restart",
-    "6.0.3",
-    "directory to follow, PCP_ARCHIVE_DIR if unset",
-    {
-      read: (s) => s.discover.path,
-    },
-  ),
-  discover("exclude.metrics", "list", "", "restart", "6.0.3", "metric name globs not to load", {
-    read: (s) => s.discover.excludeMetrics,
-  }),
-  discover("exclude.indoms", "list", "", "restart", "6.0.3", "instance domains not to load", {
-    read: (s) => s.discover.excludeIndoms,
-  }),
-
-  pmsearch("enabled", "switch", "false", "restart", "6.0.3", "text search and its index", {
-    read: (s) => s.search.enabled,
-  }),
-  pmsearch(
-    "result.count",
-    "number",
-    "10",
-    "live",
-    "6.0.3",
-    "results on one page",
-    count(1, 1_000_000, (s) => s.search.resultCount),
-  ),
-  pmsearch("count", "number", "10", "live", "never", "older name of result.count", {
-    minimum: 1,
-    maximum: 1_000_000,
-  }),
-
-  pmseries("enabled", "switch", "false", "restart", "6.0.3", "time series requests and loading", {
-    read: (s) => s.series.enabled,
-  }),
-  pmseries(
-    "cursor.count",
-    "number",
-    "256",
-    "live",
-    "6.0.3",
-    "names asked for in one SCAN",
-    count(1, 1_000_000, (s) => s.series.cursorCount),
-  ),
-  pmseries(
-    "stream.expire",
-    "number",
-    `${DAY_SECONDS}`,
-    "live",
-    "6.0.3",
-    "seconds that a series without new values is kept",
-    count(1, TIME_LIMIT, (s) => s.series.streamExpireSeconds),
-  ),
-  pmseries(
-    "stream.maxlen",
-    "number",
-    "8640",
-    "live",
-    "6.0.3",
-    "values kept of one series",
-    count(1, TIME_LIMIT, (s) => s.series.streamMaxLength),
-  ),
-  pmseries(
-    "servers",
-    "servers",
-    "localhost:6379",
-    "restart",
-    "6.0.3",
-    "oldest name of [keys] servers",
-  ),
-  pmseries("auth.username", "text", "", "restart", "6.0.3", "oldest name of [keys] username"),
-  pmseries("auth.password", "text", "", "restart", "6.0.3", "oldest name of [keys] password", {
-    secret: true,
-  }),
+  ...SERIES_SETTINGS,
 
   pmwebapi(
     "work",
@@ -297,34 +125,6 @@ export const SETTINGS: readonly Setting[] = [
     "never",
     "metrics of one request to pmcd",
     count(1, 65_536, (s) => s.webapi.batchSize),
-  ),
-
-  pmlogger("enabled", "switch", "true", "live", "7.2.1", "take archives that loggers push", {
-    read: (s) => s.logger.enabled,
-  }),
-  pmlogger("authenticate", "switch", "false", "live", "7.2.1", "pushing wants Basic credentials", {
-    read: (s) => s.logger.authenticate,
-  }),
-  pmlogger("cached", "switch", "false", "restart", "7.2.1", "pushed archives make no files", {
-    read: (s) => s.logger.cached,
-  }),
-  pmlogger(
-    "work",
-    "number",
-    "2000",
-    "live",
-    "7.2.1",
-    "ms between looks for pushed archives that nobody writes",
-    count(1, TIME_LIMIT, (s) => s.logger.workMs),
-  ),
-  pmlogger(
-    "timeout",
-    "number",
-    "600000",
-    "live",
-    "never",
-    "ms that a pushed archive may be silent",
-    count(1, TIME_LIMIT, (s) => s.logger.timeoutMs),
   ),
 
   limits(
@@ -452,6 +252,42 @@ export const SETTINGS: readonly Setting[] = [
     "pcpbox",
     "requests at a time on one context",
     count(1, 100_000, (s) => s.webapi.requestsPerContext),
+  ),
+  limits(
+    "series.requests",
+    "number",
+    "32",
+    "live",
+    "pcpbox",
+    "questions about series that are worked on at a time",
+    count(1, 100_000, (s) => s.series.limits.requests),
+  ),
+  limits(
+    "series.waiting",
+    "number",
+    "1024",
+    "live",
+    "pcpbox",
+    "such questions that may wait; more are answered 503",
+    count(1, 1_000_000, (s) => s.series.limits.waiting),
+  ),
+  limits(
+    "series.streams",
+    "number",
+    "256",
+    "live",
+    "pcpbox",
+    "long answers about series under way",
+    count(1, 100_000, (s) => s.series.limits.streams),
+  ),
+  limits(
+    "series.values",
+    "number",
+    "10000000",
+    "live",
+    "pcpbox",
+    "values that functions may hold, of all questions together",
+    count(1, 1_000_000_000, (s) => s.series.limits.gathered),
   ),
 ];
 

@@ -12,14 +12,8 @@ import {
   type ProxySettings,
   WEB_PORT,
 } from "./settings.ts";
-import {
-  findSetting,
-  SECTIONS,
-  type Setting,
-  settingName,
-  SETTINGS,
-  type SettingValue,
-} from "./settings-table.ts";
+import { findSetting, SECTIONS, settingName, SETTINGS } from "./settings-table.ts";
+import type { Setting, SettingValue } from "./settings-row.ts";
 
 /** A parsed value, or why the text is none. */
 export type ParsedSetting = { readonly value: SettingValue } | { readonly reason: string };
@@ -69,6 +63,11 @@ export function parseSetting(setting: Setting, text: string): ParsedSetting {
       return parseServers(text);
     case "list":
       return { value: parseList(text) };
+    case "choice": {
+      const { choices = [] } = setting;
+      if (choices.includes(text)) return { value: text };
+      return { reason: `"${text}" is none of ${choices.join(", ")}` };
+    }
     case "text":
       return { value: text };
   }
@@ -195,6 +194,11 @@ function lookups(values: SettingValues) {
       const value = first(names);
       return typeof value === "boolean" ? value : fallback;
     },
+    /** undefined for "auto". */
+    automatic: (name: string): boolean | undefined => {
+      const value = values.get(name);
+      return value === "true" || value === "false" ? value === "true" : undefined;
+    },
     number: (fallback: number, ...names: string[]): number => {
       const value = first(names);
       return typeof value === "number" ? value : fallback;
@@ -236,9 +240,90 @@ function listenSettings(given: ProxyArguments, maxPending: number, keepalive: nu
   };
 }
 
+/** Names of the list of key servers, the one that is read first in front. */
+const SERVER_NAMES = ["keys.servers", "redis.servers", "pmseries.servers"] as const;
+
+function keyServerSettings(
+  values: SettingValues,
+  given: ProxyArguments,
+): ProxySettings["keyServer"] {
+  const { flag, text, servers } = lookups(values);
+  const base = DEFAULT_SETTINGS.keyServer;
+  const asked = keyServers(given);
+  return {
+    enabled: flag(base.enabled, "keys.enabled", "redis.enabled"),
+    named: asked !== undefined || SERVER_NAMES.some((name) => values.has(name)),
+    servers: asked ?? servers(base.servers, ...SERVER_NAMES),
+    username: text("keys.username", "redis.username", "pmseries.auth.username") ?? "",
+    password: text("keys.password", "redis.password", "pmseries.auth.password") ?? "",
+    tls: {
+      enabled: flag(base.tls.enabled, "keys.tls.enabled"),
+      ca: text("keys.tls.ca"),
+      certificate: text("keys.tls.cert"),
+      key: text("keys.tls.key"),
+      verify: flag(base.tls.verify, "keys.tls.verify"),
+    },
+  };
+}
+
+/** Time series and what they are made of. */
+function seriesSettings(values: SettingValues) {
+  const { flag, number, text, list, automatic } = lookups(values);
+  const base = DEFAULT_SETTINGS;
+  const store = text("pmseries.store");
+  return {
+    discover: {
+      enabled: automatic("discover.enabled"),
+      path: text("discover.path"),
+      excludeMetrics: list("discover.exclude.metrics"),
+      excludeIndoms: list("discover.exclude.indoms"),
+      catchUpSeconds: number(base.discover.catchUpSeconds, "discover.catchup"),
+      polling: flag(base.discover.polling, "discover.polling"),
+      pollSeconds: number(base.discover.pollSeconds, "discover.poll.interval"),
+    },
+    search: {
+      enabled: automatic("pmsearch.enabled"),
+      resultCount: number(base.search.resultCount, "pmsearch.result.count", "pmsearch.count"),
+    },
+    series: {
+      enabled: flag(base.series.enabled, "pmseries.enabled"),
+      store: store === "keys" || store === "embedded" ? store : base.series.store,
+      catalogue: text("pmseries.catalogue"),
+      cursorCount: number(base.series.cursorCount, "pmseries.cursor.count"),
+      streamExpireSeconds: number(base.series.streamExpireSeconds, "pmseries.stream.expire"),
+      streamMaxLength: number(base.series.streamMaxLength, "pmseries.stream.maxlen"),
+      limits: {
+        requests: number(base.series.limits.requests, "limits.series.requests"),
+        waiting: number(base.series.limits.waiting, "limits.series.waiting"),
+        streams: number(base.series.limits.streams, "limits.series.streams"),
+        gathered: number(base.series.limits.gathered, "limits.series.values"),
+      },
+    },
+    logger: {
+      enabled: flag(base.logger.enabled, "pmlogger.enabled"),
+      authenticate: flag(base.logger.authenticate, "pmlogger.authenticate"),
+      cached: flag(base.logger.cached, "pmlogger.cached"),
+      workMs: number(base.logger.workMs, "pmlogger.work"),
+      timeoutMs: number(base.logger.timeoutMs, "pmlogger.timeout"),
+      sync: flag(base.logger.sync, "pmlogger.sync"),
+      archives: number(base.logger.archives, "pmlogger.archives"),
+      freeBytes: number(base.logger.freeBytes, "pmlogger.free.bytes"),
+    },
+    record: {
+      enabled: flag(base.record.enabled, "record.enabled"),
+      path: text("record.path"),
+      intervalSeconds: number(base.record.intervalSeconds, "record.interval"),
+      keepDays: number(base.record.keepDays, "record.keep.days"),
+      keepBytes: number(base.record.keepBytes, "record.keep.bytes"),
+      compress: flag(base.record.compress, "record.compress"),
+      metrics: list("record.metrics"),
+    },
+  };
+}
+
 /** Everything together; `tls` is left undefined, for resolveTls to decide. */
 export function buildSettings(values: SettingValues, given: ProxyArguments): ProxySettings {
-  const { flag, number, text, list, servers } = lookups(values);
+  const { flag, number, text } = lookups(values);
   const base = DEFAULT_SETTINGS;
   const pem = given.certificates;
   return {
@@ -274,14 +359,7 @@ export function buildSettings(values: SettingValues, given: ProxyArguments): Pro
       maxAgeSeconds: number(base.http.maxAgeSeconds, "http.Access-Control-Max-Age"),
     },
     resp: { enabled: flag(base.resp.enabled, "pmproxy.resp.enabled", "pmproxy.redis.enabled") },
-    keyServer: {
-      enabled: flag(base.keyServer.enabled, "keys.enabled", "redis.enabled"),
-      servers:
-        keyServers(given) ??
-        servers(base.keyServer.servers, "keys.servers", "redis.servers", "pmseries.servers"),
-      username: text("keys.username", "redis.username", "pmseries.auth.username") ?? "",
-      password: text("keys.password", "redis.password", "pmseries.auth.password") ?? "",
-    },
+    keyServer: keyServerSettings(values, given),
     secure: {
       enabled: text("pmproxy.secure.enabled"),
       certificates: pem?.certificates ?? text("pmproxy.certificates"),
@@ -292,22 +370,7 @@ export function buildSettings(values: SettingValues, given: ProxyArguments): Pro
       cipherSuites: text("pmproxy.cipher_suites"),
     },
     tls: undefined,
-    discover: {
-      enabled: flag(base.discover.enabled, "discover.enabled"),
-      path: text("discover.path"),
-      excludeMetrics: list("discover.exclude.metrics"),
-      excludeIndoms: list("discover.exclude.indoms"),
-    },
-    search: {
-      enabled: flag(base.search.enabled, "pmsearch.enabled"),
-      resultCount: number(base.search.resultCount, "pmsearch.result.count", "pmsearch.count"),
-    },
-    series: {
-      enabled: flag(base.series.enabled, "pmseries.enabled"),
-      cursorCount: number(base.series.cursorCount, "pmseries.cursor.count"),
-      streamExpireSeconds: number(base.series.streamExpireSeconds, "pmseries.stream.expire"),
-      streamMaxLength: number(base.series.streamMaxLength, "pmseries.stream.maxlen"),
-    },
+    ...seriesSettings(values),
     webapi: {
       workMs: number(base.webapi.workMs, "pmwebapi.work"),
       timeoutMs: number(base.webapi.timeoutMs, "pmwebapi.timeout"),
@@ -315,13 +378,6 @@ export function buildSettings(values: SettingValues, given: ProxyArguments): Pro
       contexts: number(base.webapi.contexts, "limits.contexts.max"),
       connectionsPerHost: number(base.webapi.connectionsPerHost, "limits.contexts.connections"),
       requestsPerContext: number(base.webapi.requestsPerContext, "limits.contexts.requests"),
-    },
-    logger: {
-      enabled: flag(base.logger.enabled, "pmlogger.enabled"),
-      authenticate: flag(base.logger.authenticate, "pmlogger.authenticate"),
-      cached: flag(base.logger.cached, "pmlogger.cached"),
-      workMs: number(base.logger.workMs, "pmlogger.work"),
-      timeoutMs: number(base.logger.timeoutMs, "pmlogger.timeout"),
     },
     paths: given.paths,
     advertise: given.advertise,

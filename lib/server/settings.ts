@@ -80,12 +80,27 @@ export interface RespSettings {
   readonly enabled: boolean;
 }
 
+/** TLS with key servers; the texts are paths of PEM files. */
+export interface KeyServerTlsSettings {
+  readonly enabled: boolean;
+  /** Authorities; undefined: the machine's. */
+  readonly ca: string | undefined;
+  /** What the servers are shown, if they want to know who asks. */
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+  /** False takes any certificate. */
+  readonly verify: boolean;
+}
+
 /** The key server (Redis, Valkey). Empty user name and password: no authentication. */
 export interface KeyServerSettings {
   readonly enabled: boolean;
+  /** Somebody said where it is: a file, an option or the environment. */
+  readonly named: boolean;
   readonly servers: readonly HostPort[];
   readonly username: string;
   readonly password: string;
+  readonly tls: KeyServerTlsSettings;
 }
 
 /** TLS as pmproxy.conf has it, before tls.conf is looked at; undefined: not set. */
@@ -121,25 +136,49 @@ export interface TlsSettings {
 
 /** Following archives. */
 export interface DiscoverSettings {
-  readonly enabled: boolean;
+  /** undefined: with the embedded store only. */
+  readonly enabled: boolean | undefined;
   /** Directory; undefined: PCP_ARCHIVE_DIR. */
   readonly path: string | undefined;
   readonly excludeMetrics: readonly string[];
   readonly excludeIndoms: readonly string[];
+  /** How far back a key server gets values that are older than the start; 0: not at all. */
+  readonly catchUpSeconds: number;
+  /** Files are looked at now and then, nobody tells of changes. */
+  readonly polling: boolean;
+  readonly pollSeconds: number;
 }
 
 /** Text search. */
 export interface SearchSettings {
-  readonly enabled: boolean;
+  /** undefined: with the embedded store only. */
+  readonly enabled: boolean | undefined;
   readonly resultCount: number;
+}
+
+/** Bounds of what is asked about series at the same time. */
+export interface SeriesLimitSettings {
+  /** Questions that are worked on. */
+  readonly requests: number;
+  /** Questions that wait. */
+  readonly waiting: number;
+  /** Answers under way in pieces. */
+  readonly streams: number;
+  /** Values held by functions, of all questions together. */
+  readonly gathered: number;
 }
 
 /** Time series. */
 export interface SeriesSettings {
   readonly enabled: boolean;
+  /** "auto": on the key server that is named, else embedded. */
+  readonly store: "auto" | "keys" | "embedded";
+  /** File of the embedded store's catalogue; undefined: in the state directory. */
+  readonly catalogue: string | undefined;
   readonly cursorCount: number;
   readonly streamExpireSeconds: number;
   readonly streamMaxLength: number;
+  readonly limits: SeriesLimitSettings;
 }
 
 /** Contexts of /pmapi. */
@@ -162,6 +201,25 @@ export interface LoggerSettings {
   readonly cached: boolean;
   readonly workMs: number;
   readonly timeoutMs: number;
+  /** A push is on the disk before it is acknowledged. */
+  readonly sync: boolean;
+  /** Archives that are being pushed at a time. */
+  readonly archives: number;
+  /** Room on the disk that is left. */
+  readonly freeBytes: number;
+}
+
+/** The recorder of this machine's metrics. */
+export interface RecordSettings {
+  readonly enabled: boolean;
+  /** Directory; undefined: archives/HOST in the state directory. */
+  readonly path: string | undefined;
+  readonly intervalSeconds: number;
+  readonly keepDays: number;
+  readonly keepBytes: number;
+  readonly compress: boolean;
+  /** Names of metrics or branches; empty: the recorder's own list. */
+  readonly metrics: readonly string[];
 }
 
 /** Directories from pcp.conf that the server writes to or reads. */
@@ -170,6 +228,10 @@ export interface PathSettings {
   readonly logDirectory: string;
   readonly tmpDirectory: string;
   readonly archiveDirectory: string;
+  /** Archives that loggers push. */
+  readonly remoteArchiveDirectory: string;
+  /** Where catalogue and recorded archives may be: the first that can be made and written. */
+  readonly stateDirectories: readonly string[];
 }
 
 /** Everything the server is told. */
@@ -188,6 +250,7 @@ export interface ProxySettings {
   readonly series: SeriesSettings;
   readonly webapi: WebApiSettings;
   readonly logger: LoggerSettings;
+  readonly record: RecordSettings;
   readonly paths: PathSettings;
   /** Service advertisement; false with `-A`. */
   readonly advertise: boolean;
@@ -240,7 +303,14 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     maxAgeSeconds: 86_400,
   },
   resp: { enabled: false },
-  keyServer: { enabled: true, servers: [KEY_SERVER], username: "", password: "" },
+  keyServer: {
+    enabled: true,
+    named: false,
+    servers: [KEY_SERVER],
+    username: "",
+    password: "",
+    tls: { enabled: false, ca: undefined, certificate: undefined, key: undefined, verify: true },
+  },
   secure: {
     enabled: undefined,
     certificates: undefined,
@@ -251,13 +321,24 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     cipherSuites: undefined,
   },
   tls: undefined,
-  discover: { enabled: false, path: undefined, excludeMetrics: [], excludeIndoms: [] },
-  search: { enabled: false, resultCount: 10 },
+  discover: {
+    enabled: undefined,
+    path: undefined,
+    excludeMetrics: [],
+    excludeIndoms: [],
+    catchUpSeconds: 0,
+    polling: false,
+    pollSeconds: 10,
+  },
+  search: { enabled: undefined, resultCount: 10 },
   series: {
-    enabled: false,
+    enabled: true,
+    store: "auto",
+    catalogue: undefined,
     cursorCount: 256,
     streamExpireSeconds: 86_400,
     streamMaxLength: 8_640,
+    limits: { requests: 32, waiting: 1024, streams: 256, gathered: 10_000_000 },
   },
   webapi: {
     workMs: 2_000,
@@ -273,12 +354,26 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     cached: false,
     workMs: 2_000,
     timeoutMs: 600_000,
+    sync: true,
+    archives: 4096,
+    freeBytes: 64 << 20,
+  },
+  record: {
+    enabled: true,
+    path: undefined,
+    intervalSeconds: 10,
+    keepDays: 14,
+    keepBytes: 1 << 30,
+    compress: false,
+    metrics: [],
   },
   paths: {
     runDirectory: "/run/pcp",
     logDirectory: "/var/log/pcp",
     tmpDirectory: "/var/lib/pcp/tmp",
     archiveDirectory: "/var/log/pcp/pmlogger",
+    remoteArchiveDirectory: "/var/log/pcp/pmproxy",
+    stateDirectories: ["/var/lib/pcpbox"],
   },
   advertise: true,
   certificateRequired: false,

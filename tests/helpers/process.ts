@@ -29,13 +29,16 @@ export interface RunOptions {
 /** Variables that change what PCP programs do; never handed down from the caller's environment. */
 const dropped = /^(PCP_|PMCD_|PMPROXY_|PMLOGGER_|PMDA_|LC_|LANG|TZ$|PCPBOX_)/;
 
+/** What would leave files on the machine: a catalogue, and archives of its metrics. */
+const nothingKept = { PCP_PMSERIES_CATALOGUE: ":memory:", PCP_RECORD_ENABLED: "false" } as const;
+
 /** The environment of every program under test: the caller's, without anything PCP reads, in UTC and C. */
 export function baseEnvironment(): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [key, value] of Object.entries(process.env)) {
     if (value !== undefined && !dropped.test(key)) env[key] = value;
   }
-  return { ...env, LC_ALL: "C", TZ: "UTC", PCP_DERIVED_CONFIG: "" };
+  return { ...env, ...nothingKept, LC_ALL: "C", TZ: "UTC", PCP_DERIVED_CONFIG: "" };
 }
 
 /** Runs a program to its end. */

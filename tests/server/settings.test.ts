@@ -83,6 +83,7 @@ describe("the table", () => {
       text: "x",
       list: "a,b",
       servers: "h:1",
+      choice: "",
     };
     for (const setting of SETTINGS) {
       if (setting.read === undefined) continue;
@@ -91,7 +92,7 @@ describe("the table", () => {
           ? `${Number(setting.fallback) + 1}`
           : setting.kind === "switch"
             ? `${setting.fallback === "false"}`
-            : samples[setting.kind];
+            : (setting.choices?.at(-1) ?? samples[setting.kind]);
       const changes = diffSettings(DEFAULT_SETTINGS, build([settingName(setting), value]));
       expect(changes.map(({ name, live }) => [name, live])).toEqual([
         [settingName(setting), setting.live],
@@ -125,6 +126,22 @@ describe("values", () => {
       });
     }
     expect(parseSetting(pending, "-3")).toEqual({ reason: "-3 is not between 1 and 65535" });
+  });
+
+  test("a choice is one of its words", () => {
+    const store = findSetting("pmseries", "store");
+    if (store === undefined) throw new Error("no such row");
+    expect(parseSetting(store, "keys")).toEqual({ value: "keys" });
+    expect(parseSetting(store, "redis")).toEqual({
+      reason: '"redis" is none of auto, keys, embedded',
+    });
+    const enabled = (text: string) => build(["discover.enabled", text]).discover.enabled;
+    expect([enabled("true"), enabled("false"), enabled("auto"), enabled("1")]).toEqual([
+      true,
+      false,
+      undefined,
+      undefined,
+    ]);
   });
 
   test("key servers", () => {
@@ -196,6 +213,17 @@ describe("which name wins", () => {
     expect(servers("h", undefined)).toEqual([{ host: "h", port: 6379 }]);
     expect(servers(undefined, 7000)).toEqual([{ host: "localhost", port: 7000 }]);
     expect(servers(undefined, 6379)).toEqual([{ host: "k", port: 7 }]);
+  });
+
+  test("a key server is named by any of its names, -h or a port of its own, not by the defaults", () => {
+    const named = (pairs: readonly (readonly [string, string])[], keyPort?: number) =>
+      buildSettings(read(...pairs).values, { ...given, keyPort }).keyServer.named;
+    expect(named([])).toBe(false);
+    expect(named([["keys.password", "x"]])).toBe(false);
+    expect(named([], 6379)).toBe(false);
+    expect(named([], 6380)).toBe(true);
+    for (const name of ["keys.servers", "redis.servers", "pmseries.servers"])
+      expect(named([[name, "localhost:6379"]])).toBe(true);
   });
 
   test("the file wins over PMPROXY_MAXPENDING and PMCD_CONNECT_TIMEOUT", () => {
