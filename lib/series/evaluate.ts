@@ -59,6 +59,8 @@ export interface EvaluateOptions {
   readonly comparison?: boolean;
   /** Most values that a query may gather for functions; MAX_GATHERED unless said. */
   readonly maxGathered?: number;
+  /** Hears of values that functions hold, as they come; what it throws ends the evaluation. */
+  readonly gather?: (values: number) => void;
 }
 
 /** Values that one query may gather: about as many as take 300 MB. */
@@ -246,7 +248,9 @@ class Evaluation {
   }
 
   private count(samples: Samples): void {
-    this.gathered += samples.places.length + samples.times.length;
+    const more = samples.places.length + samples.times.length;
+    this.gathered += more;
+    this.options.gather?.(more);
     const most = this.options.maxGathered ?? MAX_GATHERED;
     if (this.gathered > most)
       throw new PcpError(PM_ERR.TOOBIG, `a query of more than ${most} values in functions`);

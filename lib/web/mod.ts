@@ -1,5 +1,7 @@
 // web: what HTTP requests mean.
 export { createWebApi, type WebApiOptions } from "./pmapi.ts";
+export { createSeriesApi, type SeriesApiOptions } from "./series.ts";
+export { DEFAULT_SERIES_LIMITS, type SeriesLimits } from "./series-work.ts";
 export {
   type Answer,
   answer,

@@ -12,6 +12,7 @@ import {
   type ContextLimits,
   type WebContext,
 } from "./contexts.ts";
+import { credentialsOf } from "./credentials.ts";
 import type { DerivedSet } from "../derived/mod.ts";
 import type { ConnectOptions, Environment } from "../pdu/mod.ts";
 import { faultOf, faultReply, jsonReply, WebFault } from "./fault.ts";
@@ -24,6 +25,7 @@ import { type Parameters, parseParameters } from "./parameters.ts";
 import {
   type Answer,
   errorPage,
+  nothing,
   optionsReply,
   type WebApi,
   type WebBody,
@@ -154,17 +156,6 @@ function targetOf(path: string): Target | undefined {
   return endpoint === undefined ? undefined : { endpoint, id, compat: underscore === "_" };
 }
 
-/** The pair of an Authorization header; "bad" for one that is malformed (spec webapi.md 2.9). */
-function credentialsOf(header: string): Credentials | "bad" | undefined {
-  const encoded = /^Basic +(.*)$/is.exec(header)?.[1]?.trim();
-  if (encoded === undefined) return undefined;
-  if (encoded.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(encoded)) return "bad";
-  const text = Buffer.from(encoded, "base64").toString();
-  const colon = text.indexOf(":");
-  if (colon < 0) return "bad";
-  return { user: text.slice(0, colon), password: text.slice(colon + 1) };
-}
-
 const NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** Milliseconds of `polltimeout`; without an end, and below 0, the longest that there is. */
@@ -181,10 +172,6 @@ function timeoutOf(parameters: Parameters, limits: ContextLimits): number {
 /** The context as replies tell it: only what is a number (spec webapi.md 3.4, 21). */
 const toldId = (text: string | undefined): string =>
   text !== undefined && /^-?(?:0|[1-9]\d*)$/.test(text) ? text : "";
-
-async function* nothing(): AsyncGenerator<Uint8Array> {
-  // HEAD: whoever sends the reply leaves the body alone.
-}
 
 /** What the text of a request says. */
 interface Asked {

@@ -13,6 +13,8 @@ export interface WebRequest {
   readonly target?: string;
   /** Whether the client has gone, so that nobody waits for the reply; none: nobody knows. */
   readonly gone?: () => boolean;
+  /** Address of the client; "" for a unix socket; none: nobody knows. */
+  readonly peer?: () => string;
   /** The whole body; none, or empty, without one. */
   readonly body?: Uint8Array;
   /** Value of a header, by its name in lower case. */
@@ -143,6 +145,11 @@ export function errorPage(status: number, message: string, servlet = "unknown se
     "</html>",
   ];
   return { status, type: "text/html", body: lines.map((line) => `${line}\r\n`).join("") };
+}
+
+/** The body of a reply to HEAD: whoever sends it leaves it alone. */
+export async function* nothing(): AsyncGenerator<Uint8Array> {
+  // No pieces.
 }
 
 const ALL_METHODS = ["GET", "PUT", "HEAD", "POST", "TRACE", "OPTIONS"];

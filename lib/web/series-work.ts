@@ -1,0 +1,178 @@
+// Work for one question about series: whether somebody still waits for it, its place among others, how
+// many values it holds, and that others get their turn while it goes on. Refuses more than the bounds say.
+import { PcpError, PM_ERR } from "../base/mod.ts";
+import type { SeriesStore, ValueBlock, ValuesRequest } from "../series/mod.ts";
+import { BusyError, createFairTurns } from "./fair.ts";
+
+/** Bounds on what questions about series take together. One client gets half of each at most. */
+export interface SeriesLimits {
+  /** Questions that are worked on at a time; others wait. */
+  readonly requests: number;
+  /** Questions that may wait; more are refused with 503. */
+  readonly waiting: number;
+  /** Long answers under way; more are refused with 503. */
+  readonly streams: number;
+  /** Values that functions hold, of all questions together; one question may have all of them. */
+  readonly gathered: number;
+  /** Hits of a text search that does not say how many. */
+  readonly resultCount: number;
+}
+
+export const DEFAULT_SERIES_LIMITS: SeriesLimits = {
+  requests: 32,
+  waiting: 1024,
+  streams: 256,
+  gathered: 10_000_000,
+  resultCount: 10,
+};
+
+/** Nobody waits for the answer any more. */
+export class Abandoned extends Error {
+  constructor() {
+    super("nobody waits for the answer");
+    this.name = "Abandoned";
+  }
+}
+
+/** Who asks. */
+export interface Asker {
+  readonly gone: (() => boolean) | undefined;
+  /** Address of the client. */
+  readonly peer: string;
+}
+
+/** One question under way; has a place until `done`, but while its answer waits for the client. */
+export interface Work {
+  /** Throws Abandoned when nobody waits. */
+  check(): void;
+  /** Values are held until `done`. Throws PM_ERR_TOOBIG, or BusyError where others hold them. */
+  gather(values: number): void;
+  /** Takes one of the places of long answers. Throws BusyError. */
+  stream(): void;
+  /** The client is to take something. */
+  rest(): void;
+  /** The client has taken it. Rejects with Abandoned. */
+  resume(): Promise<void>;
+  /** The end of it; nothing but the first call counts. */
+  done(): void;
+}
+
+/** All questions of a server. */
+export interface Workplace {
+  /** Begins work. Throws BusyError; rejects with Abandoned. */
+  begin(asker: Asker): Work | Promise<Work>;
+  status(): { requests: number; waiting: number; streams: number; gathered: number };
+}
+
+/** Places and values within `limits`, which may change. */
+export function createWorkplace(limits: () => SeriesLimits): Workplace {
+  const turns = createFairTurns(() => ({ active: limits().requests, waiting: limits().waiting }));
+  const streams = createFairTurns(() => ({ active: limits().streams, waiting: 0 }));
+  let gathered = 0;
+
+  const begun = ({ gone, peer }: Asker): Work => {
+    let own = 0;
+    let hasTurn = true;
+    let hasStream = false;
+    let isDone = false;
+    const isWanted = (): boolean => !isDone && gone?.() !== true;
+    const rest = (): void => {
+      if (hasTurn) turns.leave(peer);
+      hasTurn = false;
+    };
+    return {
+      check() {
+        if (!isWanted()) throw new Abandoned();
+      },
+      gather(values) {
+        own += values;
+        gathered += values;
+        const most = limits().gathered;
+        if (own > most)
+          throw new PcpError(PM_ERR.TOOBIG, `a query of more than ${most} values in functions`);
+        if (gathered > most) throw new BusyError();
+      },
+      stream() {
+        // Nobody waits here: there is no room for it.
+        if (!hasStream) void streams.enter(peer, isWanted);
+        hasStream = true;
+      },
+      rest,
+      async resume() {
+        if (hasTurn) return;
+        const entered = await turns.enter(peer, isWanted, true);
+        if (entered === false) throw new Abandoned();
+        hasTurn = true;
+        if (isDone) rest();
+      },
+      done() {
+        if (isDone) return;
+        isDone = true;
+        rest();
+        if (hasStream) streams.leave(peer);
+        gathered -= own;
+      },
+    };
+  };
+
+  return {
+    begin(asker) {
+      const { gone, peer } = asker;
+      const entered = turns.enter(peer, () => gone?.() !== true);
+      if (entered === undefined) return begun(asker);
+      return entered.then((isIn) => {
+        if (!isIn) throw new Abandoned();
+        return begun(asker);
+      });
+    },
+    status: () => ({
+      requests: turns.active,
+      waiting: turns.waiting,
+      streams: streams.active,
+      gathered,
+    }),
+  };
+}
+
+/** How long one question may keep all others from theirs, ms. */
+const SLICE_MS = 10;
+
+const breath = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A store for one question: it stops when nobody waits, and lets others have their turn. */
+export function attended(store: SeriesStore, work: Work): SeriesStore {
+  async function* values(requests: readonly ValuesRequest[]): AsyncGenerator<ValueBlock> {
+    let since = performance.now();
+    for await (const block of store.values(requests)) {
+      work.check();
+      yield block;
+      const now = performance.now();
+      if (now - since < SLICE_MS) continue;
+      await breath();
+      work.check();
+      since = performance.now();
+    }
+  }
+  const checked =
+    <Args extends readonly unknown[], Result>(ask: (...args: Args) => Promise<Result>) =>
+    (...args: Args): Promise<Result> => {
+      work.check();
+      return ask(...args);
+    };
+  return {
+    select: checked((leaves) => store.select(leaves)),
+    descriptors: checked((series) => store.descriptors(series)),
+    metricNames: checked((series) => store.metricNames(series)),
+    instances: checked((series) => store.instances(series)),
+    instancesById: checked((ids) => store.instancesById(ids)),
+    labels: checked((ids) => store.labels(ids)),
+    sources: checked((sources) => store.sources(sources)),
+    labelValues: checked((names) => store.labelValues(names)),
+    names: checked((list) => store.names(list)),
+    values,
+    expressions: checked((series) => store.expressions(series)),
+    fabricate: checked((series, expression, descriptor) =>
+      store.fabricate(series, expression, descriptor),
+    ),
+  };
+}
