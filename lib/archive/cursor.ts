@@ -13,6 +13,12 @@ export type Direction = "forward" | "backward";
 /** Index entries that are tried for a place before a volume is read from its start. */
 const TRIES = 8;
 
+/** A place between two records of an archive. */
+export interface CursorPlace {
+  readonly volume: number;
+  readonly offset: number;
+}
+
 /** A walk through one archive. The position is between two records; it begins before the first. */
 export class ArchiveCursor {
   private open: Volume | undefined;
@@ -33,6 +39,17 @@ export class ArchiveCursor {
   close(): void {
     this.open?.close();
     this.open = undefined;
+  }
+
+  /** Where the next record begins, or will begin: for `resume`, also of a later walk. */
+  get place(): CursorPlace {
+    const { position } = this.current();
+    return { volume: this.number, offset: position };
+  }
+
+  /** Goes to a place; false when its volume cannot be used or no record begins or ends there. */
+  resume({ volume, offset }: CursorPlace): boolean {
+    return this.enter(volume) && this.lands(offset);
   }
 
   private numbers(): readonly number[] {

@@ -1,7 +1,7 @@
 // archive: PCP archives of versions 2 and 3, record by record, file by file and as sets.
 export * from "./archive.ts";
 export { Catalog } from "./catalog.ts";
-export { ArchiveCursor, type Direction } from "./cursor.ts";
+export { ArchiveCursor, type CursorPlace, type Direction } from "./cursor.ts";
 export * from "./data.ts";
 export * from "./desc.ts";
 export * from "./fault.ts";
@@ -13,6 +13,7 @@ export { InstanceHistory, type Instances } from "./instances.ts";
 export * from "./label.ts";
 export * from "./labelset.ts";
 export { loadMeta, type LookAtMeta } from "./loader.ts";
+export { mendArchive, type Mended } from "./mend.ts";
 export * from "./meta.ts";
 export * from "./places.ts";
 export { type ArchiveFile, readToEnd } from "./plain-file.ts";

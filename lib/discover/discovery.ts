@@ -1,0 +1,268 @@
+// Discovery (spec series.md 5.1): follows directories with all below them and tells a sink of each in
+// which something changed: one at a time, each at most once in a while, none forgotten. Memory and
+// descriptors are bounded by the number of directories, not of archives. Nothing is refused: what is
+// missing is waited for, what cannot be read is said once.
+import { dirname, resolve } from "node:path";
+import { asPcpError, type PcpError, pmErrStr } from "../base/mod.ts";
+import { entriesOf, foldersIn, isGone, turn } from "./folders.ts";
+import {
+  type Discovery,
+  type DiscoveryOptions,
+  type DiscoveryProblem,
+  POLL_SECONDS,
+  PROBLEMS_TOLD,
+} from "./types.ts";
+import { watchFolders } from "./watch.ts";
+
+/** Least ms between two looks at a directory because of changes. */
+const LEAST_PAUSE = 1000;
+/** At most one part in so many of the time is spent on one directory. */
+const SHARE = 10;
+const MOST_PAUSE = 60_000;
+const NOTHING = (): void => undefined;
+
+/** When directories are to be looked at. */
+function schedule(now: () => number) {
+  /** Time at which a directory may be looked at; only of those that wait. */
+  const due = new Map<string, number>();
+  /** Time before which it is not looked at again because of a change. */
+  const rests = new Map<string, number>();
+  return {
+    get waiting() {
+      return due.size;
+    },
+    add(folder: string, urgent: boolean): void {
+      const at = urgent ? 0 : Math.max(now(), rests.get(folder) ?? 0);
+      due.set(folder, Math.min(at, due.get(folder) ?? Number.POSITIVE_INFINITY));
+    },
+    forget(folder: string): void {
+      due.delete(folder);
+      rests.delete(folder);
+    },
+    /** The directory that has waited longest of those that are due, or in how many ms there is one. */
+    take(): { readonly folder: string } | { readonly pause: number } {
+      let first: string | undefined;
+      let at = Number.POSITIVE_INFINITY;
+      for (const [folder, when] of due) if (when < at) [first, at] = [folder, when];
+      if (first === undefined || at > now()) return { pause: at - now() };
+      due.delete(first);
+      return { folder: first };
+    },
+    /** A look is over that took so many ms. */
+    rest(folder: string, took: number): void {
+      const pause = Math.min(MOST_PAUSE, Math.max(LEAST_PAUSE, took * SHARE));
+      rests.set(folder, now() + pause);
+    },
+  };
+}
+
+/** What cannot be read now; each is said once until it can. */
+function complaints(log: NonNullable<DiscoveryOptions["log"]>) {
+  const found = new Map<string, string>();
+  return {
+    add(path: string, error: PcpError): void {
+      const problem = error.message === "" ? pmErrStr(error.code) : error.message;
+      if (found.get(path) === problem) return;
+      found.set(path, problem);
+      log("error", `discovery: ${problem.includes(path) ? problem : `${path}: ${problem}`}`);
+    },
+    forget: (path: string): void => {
+      found.delete(path);
+    },
+    has: (path: string): boolean => found.has(path),
+    list: (): DiscoveryProblem[] => [...found].map(([path, problem]) => ({ path, problem })),
+  };
+}
+
+/** Follows directories until it is closed. Returns at once. */
+export function startDiscovery(options: DiscoveryOptions): Discovery {
+  const { sink, log = NOTHING } = options;
+  const roots = [...new Set(options.directories.map((each) => resolve(each)))];
+  const closing = new AbortController();
+  const { signal } = closing;
+  const plan = schedule(() => performance.now());
+  const problems = complaints(log);
+  const present = new Set<string>();
+  /** Directories below one that is followed. */
+  const below = new Map<string, Set<string>>();
+  let lastEvent: number | undefined;
+  let complete = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let working: Promise<void> | undefined;
+
+  const watch = watchFolders({
+    changed: (folder) => touch(folder, false),
+    log,
+    polling: options.watching === "polling",
+    ...(options.pollSeconds === undefined ? {} : { pollSeconds: options.pollSeconds }),
+    ...(options.watchFolder === undefined ? {} : { watchFolder: options.watchFolder }),
+  });
+
+  const touch = (folder: string, urgent: boolean): void => {
+    if (signal.aborted) return;
+    lastEvent = Date.now();
+    plan.add(folder, urgent);
+    wake();
+  };
+  const wake = (): void => {
+    if (working !== undefined || !complete || signal.aborted) return;
+    clearTimeout(timer);
+    working = work().finally(() => (working = undefined));
+  };
+  /** Forgets a directory that has gone, and all below it. */
+  const drop = (folder: string): string[] => {
+    const gone = [folder, ...[...(below.get(folder) ?? [])].flatMap(drop)];
+    for (const each of gone) {
+      watch.remove(each);
+      plan.forget(each);
+      problems.forget(each);
+      below.delete(each);
+    }
+    return gone;
+  };
+  /** Follows a directory, and gives what is new below it, itself included. */
+  const follow = async (folder: string): Promise<string[]> => {
+    const found: string[] = [];
+    for (const queue = [folder]; queue.length > 0 && !signal.aborted; await turn()) {
+      const next = queue.pop() ?? folder;
+      const known = below.get(next) ?? new Set<string>();
+      let entries;
+      try {
+        // First watched, then read: what comes in between is seen twice rather than never.
+        watch.add(next);
+        entries = entriesOf(next);
+        problems.forget(next);
+      } catch (error) {
+        const problem = asPcpError(error);
+        if (!isGone(problem)) problems.add(next, problem);
+        continue;
+      }
+      if (!below.has(next)) found.push(next);
+      below.set(next, known);
+      for (const each of foldersIn(next, entries))
+        if (!known.has(each) || !below.has(each)) {
+          known.add(each);
+          queue.push(each);
+        }
+    }
+    return found;
+  };
+
+  /** A look at a directory in which something changed. */
+  const visit = async (folder: string): Promise<void> => {
+    const before = performance.now();
+    let fresh: string[] = [];
+    let gone: string[] = [];
+    try {
+      const children = new Set(foldersIn(folder, entriesOf(folder)));
+      gone = [...(below.get(folder) ?? [])].filter((each) => !children.has(each)).flatMap(drop);
+      for (const each of gone) below.get(folder)?.delete(each);
+      fresh = await follow(folder);
+    } catch (error) {
+      const problem = asPcpError(error);
+      if (isGone(problem)) {
+        gone = drop(folder);
+        below.get(dirname(folder))?.delete(folder);
+        if (present.delete(folder)) log("warning", `discovery: directory ${folder} has gone`);
+      } else problems.add(folder, problem);
+    }
+    for (const each of new Set([folder, ...gone, ...fresh])) {
+      if (signal.aborted) return;
+      await sink.visit(each, signal);
+    }
+    if (below.has(folder)) plan.rest(folder, performance.now() - before);
+  };
+  const work = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const next = plan.take();
+      if ("pause" in next) {
+        if (Number.isFinite(next.pause)) timer = setTimeout(wake, Math.ceil(next.pause));
+        return;
+      }
+      try {
+        await visit(next.folder);
+      } catch (error) {
+        problems.add(next.folder, asPcpError(error));
+      }
+      await turn();
+    }
+  };
+
+  /** Roots that are there now and were not before. */
+  const lookForRoots = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for (const root of roots) {
+      if (below.has(root)) {
+        present.add(root);
+        continue;
+      }
+      const fresh = await follow(root);
+      if (fresh.length === 0) continue;
+      present.add(root);
+      found.push(...fresh);
+    }
+    return found;
+  };
+  const waiting = setInterval(
+    () => {
+      if (!complete || present.size === roots.length) return;
+      void lookForRoots().then((found) => found.forEach((each) => touch(each, true)));
+    },
+    Math.min(options.pollSeconds ?? POLL_SECONDS, POLL_SECONDS) * 1000,
+  );
+  waiting.unref();
+
+  const begin = async (): Promise<void> => {
+    const before = performance.now();
+    const folders = await lookForRoots();
+    for (const root of roots)
+      if (!present.has(root) && !problems.has(root) && !signal.aborted)
+        log("warning", `discovery: directory ${root} is not there yet`);
+    log("info", `discovery: first look at ${folders.length} directories begins`);
+    complete = true;
+    wake();
+    await sink.start(folders, signal);
+    if (signal.aborted) return;
+    const { found, failed, read } = sink.status();
+    const seconds = ((performance.now() - before) / 1000).toFixed(1);
+    const said = `${found} archives found, ${read} read, ${failed} unreadable, ${seconds} s`;
+    log("info", `discovery: first look ends: ${said}`);
+  };
+  const started = begin().catch((error: unknown) => {
+    if (!signal.aborted) log("error", `discovery: first look: ${asPcpError(error).message}`);
+  });
+
+  return {
+    status() {
+      const { problems: ofSink, ...archives } = sink.status();
+      return {
+        directories: roots.map((path) => ({ path, watched: watch.modeOf(path) ?? "missing" })),
+        folders: watch.folders,
+        polled: watch.polled,
+        complete: complete && archives.waiting === 0,
+        pending: plan.waiting,
+        lastEvent,
+        archives,
+        problems: [...problems.list(), ...ofSink].slice(0, PROBLEMS_TOLD),
+      };
+    },
+    nudge(path) {
+      const full = resolve(path);
+      if (below.has(full)) return touch(full, true);
+      // A file, or a directory that is not known yet: the nearest one above that is.
+      for (let folder = dirname(full); ; folder = dirname(folder)) {
+        if (below.has(folder)) return touch(folder, true);
+        if (folder === dirname(folder)) return;
+      }
+    },
+    async close() {
+      closing.abort();
+      clearTimeout(timer);
+      clearInterval(waiting);
+      watch.close();
+      await sink.close();
+      await working;
+      await started;
+    },
+  };
+}
