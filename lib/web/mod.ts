@@ -1,4 +1,5 @@
 // web: what HTTP requests mean.
+export { createLoggerApi } from "./logger.ts";
 export { createWebApi, type WebApiOptions } from "./pmapi.ts";
 export { createSeriesApi, type SeriesApiOptions } from "./series.ts";
 export { DEFAULT_SERIES_LIMITS, type SeriesLimits } from "./series-work.ts";

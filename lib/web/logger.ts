@@ -1,0 +1,113 @@
+// /logger: archives that pmlogger and pmlogpush of PCP 7 send (spec webapi.md 18). What requests mean
+// and how they are answered; the archives are lib/push's. Refuses with pmproxy's statuses, texts and
+// pages: pmlogger looks at them.
+import type { Push, PushTarget } from "../push/mod.ts";
+import { quoted } from "../series/mod.ts";
+import { jsonReply } from "./fault.ts";
+import { type Parameters, parseParameters, unsignedOf } from "./parameters.ts";
+import { type Answer, errorPage, type WebApi, type WebReply, type WebRequest } from "./route.ts";
+
+/** Names of requests, as prefixes (spec webapi.md 1), and whether they carry a body. */
+const NAMES = [
+  ["ping", "GET"],
+  ["meta", "POST"],
+  ["label", "POST"],
+  ["index", "POST"],
+  ["volume", "POST"],
+] as const;
+type Name = (typeof NAMES)[number][0];
+
+const NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const NOTHING = new Uint8Array(0);
+/** Longest life that a timer can count. */
+const MOST_LIFE_MS = 2 ** 31 - 1;
+
+const page = (): WebReply => errorPage(400, "failed to process URL", "logger servlet");
+
+/** `{...,"success":...}`; `first` is a member before the others, with its comma. */
+function outcome(status: number, parameters: Parameters, first = ""): WebReply {
+  const client = parameters.get("client");
+  const mark = client === undefined ? "" : `"client":${quoted(client, "json")},`;
+  return jsonReply(status, `{${first}${mark}"success":${status === 200}}`);
+}
+
+/** Milliseconds of `polltimeout`; undefined: it does not say; "bad": no number. */
+function lifeOf(parameters: Parameters): number | "bad" | undefined {
+  const text = parameters.get("polltimeout");
+  if (text === undefined) return undefined;
+  if (text !== "" && !NUMBER.test(text)) return "bad";
+  return Math.min(Math.max(0, 1000 * Number(text)), MOST_LIFE_MS);
+}
+
+/** The number that a piece of a path begins with. */
+function numberOf(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d/.test(text)) return undefined;
+  return Number(unsignedOf(text).value);
+}
+
+/** Where a body goes, by the rest of the path; undefined: it does not say. */
+function placeOf(name: Exclude<Name, "ping" | "label">, pieces: readonly string[]) {
+  const [first, second] = pieces.map(numberOf);
+  const archive = name === "volume" ? second : first;
+  if (first === undefined || archive === undefined || archive === 0) return undefined;
+  const target: PushTarget = name === "volume" ? { kind: "volume", volume: first } : { kind: name };
+  return { archive, target };
+}
+
+/** Answers the requests of loggers with what a Push makes of them. Closing it leaves the Push open. */
+export function createLoggerApi(push: Push): WebApi {
+  const label = async (body: Uint8Array, parameters: Parameters): Promise<WebReply> => {
+    const life = lifeOf(parameters);
+    if (life === "bad" || body.length === 0) {
+      push.refused();
+      return outcome(400, parameters);
+    }
+    const taken = await push.label(body, life);
+    const first = taken.status === 200 ? `"archive":${taken.archive},` : "";
+    return outcome(taken.status, parameters, first);
+  };
+  const body = (
+    name: Exclude<Name, "ping" | "label">,
+    pieces: readonly string[],
+    request: WebRequest,
+    parameters: Parameters,
+  ): Answer => {
+    const place = placeOf(name, pieces);
+    if (place === undefined) {
+      push.refused();
+      return page();
+    }
+    const bytes = request.body ?? NOTHING;
+    return push
+      .append(place.archive, place.target, bytes)
+      .then((status) => outcome(status, parameters));
+  };
+  return {
+    answer(request) {
+      const found = /^\/logger\/(.*)$/s.exec(request.path);
+      if (found === null) return undefined;
+      const [first = "", ...pieces] = (found[1] ?? "").split("/");
+      const known = NAMES.find(([name]) => first.startsWith(name));
+      if (known === undefined) return undefined;
+      const [name, method] = known;
+      const parameters = parseParameters(request.query);
+      if (parameters === undefined) return errorPage(400, "no handler for URL");
+      if (request.method !== method) return page();
+      const { enabled, authenticate } = push.settings();
+      const status = enabled ? (authenticate && !isBasic(request) ? 403 : 200) : 500;
+      if (status !== 200) {
+        push.refused();
+        return outcome(status, parameters);
+      }
+      if (name === "ping") return outcome(200, parameters);
+      return name === "label"
+        ? label(request.body ?? NOTHING, parameters)
+        : body(name, pieces, request, parameters);
+    },
+    status: () => ({ ...push.status() }),
+    close: () => Promise.resolve(),
+  };
+}
+
+const isBasic = (request: WebRequest): boolean =>
+  /^Basic +\S/i.test(request.header("authorization") ?? "");
