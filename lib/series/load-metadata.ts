@@ -29,6 +29,13 @@ import {
   listName,
   type MapName,
 } from "./schema.ts";
+import {
+  documentCommand,
+  indomDocument,
+  instanceDocument,
+  metricDocument,
+  type TextDocument,
+} from "./search-documents.ts";
 
 /** A metric that was met. */
 export interface LoadedMetric {
@@ -79,6 +86,8 @@ export interface LoadSource {
   /** The context name. */
   readonly context: string;
   readonly known?: KnownMetadata;
+  /** Whether the server has an index for text search, which documents go to (13.2). */
+  readonly search?: boolean;
 }
 
 /** Flags that need not be written. */
@@ -142,6 +151,37 @@ function nameWriter(writer: LoadWriter) {
   };
 }
 
+/**
+ * Documents of what is met, each once; PCP repeats those of domains with every record. What the index
+ * refuses is told once: the series are there without it.
+ */
+function documentWriter(
+  { catalog, search }: LoadSource,
+  writer: LoadWriter,
+  warn: (message: string) => void,
+) {
+  if (search !== true) return { metric: () => undefined, instance: () => undefined };
+  const domains = new Set<Indom>();
+  let refused = false;
+  const add = (document: TextDocument): void =>
+    writer.add(documentCommand(document), (reply) => {
+      if (!(reply instanceof Error)) return false;
+      if (!refused) warn(`text search has not all of the archive: ${reply.message}`);
+      refused = true;
+      return true;
+    });
+  return {
+    metric: (desc: Desc, names: readonly string[]): void => {
+      for (const name of names) add(metricDocument(catalog, desc, name));
+      const { indom } = desc;
+      if (indom === PM_INDOM_NULL || domains.has(indom)) return;
+      domains.add(indom);
+      add(indomDocument(catalog, indom));
+    },
+    instance: (indom: Indom, name: string): void => add(instanceDocument(indom, name)),
+  };
+}
+
 /** Writes the metadata of one archive. */
 export function metadataWriter(
   source: LoadSource,
@@ -153,6 +193,7 @@ export function metadataWriter(
   const find = (type: number, ident: number, time: Timestamp): readonly Label[] =>
     told?.find(type, ident) ?? findInArchive(type, ident, time);
   const write = nameWriter(writer);
+  const documents = documentWriter(source, writer, warn);
   const context = told?.labels ?? contextLabels(source);
   const id = told?.source ?? sourceId(identityLabels([context]));
   const idAsBytes = idBytes(id);
@@ -217,6 +258,7 @@ export function metadataWriter(
       writer.add(["SADD", KEYS.metricNames(one), idBytes(nameId)]);
       writer.add(["HSET", KEYS.descriptor(one), ...pairs]);
     });
+    documents.metric(desc, names);
     writer.add(["SADD", KEYS.seriesOf(listName("context"), path), ...bytes]);
     if (plain) for (const one of series) writeLabels(one, recordedLabels(sets), bytes);
     const streams = series.map(KEYS.values);
@@ -282,6 +324,7 @@ export function metadataWriter(
       if (added.has(inst)) {
         const fields = ["inst", String(inst), "name", idBytes(nameId), "source", idAsBytes];
         writer.add(["HSET", KEYS.instance(instance.id), ...fields]);
+        documents.instance(indom, instance.name);
       }
       if (first || added.has(inst))
         writeLabels(instance.id, recordedLabels([...sets, instance.own ?? NONE]), series);

@@ -238,7 +238,7 @@ async function loadOnce(
   const wanted = wantedMetrics(set, request, options);
   const writer = loadWriter(server);
   const { start, host } = set.label;
-  const source = { catalog: set.catalog, start, host, context };
+  const source = { catalog: set.catalog, start, host, context, search: server.hasSearch };
   const values = recordWriter(source, writer, wanted, options);
   const finish = request.finish ?? options.now;
   const cursor = new SetCursor(set);
