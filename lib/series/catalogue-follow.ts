@@ -2,8 +2,8 @@
 // grew, were compressed, replaced or deleted. Looks at names, inodes, sizes and times first, and opens only
 // what changed, one archive at a time, the newest first. An archive that cannot be read is kept with the
 // reason, and is tried again when its files change. Refuses a directory that cannot be read.
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { compressionOf, findArchive, type Listings } from "../archive/mod.ts";
 import { asPcpError, PcpError, pmErrStr } from "../base/mod.ts";
 import type { Catalogue, CataloguedArchive } from "./catalogue.ts";
@@ -176,4 +176,22 @@ function take(
   }
   catalogue.put(path, textOf(stamp), survey);
   return undefined;
+}
+
+/**
+ * Takes up one archive, wherever it is, by its base name or the name of one of its files. Returns its base
+ * name with the real path of its directory. Throws PcpError when it cannot be read; the catalogue stays then.
+ */
+export function takeArchive(
+  catalogue: Catalogue,
+  name: string,
+  options: SurveyOptions = {},
+): string {
+  const { base } = findArchive(name);
+  const path = join(realpathSync(dirname(base)), basename(base));
+  const listings: Listings = new Map();
+  const found = look(path, listings);
+  if (found === undefined) throw new PcpError(ENOENT, `${name}: ${pmErrStr(ENOENT)}`);
+  catalogue.put(path, textOf(found.stamp), surveyArchive(path, { ...options, listings }));
+  return path;
 }
