@@ -31,6 +31,9 @@ const WAITING_MAX = 16;
 /** Longest body that is kept for a handler, bytes, where [limits] http.body.bytes allows more. */
 const BODY_MAX = 1 << 20;
 
+/** The same for pushed archives: their handler refuses 10 MiB itself, in PCP's way. */
+const PUSHED_MAX = 11 << 20;
+
 /** Bodies of all connections together, bytes. */
 const BODIES_MAX = 64 << 20;
 
@@ -38,7 +41,8 @@ const BODIES_MAX = 64 << 20;
 const BODY_ROOM = 4096;
 
 /** Paths whose handlers look at a body (spec webapi.md 2.7); other bodies are read and dropped. */
-const TAKES_BODY = /^\/(pmapi|series|search|metrics|openmetrics|opentelemetry)\b/;
+const TAKES_BODY = /^\/(pmapi|series|search|logger|metrics|openmetrics|opentelemetry)\b/;
+const IS_PUSH = /^\/logger\b/;
 
 /** An HTTP connection: waiting for a request, or with some under way. */
 class HttpConnection implements Timed {
@@ -188,8 +192,11 @@ function refusal(
 
 const takesBody = (request: IncomingMessage): boolean =>
   request.method === "POST" && TAKES_BODY.test(pathOf(request.url ?? "") ?? "");
-const limitOf = (request: IncomingMessage, limits: LimitSettings): number =>
-  takesBody(request) ? Math.min(BODY_MAX, limits.bodyBytes) : limits.bodyBytes;
+const limitOf = (request: IncomingMessage, limits: LimitSettings): number => {
+  if (!takesBody(request)) return limits.bodyBytes;
+  const isPush = IS_PUSH.test(pathOf(request.url ?? "") ?? "");
+  return Math.min(isPush ? PUSHED_MAX : BODY_MAX, limits.bodyBytes);
+};
 
 /** Value of a header by its name in lower case; several lines are joined. */
 function headerOf(request: IncomingMessage, name: string): string | undefined {

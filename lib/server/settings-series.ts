@@ -228,14 +228,12 @@ export const SERIES_SETTINGS: readonly Setting[] = [
   ),
   pmlogger(
     "sync",
-    "switch",
-    "true",
+    "number",
+    "1000",
     "live",
     "pcpbox",
-    "on the disk before a push is acknowledged",
-    {
-      read: (s) => s.logger.sync,
-    },
+    "ms until pushed data are safe from a power cut; 0: before the reply, -1: never",
+    count(-1, 3_600_000, (s) => s.logger.syncMs),
   ),
   pmlogger(
     "archives",

@@ -305,7 +305,7 @@ function seriesSettings(values: SettingValues) {
       cached: flag(base.logger.cached, "pmlogger.cached"),
       workMs: number(base.logger.workMs, "pmlogger.work"),
       timeoutMs: number(base.logger.timeoutMs, "pmlogger.timeout"),
-      sync: flag(base.logger.sync, "pmlogger.sync"),
+      syncMs: number(base.logger.syncMs, "pmlogger.sync"),
       archives: number(base.logger.archives, "pmlogger.archives"),
       freeBytes: number(base.logger.freeBytes, "pmlogger.free.bytes"),
     },

@@ -201,8 +201,8 @@ export interface LoggerSettings {
   readonly cached: boolean;
   readonly workMs: number;
   readonly timeoutMs: number;
-  /** A push is on the disk before it is acknowledged. */
-  readonly sync: boolean;
+  /** Until pushed data are safe from a power cut; 0: before the reply, -1: nobody sees to it. */
+  readonly syncMs: number;
   /** Archives that are being pushed at a time. */
   readonly archives: number;
   /** Room on the disk that is left. */
@@ -354,7 +354,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     cached: false,
     workMs: 2_000,
     timeoutMs: 600_000,
-    sync: true,
+    syncMs: 1_000,
     archives: 4096,
     freeBytes: 64 << 20,
   },
