@@ -1,15 +1,11 @@
-// Commands of a load on their way to a key server: collected, sent in windows, one window ahead of the one
-// that is being filled, so that memory is bounded and the server never waits. Refused: a server that
-// answers an error, and one to which the connection was made anew meanwhile.
+// Commands of a load on their way to a key server: collected as bytes, sent in batches, some of them ahead
+// of the one that is being filled, so that memory is bounded and the server never waits. In a cluster a
+// batch waits for the one before, since commands of one key must not overtake each other. Refused: a
+// server that answers an error, and one to which the connection was made anew meanwhile.
 import { PM_ERR, PcpError } from "../base/mod.ts";
-import {
-  type KeyCommand,
-  type KeyReply,
-  type KeyServer,
-  WINDOW_COMMANDS,
-  WINDOW_PARTS,
-} from "./keys.ts";
+import type { KeyCommand, KeyReply, KeyServer } from "./keys.ts";
 import { SeriesProblem } from "./problem.ts";
+import { CommandBuffer, readReply } from "./resp.ts";
 
 /** What is done with a reply; true when an error is dealt with by that. */
 export type ReplyUse = (reply: KeyReply) => boolean;
@@ -18,16 +14,25 @@ export type ReplyUse = (reply: KeyReply) => boolean;
 export interface LoadWriter {
   /** Puts a command behind those that are there. */
   add(command: KeyCommand, use?: ReplyUse): void;
+  /** Where commands are collected just now, for who writes them as bytes; another one after `send`. */
+  readonly buffer: CommandBuffer;
   /** True when `send` should be called before more is added. */
   readonly full: boolean;
-  /** Sends what is there, when what was sent before is done. */
+  /** Sends what is there, when not too much of what was sent before waits. */
   send(): Promise<void>;
   /** Sends all, and waits until it is done. */
   finish(): Promise<void>;
 }
 
+/** Bytes and commands of a batch. */
+const BATCH_BYTES = 256 * 1024;
+const BATCH_COMMANDS = 8192;
+/** Batches that may be on their way. */
+const AHEAD = 4;
+const MINUS = 0x2d;
 /** What streams say of an entry that is there already. */
 const OLD_ENTRY = "ERR The ID specified in XADD is equal or smaller";
+const OLD_BYTES = Buffer.from(`-${OLD_ENTRY}`);
 /** What nodes of a cluster say that will say something else soon. */
 const PASSING = /^(?:CLUSTERDOWN|TRYAGAIN|MASTERDOWN|READONLY|NOREPLICAS|LOADING)\b/;
 
@@ -41,53 +46,70 @@ function checkReply(reply: KeyReply): void {
   throw new SeriesProblem(`key server refuses to load: ${reply.message}`, "bad response");
 }
 
+const isOldEntry = (bytes: Buffer, from: number): boolean =>
+  bytes.compare(OLD_BYTES, 0, OLD_BYTES.length, from, from + OLD_BYTES.length) === 0;
+
 /** A writer over the connection as it is now. */
 export function loadWriter(server: KeyServer): LoadWriter {
-  const { generation } = server;
-  let commands: KeyCommand[] = [];
-  let uses: { readonly at: number; readonly use: ReplyUse }[] = [];
-  let parts = 0;
-  let sending: Promise<unknown> = Promise.resolve();
+  const { generation, state } = server;
+  const ahead = state.kind === "up" && state.cluster ? 1 : AHEAD;
+  let buffer = new CommandBuffer();
+  let uses = new Map<number, ReplyUse>();
+  const free: CommandBuffer[] = [];
+  const sending = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
 
-  const transmit = async (list: readonly KeyCommand[], waiting: typeof uses): Promise<void> => {
-    if (server.generation !== generation)
-      throw new PcpError(PM_ERR.NOTCONN, "the connection to the key server was made anew");
-    const replies = await server.run(list);
-    const dealtWith = new Set<number>();
-    for (const { at, use } of waiting) if (use(replies[at] ?? null)) dealtWith.add(at);
-    replies.forEach((reply, at) => {
-      if (!dealtWith.has(at)) checkReply(reply);
-    });
+  const transmit = async (batch: CommandBuffer, waiting: typeof uses): Promise<void> => {
+    try {
+      if (server.generation !== generation)
+        throw new PcpError(PM_ERR.NOTCONN, "the connection to the key server was made anew");
+      await server.pipe(batch, (number, bytes, from) => {
+        const use = waiting.size > 0 ? waiting.get(number) : undefined;
+        if (use === undefined && (bytes[from] !== MINUS || isOldEntry(bytes, from))) return;
+        const reply = readReply(bytes, from);
+        if (use?.(reply) !== true) checkReply(reply);
+      });
+      batch.clear();
+      free.push(batch);
+    } catch (error) {
+      // Told at the next call, so that nothing is rejected while nobody waits.
+      failure ??= { error };
+    }
+  };
+  const throwFailure = (): void => {
+    if (failure !== undefined) throw failure.error;
+  };
+  /** Waits until no more than so many batches are on their way. */
+  const settle = async (most: number): Promise<void> => {
+    while (sending.size > most) await Promise.race(sending);
+    throwFailure();
   };
   const send = async (): Promise<void> => {
-    const failed = await sending;
-    if (failed instanceof Error) throw failed;
-    const list = commands;
-    const waiting = uses;
-    commands = [];
-    uses = [];
-    parts = 0;
-    // Told at the next call, so that nothing is rejected while nobody waits.
-    sending =
-      list.length === 0 ? Promise.resolve() : transmit(list, waiting).catch((error) => error);
+    await settle(ahead - 1);
+    if (buffer.count === 0) return;
+    const batch = transmit(buffer, uses).finally(() => sending.delete(batch));
+    sending.add(batch);
+    buffer = free.pop() ?? new CommandBuffer();
+    uses = new Map();
   };
   return {
     add: (command, use) => {
-      if (use !== undefined) uses.push({ at: commands.length, use });
-      commands.push(command);
-      parts += command.length;
+      if (use !== undefined) uses.set(buffer.count, use);
+      buffer.add(command);
+    },
+    get buffer() {
+      return buffer;
     },
     get full() {
-      return commands.length >= WINDOW_COMMANDS || parts >= WINDOW_PARTS;
+      return buffer.length >= BATCH_BYTES || buffer.count >= BATCH_COMMANDS;
     },
     send,
     finish: async () => {
       // What a reply leads to is sent after it.
       do {
         await send();
-        await send();
-      } while (commands.length > 0);
-      await send();
+        await settle(0);
+      } while (buffer.count > 0);
     },
   };
 }

@@ -12,12 +12,13 @@ import {
   type Timestamp,
   type ValueSet,
 } from "../pcp/mod.ts";
-import type { KeyArgument, KeyServer } from "./keys.ts";
+import type { KeyServer } from "./keys.ts";
 import { type LoadedMetric, type LoadSource, metadataWriter } from "./load-metadata.ts";
 import { contextName, type LoadRequest } from "./load-request.ts";
+import { valueWriter } from "./load-values.ts";
 import { canLoadAgain, type LoadWriter, loadWriter } from "./load-writer.ts";
 import { SeriesProblem } from "./problem.ts";
-import { entryOfTime, ERROR_FIELD, valueText } from "./schema.ts";
+import { entryOfTime } from "./schema.ts";
 
 /** How an archive is loaded. */
 export interface LoadOptions {
@@ -86,37 +87,6 @@ function wantedMetrics(
   return wanted;
 }
 
-/** Writes values, and keeps the streams alive that have some. */
-function valueWriter(writer: LoadWriter, options: RecordOptions) {
-  const length = String(options.streamLength ?? STREAM_LENGTH);
-  const seconds = options.streamSeconds ?? STREAM_SECONDS;
-  const alive = new Set<string>();
-  let refreshed = performance.now();
-  let values = 0;
-  const expire = (stream: string): void => writer.add(["EXPIRE", stream, String(seconds)]);
-  return {
-    /** How many values were written. */
-    get values() {
-      return values;
-    },
-    add(metric: LoadedMetric, entry: string, fields: readonly KeyArgument[]): void {
-      for (const stream of metric.streams) {
-        writer.add(["XADD", stream, "MAXLEN", "~", length, entry, ...fields]);
-        values += fields.length / 2;
-        if (alive.has(stream)) continue;
-        alive.add(stream);
-        expire(stream);
-      }
-    },
-    /** Before a quarter of their time is over, and at the end, so that it begins with the load's end. */
-    refresh(end: boolean): void {
-      if (!end && performance.now() - refreshed < seconds * 250) return;
-      refreshed = performance.now();
-      for (const stream of alive) expire(stream);
-    },
-  };
-}
-
 /** Instances of a set that the metric has not shown before, ascending. */
 function freshInstances({ slots }: LoadedMetric, set: ValueSet): InstanceId[] {
   const fresh: InstanceId[] = [];
@@ -125,29 +95,6 @@ function freshInstances({ slots }: LoadedMetric, set: ValueSet): InstanceId[] {
     if (!slots.has(inst)) fresh.push(inst);
   }
   return fresh.sort((a, b) => a - b);
-}
-
-/** The fields of an entry: instances that are there, in the order in which the metric met them. */
-function fieldsOf({ desc, slots, instances }: LoadedMetric, set: ValueSet): KeyArgument[] {
-  if (set.numval < 0) return [ERROR_FIELD, String(set.numval)];
-  if (desc.indom === PM_INDOM_NULL) return ["", valueText(set, 0, desc.type)];
-  const order: { readonly slot: number; readonly i: number }[] = [];
-  let sorted = true;
-  let last = -1;
-  for (let i = 0; i < set.numval; i++) {
-    const slot = slots.get(set.instance(i));
-    if (slot === undefined) continue;
-    sorted &&= slot > last;
-    last = slot;
-    order.push({ slot, i });
-  }
-  if (!sorted) order.sort((a, b) => a.slot - b.slot);
-  const fields: KeyArgument[] = [];
-  for (const { slot, i } of order) {
-    const id = instances[slot];
-    if (id !== undefined) fields.push(id, valueText(set, i, desc.type));
-  }
-  return fields;
 }
 
 /** Writes the records of one archive: what is new of metadata, and values. */
@@ -170,7 +117,10 @@ export function recordWriter(
   const { warn = () => undefined, metadataOnly } = options;
   const { catalog } = source;
   const metadata = metadataWriter(source, writer, warn);
-  const values = valueWriter(writer, options);
+  const values = valueWriter(writer, {
+    length: options.streamLength ?? STREAM_LENGTH,
+    seconds: options.streamSeconds ?? STREAM_SECONDS,
+  });
   const odd = new Set<Pmid>();
   return {
     get values() {
@@ -183,14 +133,13 @@ export function recordWriter(
       const plain = desc.indom === PM_INDOM_NULL || set.numval < 0;
       const known = metadata.metrics.get(set.pmid);
       const metric = known ?? metadata.meet(desc, names, time, plain);
-      if (!plain) {
+      if (!plain && !values.knows(metric, set)) {
         const fresh = freshInstances(metric, set);
         if (fresh.length > 0) metadata.meetInstances(metric, fresh, time, known === undefined);
       }
       if (metadataOnly === true) return;
       try {
-        const fields = fieldsOf(metric, set);
-        if (fields.length > 0) values.add(metric, entry, fields);
+        values.add(metric, entry, set);
       } catch (error) {
         if (!(error instanceof PcpError)) throw error;
         if (odd.has(set.pmid)) return;

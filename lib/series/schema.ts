@@ -21,7 +21,7 @@ import {
   type ValueSet,
 } from "../pcp/mod.ts";
 import { type SeriesId, stringId } from "./ids.ts";
-import type { KeyReply } from "./keys.ts";
+import type { KeyReply } from "./resp.ts";
 import type { NameList, NameMap, SeriesDescriptor } from "./store.ts";
 
 /** Bytes of an identifier. */

@@ -8,6 +8,7 @@ import { keyStore } from "../../lib/series/key-store.ts";
 import type { KeyReply, KeyServer } from "../../lib/series/keys.ts";
 import { SeriesProblem } from "../../lib/series/problem.ts";
 import type { SeriesStore } from "../../lib/series/store.ts";
+import { pipeOver } from "../series/stand-in-pipe.ts";
 import { FuzzFinding, type Fuzzer, type Random, seeded } from "./random.ts";
 
 const TEXTS = [
@@ -59,15 +60,20 @@ function answer(random: Random, command: string | Buffer | undefined): KeyReply 
   return reply(random, 1);
 }
 
-const serverOf = (random: Random): KeyServer => ({
-  state: { kind: "up", cluster: false, version: 7 },
-  schema: 2,
-  generation: 1,
-  hasSearch: false,
-  ready: () => Promise.resolve(),
-  run: (commands) => Promise.resolve(commands.map(([name]) => answer(random, name))),
-  close: () => Promise.resolve(),
-});
+function serverOf(random: Random): KeyServer {
+  const run: KeyServer["run"] = (commands) =>
+    Promise.resolve(commands.map(([name]) => answer(random, name)));
+  return {
+    state: { kind: "up", cluster: false, version: 7 },
+    schema: 2,
+    generation: 1,
+    hasSearch: false,
+    ready: () => Promise.resolve(),
+    run,
+    pipe: pipeOver(run),
+    close: () => Promise.resolve(),
+  };
+}
 
 type Question = (store: SeriesStore) => Promise<readonly unknown[]>;
 

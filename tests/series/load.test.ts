@@ -10,6 +10,7 @@ import { keyStore } from "../../lib/series/key-store.ts";
 import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
 import { type Loaded, loadArchive, type LoadOptions } from "../../lib/series/load.ts";
 import { loadExpression, type LoadRequest, parseLoad } from "../../lib/series/load-request.ts";
+import { CommandBuffer } from "../../lib/series/resp.ts";
 import { partsOfReply } from "../../lib/series/schema.ts";
 import { type PcpTree, runIn } from "../helpers/pcp.ts";
 import { pcp6, startRedis } from "../helpers/pcp6.ts";
@@ -180,12 +181,14 @@ describePeer("redis", "a load", () => {
       get schema() {
         return server.schema;
       },
-      run: async (commands) => {
-        if (++calls !== 1) return server.run(commands);
-        const some = await server.run(commands.slice(0, 20));
+      pipe: async (commands, take) => {
+        if (++calls !== 1) return server.pipe(commands, take);
+        const some = new CommandBuffer();
+        for (let at = 0; at < 20; at++) some.copy(commands, at);
+        await server.pipe(some, take);
         await first.stop();
         second = await startRedis(first.port);
-        return [...some, ...(await server.run(commands.slice(20)))];
+        return server.pipe(commands, take);
       },
     };
     const messages: string[] = [];
@@ -211,14 +214,14 @@ describePeer("redis", "a load", () => {
       get schema() {
         return server.schema;
       },
-      run: async (commands) => {
+      pipe: async (commands, take) => {
         calls++;
         if (calls === 1) {
           await cluster.stop(1);
           setTimeout(() => void cluster.start(1), 300);
         }
         if (calls === 4) await cluster.moveSlot("pcp:map:metric.name", 0);
-        return server.run(commands);
+        return server.pipe(commands, take);
       },
     };
     const messages: string[] = [];
