@@ -1,0 +1,240 @@
+// The files of one archive as discovery reads them (spec series.md 5.2): opened where they end, then what
+// was added, metadata first. What was read counts when the key server has it. No file stays open.
+// Refused: what opening an archive refuses, damage; before it everything was taken.
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import {
+  type Archive,
+  ArchiveCursor,
+  type ArchiveFile,
+  archiveEnd,
+  Catalog,
+  compareTimes,
+  type CursorPlace,
+  findArchive,
+  labelBytes,
+  labelSetHead,
+  type Listings,
+  loadMeta,
+  META_TYPE,
+  openArchive,
+  openArchiveFile,
+} from "../archive/mod.ts";
+import { PcpError, utf8Text } from "../base/mod.ts";
+import { labelsOf, PM_LABEL, type ResultView, type Timestamp } from "../pcp/mod.ts";
+import type { KeyServer } from "../series/mod.ts";
+import type { Exclusions } from "./exclusions.ts";
+import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
+import { turn } from "./folders.ts";
+import { hostLabels, readMetadata, type SourceLabels } from "./known.ts";
+
+/** How archives are read. */
+export interface KeyArchiveOptions extends WriteOptions {
+  /** Seconds before now from which an archive is read that is opened; 0: its last record alone. */
+  readonly catchUpSeconds?: number;
+}
+
+/** What is counted. */
+export interface ReadCounts {
+  bytes: number;
+  records: number;
+  values: number;
+}
+
+/** An archive that is being followed. After an error it must be opened again. */
+export interface KeyArchive {
+  /** Bytes of metadata that it keeps in memory, about. */
+  readonly metadataBytes: number;
+  readonly excluded: number;
+  /**
+   * Reads what was added and gives it to the key server. `reached` hears of places up to which the server
+   * has everything. Stops early where a file `lock` is in the directory.
+   */
+  advance(
+    listings: Listings,
+    counts: ReadCounts,
+    reached: (place: CursorPlace) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+/** Bytes of metadata that are read between two turns of others. */
+const META_SLICE = 1024 * 1024;
+/** Data records after which the key server is waited for. */
+const RECORDS_TO_SETTLE = 4096;
+/** Data records between two looks for a lock. */
+const RECORDS_TO_LOCK = 64;
+
+/** Whether somebody asks that archives of a directory are left alone. */
+export const isLocked = (folder: string): boolean => existsSync(join(folder, "lock"));
+
+/** The first bytes of a file as if they were all. */
+const upTo = (file: ArchiveFile, limit: number): ArchiveFile => ({
+  size: limit,
+  read: (position, length, memory) =>
+    file.read(position, Math.max(0, Math.min(length, limit - position)), memory),
+  close: () => undefined,
+});
+
+/** Reads metadata in slices; true when a part of a record is left. */
+async function readMetadataFile(
+  archive: Archive,
+  followed: Followed,
+  texts: boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const path = archive.files.meta;
+  const file = openArchiveFile(path);
+  try {
+    const size = file.size ?? Number.MAX_SAFE_INTEGER;
+    for (let slice = META_SLICE; ; await turn()) {
+      signal.throwIfAborted();
+      const from = archive.metaEnd;
+      const limit = Math.min(size, from + slice);
+      const part = upTo(file, limit);
+      const { end } = loadMeta(part, path, from, followed.catalog, true, (type, bytes, place) => {
+        followed.meta(type, bytes, place);
+        return texts || type !== META_TYPE.TEXT;
+      });
+      archive.metaEnd = end;
+      if (limit === size) return end < size;
+      slice = end === from ? 2 * slice : META_SLICE;
+    }
+  } finally {
+    file.close();
+  }
+}
+
+/** Labels of the source at the start of an archive. */
+function labelsAtStart({ catalog, label }: Archive): SourceLabels {
+  for (const { type, ident } of catalog.labelKeys()) {
+    if (type !== PM_LABEL.CONTEXT) continue;
+    const set = catalog.labelsAt(type, ident, label.start)?.find(({ error }) => error >= 0);
+    if (set !== undefined) return { labels: labelsOf(set), json: utf8Text(set.json) };
+  }
+  return hostLabels(label.host);
+}
+
+/**
+ * The place from which PCP reads an archive that it opens at its end: that of the first record of its last
+ * time, unless its index leads behind that.
+ */
+function placeAtEnd(archive: Archive, cursor: ArchiveCursor): CursorPlace {
+  const end = archiveEnd(archive);
+  if (end === undefined) {
+    cursor.toStart();
+    return cursor.place;
+  }
+  cursor.toEnd();
+  const behind = cursor.place;
+  const { index } = archive;
+  for (let i = (index?.count ?? 0) - 1; i >= 0; i--) {
+    const entry = index?.entry(i);
+    if (entry === undefined || compareTimes(entry.timestamp, end) > 0) continue;
+    if (entry.volume === behind.volume && entry.dataOffset >= behind.offset) return behind;
+    break;
+  }
+  cursor.seek(end, "forward");
+  return cursor.place;
+}
+
+const before = (seconds: number): Timestamp => {
+  const ms = Date.now() - seconds * 1000;
+  const sec = Math.max(0, Math.floor(ms / 1000));
+  return { sec, nsec: Math.max(0, ms - sec * 1000) * 1_000_000 };
+};
+
+/** Opens an archive. `place`: where reading goes on; none for one that is met for the first time. */
+export function openKeyArchive(
+  server: KeyServer,
+  path: string,
+  place: CursorPlace | undefined,
+  left: Exclusions,
+  options: KeyArchiveOptions,
+  warn: (message: string) => void,
+): KeyArchive {
+  // Only checked, and looked through for the labels of the source; metadata are read by `advance`.
+  const look = (type: number, bytes: Uint8Array): boolean =>
+    (type === META_TYPE.LABEL || type === META_TYPE.LABEL_V2) &&
+    labelSetHead(bytes).type === PM_LABEL.CONTEXT;
+  const archive = openArchive(path, { growing: true, look });
+  const { host, start, version } = archive.label;
+  const metadata = readMetadata(labelsAtStart(archive), left);
+  const catalog = new Catalog();
+  archive.metaEnd = labelBytes(version);
+  const source = { catalog, context: path, host, start, metadata };
+  const followed = followArchive(server, source, options, warn);
+  let at = place;
+
+  const enter = (cursor: ArchiveCursor): void => {
+    if (at !== undefined) {
+      if (cursor.resume(at)) return;
+      warn(`${path}: its data have become shorter or were replaced; reading goes on at their end`);
+    }
+    const { catchUpSeconds = 0 } = options;
+    if (at === undefined && catchUpSeconds > 0) cursor.seek(before(catchUpSeconds), "forward");
+    else cursor.resume(placeAtEnd(archive, cursor));
+    at = cursor.place;
+  };
+
+  return {
+    get metadataBytes() {
+      return archive.metaEnd;
+    },
+    get excluded() {
+      return followed.excluded;
+    },
+    async advance(listings, counts, reached, signal) {
+      archive.files = findArchive(path, listings);
+      const metaBefore = archive.metaEnd;
+      const partial = await readMetadataFile(archive, followed, server.hasSearch, signal);
+      counts.bytes += archive.metaEnd - metaBefore;
+      if (partial) return followed.settle();
+      const cursor = new ArchiveCursor(archive);
+      let given = followed.values;
+      const settle = async (): Promise<void> => {
+        await followed.settle();
+        counts.values += followed.values - given;
+        given = followed.values;
+        at = cursor.place;
+        reached(at);
+      };
+      try {
+        enter(cursor);
+        for (let read = 0; ;) {
+          if (read % RECORDS_TO_LOCK === 0 && isLocked(dirname(path))) break;
+          const next = step(cursor);
+          if (next === undefined) break;
+          if ("damage" in next) {
+            // What came before it counts.
+            await settle();
+            throw next.damage;
+          }
+          read++;
+          counts.records++;
+          counts.bytes += cursor.record.length;
+          if (next.result !== undefined) await followed.data(next.result);
+          if (read % RECORDS_TO_SETTLE === 0) await settle();
+          signal.throwIfAborted();
+        }
+        await settle();
+      } finally {
+        cursor.close();
+      }
+    },
+  };
+}
+
+/** The next record: its values, none for a mark; or what is wrong with it; undefined at the end. */
+type Step = { readonly result: ResultView | undefined } | { readonly damage: PcpError } | undefined;
+
+/** A record is checked whole before anything of it is written. */
+function step(cursor: ArchiveCursor): Step {
+  try {
+    if (!cursor.next()) return undefined;
+    return { result: cursor.record.numpmid > 0 ? cursor.record.result() : undefined };
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    return { damage: error };
+  }
+}

@@ -1,0 +1,274 @@
+// Discovered archives on their way to a key server (spec series.md 5): nothing at the start; archives of a
+// directory are opened when something in it changes. Kept of an archive are its place and what its files
+// looked like; metadata only of some that grew last. While the key server is away nothing is read, and
+// reading goes on where it was. Refused: archives that cannot be read, each said once; a schema of another
+// version; what the key server refuses.
+import { statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { type CursorPlace, findArchive, type Listings } from "../archive/mod.ts";
+import { asPcpError, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
+import { canLoadAgain, type KeyServer, SeriesProblem } from "../series/mod.ts";
+import { type ExclusionOptions, exclusions } from "./exclusions.ts";
+import { entriesOf, isGone, turn } from "./folders.ts";
+import {
+  isLocked,
+  type KeyArchive,
+  type KeyArchiveOptions,
+  openKeyArchive,
+  type ReadCounts,
+} from "./key-archive.ts";
+import { type ArchiveSink, type DiscoveryLog, PROBLEMS_TOLD } from "./types.ts";
+
+/** How a key server is filled. */
+export interface KeySinkOptions extends ExclusionOptions, KeyArchiveOptions {
+  readonly log?: DiscoveryLog;
+}
+
+/** What is kept of an archive. */
+interface Tracked {
+  /** Of the metadata file: another one is another archive. */
+  identity: string;
+  /** What its files looked like when they were read last; none before that. */
+  stamp: string | undefined;
+  place: CursorPlace | undefined;
+  problem: string | undefined;
+  /** Milliseconds since 1970 when it last had more. */
+  grew: number;
+}
+
+/** Archives whose metadata are kept, and how many bytes of these, about. */
+const MAX_OPEN = 64;
+const MAX_OPEN_BYTES = 128 * 1024 * 1024;
+const GROWING_MS = 60_000;
+const SCHEMA = 2;
+const PAUSE_MS = 250;
+/** Archives between two turns of others. */
+const ARCHIVES_AT_ONCE = 32;
+const NOTHING = (): void => undefined;
+
+/** Base names of the archives of a directory that are still written: metadata that are not compressed. */
+const basesIn = (folder: string): string[] =>
+  entriesOf(folder)
+    .filter((entry) => !entry.isDirectory() && entry.name.endsWith(".meta"))
+    .map(({ name }) => join(folder, name.slice(0, -".meta".length)));
+
+interface Look {
+  readonly identity: string;
+  readonly stamp: string;
+}
+
+/** The files of an archive as they are now. Throws PcpError. */
+function lookAt(path: string, listings: Listings): Look {
+  const mark = (file: string): { text: string; identity: string } => {
+    try {
+      const { dev, ino, size, mtimeMs } = statSync(file);
+      return { text: `${basename(file)} ${ino} ${size} ${mtimeMs}`, identity: `${dev} ${ino}` };
+    } catch (error) {
+      throw asPcpError(error);
+    }
+  };
+  const { meta, volumes } = findArchive(path, listings);
+  const { text, identity } = mark(meta);
+  return {
+    identity,
+    stamp: [text, ...[...volumes.values()].map((each) => mark(each).text)].join(),
+  };
+}
+
+/** Archives that are there but have nothing yet. */
+const isEmpty = (error: PcpError): boolean =>
+  error.code === PM_ERR.NODATA || error.code === PM_ERR.LOGFILE;
+
+/** Archives whose metadata are in memory, in the order of their last use. */
+function openArchives() {
+  const open = new Map<string, KeyArchive>();
+  return {
+    get: (path: string): KeyArchive | undefined => open.get(path),
+    close: (path: string): boolean => open.delete(path),
+    clear: (): void => open.clear(),
+    keep(path: string, archive: KeyArchive): void {
+      open.delete(path);
+      open.set(path, archive);
+      let bytes = 0;
+      for (const { metadataBytes } of open.values()) bytes += metadataBytes;
+      for (const [oldest, { metadataBytes }] of open) {
+        if (oldest === path || (open.size <= MAX_OPEN && bytes <= MAX_OPEN_BYTES)) return;
+        open.delete(oldest);
+        bytes -= metadataBytes;
+      }
+    },
+  };
+}
+
+/** A sink that fills a key server as PCP's pmproxy does. Throws PcpError for wrong exclusions. */
+export function keySink(server: KeyServer, options: KeySinkOptions = {}): ArchiveSink {
+  const { log = NOTHING } = options;
+  const left = exclusions(options);
+  const open = openArchives();
+  const tracked = new Map<string, Tracked>();
+  /** Archives by their directories. */
+  const folders = new Map<string, Set<string>>();
+  const counts: ReadCounts = { bytes: 0, records: 0, values: 0 };
+  const excluded = new Map<string, number>();
+  let read = 0;
+  let generation = -1;
+  let refusal: string | undefined;
+
+  const warn = (text: string): void => log("warning", `discovery: ${text}`);
+  const forget = (path: string): void => {
+    tracked.delete(path);
+    excluded.delete(path);
+    open.close(path);
+  };
+  /** The archives of a directory now; what has gone is forgotten. */
+  const list = (folder: string): string[] => {
+    let found: string[] = [];
+    try {
+      found = basesIn(folder);
+    } catch (error) {
+      const problem = asPcpError(error);
+      if (!isGone(problem)) throw problem;
+    }
+    const now = new Set(found);
+    for (const path of folders.get(folder) ?? []) if (!now.has(path)) forget(path);
+    if (now.size === 0) folders.delete(folder);
+    else folders.set(folder, now);
+    return found;
+  };
+  const trackedOf = (path: string): Tracked => {
+    const before = tracked.get(path);
+    if (before !== undefined) return before;
+    const made = { identity: "", stamp: undefined, place: undefined, problem: undefined, grew: 0 };
+    tracked.set(path, made);
+    return made;
+  };
+
+  const complain = (path: string, state: Tracked, error: PcpError): void => {
+    const problem = error.message === "" ? pmErrStr(error.code) : error.message;
+    if (state.problem === problem) return;
+    state.problem = problem;
+    log("error", `discovery: ${problem.includes(path) ? problem : `${path}: ${problem}`}`);
+  };
+
+  /** Reads what is new in one archive. Errors of the key server are thrown. */
+  const advance = async (path: string, listings: Listings, signal: AbortSignal): Promise<void> => {
+    const state = trackedOf(path);
+    try {
+      const look = lookAt(path, listings);
+      if (state.identity !== look.identity) {
+        open.close(path);
+        Object.assign(state, { identity: look.identity, stamp: undefined, place: undefined });
+      }
+      if (state.stamp === look.stamp) return;
+      const archive =
+        open.get(path) ?? openKeyArchive(server, path, state.place, left, options, warn);
+      open.keep(path, archive);
+      const known = state.place !== undefined;
+      await archive.advance(
+        listings,
+        counts,
+        (place) => {
+          state.place = place;
+        },
+        signal,
+      );
+      read++;
+      excluded.set(path, archive.excluded);
+      if (known) state.grew = Date.now();
+      state.problem = undefined;
+      // Locked: what is there is still to be read.
+      state.stamp = isLocked(dirname(path)) ? undefined : look.stamp;
+    } catch (error) {
+      open.close(path);
+      const ofServer = error instanceof SeriesProblem || canLoadAgain(error);
+      if (signal.aborted || !(error instanceof PcpError) || ofServer) throw error;
+      if (isGone(error)) return forget(path);
+      if (!isEmpty(error)) complain(path, state, error);
+    }
+  };
+
+  /** Waits until there is a key server that may be written. */
+  const ready = async (signal: AbortSignal): Promise<boolean> => {
+    await server.ready(signal);
+    if (generation !== server.generation) open.clear();
+    generation = server.generation;
+    if (server.schema === SCHEMA) return true;
+    refuse(`unsupported series schema (got v${server.schema}, expected v${SCHEMA})`);
+    return false;
+  };
+  const refuse = (text: string): void => {
+    if (refusal !== text) log("error", `discovery: ${text}`);
+    refusal = text;
+  };
+
+  const visit = async (folder: string, signal: AbortSignal): Promise<void> => {
+    const paths = list(folder);
+    if (paths.length === 0 || isLocked(folder)) return;
+    let done = 0;
+    while (done < paths.length) {
+      if (!(await ready(signal))) return;
+      const listings: Listings = new Map();
+      try {
+        for (; done < paths.length; done++) {
+          const path = paths[done];
+          if (path !== undefined) await advance(path, listings, signal);
+          if (done % ARCHIVES_AT_ONCE === 0) await turn();
+        }
+        refusal = undefined;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof SeriesProblem) {
+          // The server refuses now; the next change is another try.
+          refuse(error.message);
+          done++;
+        } else if (canLoadAgain(error)) await Bun.sleep(PAUSE_MS);
+        else throw error;
+      }
+    }
+  };
+
+  return {
+    async start(all, signal) {
+      for (const folder of all) {
+        if (signal.aborted) return;
+        // Read by their first change; until then they are only counted.
+        try {
+          for (const path of list(folder)) trackedOf(path);
+        } catch (error) {
+          if (!(error instanceof PcpError)) throw error;
+          warn(`${folder}: ${error.message}`);
+        }
+        await turn();
+      }
+    },
+    visit: async (folder, signal) => {
+      try {
+        await visit(folder, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    },
+    status() {
+      const failed = [...tracked].filter(([, { problem }]) => problem !== undefined);
+      const since = Date.now() - GROWING_MS;
+      const problems = failed
+        .slice(0, PROBLEMS_TOLD)
+        .map(([path, { problem = "" }]) => ({ path, problem }));
+      if (refusal !== undefined) problems.unshift({ path: "key server", problem: refusal });
+      return {
+        found: tracked.size,
+        read,
+        failed: failed.length,
+        growing: [...tracked.values()].filter(({ grew }) => grew > since).length,
+        waiting: 0,
+        ...counts,
+        excluded: [...excluded.values()].reduce((sum, each) => sum + each, 0),
+        problems,
+      };
+    },
+    close: () => {
+      open.clear();
+      return Promise.resolve();
+    },
+  };
+}
