@@ -133,6 +133,7 @@ function writePcpConf(tree: PcpTree, folder: string, tlsConf: string): Record<st
     PCP_TMPFILE_DIR: join(folder, "tmp"),
     PCP_LOG_DIR: join(folder, "log"),
     PCP_ARCHIVE_DIR: join(folder, "log"),
+    PCP_REMOTE_ARCHIVE_DIR: join(folder, "log", "pmproxy"),
     PCP_PMDAS_DIR: join(folder, "pmdas"),
     PCP_SYSCONF_DIR: join(folder, "etc"),
     PCP_SASLCONF_DIR: join(folder, "sasl"),
