@@ -152,11 +152,11 @@ function zoneOf(text: string): Zone {
   }
 }
 
+/** A count as strtoul(3) reads it: what is below 0 counts as very many. */
 function sampleNumber(text: string): number {
   const value = wholeNumber(text);
-  if (value === undefined || value < 0)
-    throw new SeriesProblem(`Invalid sample count requested - ${text}`);
-  return value;
+  if (value === undefined) throw new SeriesProblem(`Invalid sample count requested - ${text}`);
+  return value < 0 ? Math.max(0, 2 ** 32 + value) : value;
 }
 
 /** Reads the times of a window that came as parameters. Throws SeriesProblem. */
