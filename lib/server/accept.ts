@@ -2,9 +2,9 @@
 // deadline, and these say who serves it. Inside TLS the same question is asked once more, and not a
 // third time.
 
-import { utf8 } from "../base/mod.ts";
 import type { Timed } from "./deadlines.ts";
-import { connectRelay, GreetingSink } from "./relay.ts";
+import { GreetingSink } from "./relay.ts";
+import { connectResp } from "./resp.ts";
 import type { Server } from "./server.ts";
 import { type Protocol, protocolOf } from "./sniff.ts";
 import { acceptTls } from "./tls.ts";
@@ -80,19 +80,15 @@ const SERVE: Readonly<Record<Protocol, Serve>> = {
   },
   resp(server, wire, first) {
     const { resp, keyServer, deprecated } = server.settings;
-    const target = keyServer.servers[0];
     // A request is an array; anything else is not a client of a key server.
     const request = first[0] === 0x2a && (first.length === 1 || isDigit(first[1] ?? 0));
-    if (!resp.enabled || !keyServer.enabled || deprecated || target === undefined) return false;
+    if (!resp.enabled || !keyServer.enabled || deprecated || keyServer.servers.length === 0)
+      return false;
     if (!request) {
       server.complaints.warning("failed to parse RESP protocol request");
       return false;
     }
-    connectRelay(server, wire, target, {
-      gate: undefined,
-      pending: first,
-      prelude: authentication(keyServer.username, keyServer.password),
-    });
+    connectResp(server, wire, first);
     return true;
   },
   tls(server, wire, first) {
@@ -106,11 +102,3 @@ const SERVE: Readonly<Record<Protocol, Serve>> = {
 };
 
 const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
-
-/** The AUTH request for the key server; undefined without a password. */
-function authentication(username: string, password: string): Uint8Array | undefined {
-  if (password === "") return undefined;
-  const words = username === "" ? ["AUTH", password] : ["AUTH", username, password];
-  const bulk = words.map((word) => `$${utf8(word).length}\r\n${word}\r\n`).join("");
-  return utf8(`*${words.length}\r\n${bulk}`);
-}

@@ -19,6 +19,8 @@ export interface Counters {
   /** PCP and RESP sessions relayed now. */
   relays: number;
   relaysOpened: number;
+  /** Connections of RESP clients to nodes of a cluster, open now. */
+  clusterLinks: number;
   greetingFailures: number;
   /** The pmcd asked for was refused, unreachable, unknown or too slow. */
   connectFailures: number;
@@ -44,6 +46,7 @@ export const createCounters = (): Counters => ({
   tlsFailures: 0,
   relays: 0,
   relaysOpened: 0,
+  clusterLinks: 0,
   greetingFailures: 0,
   connectFailures: 0,
   dials: 0,
@@ -66,6 +69,7 @@ const FAMILIES: readonly (readonly [Scalar, "counter" | "gauge", string, string]
   ["tlsFailures", "counter", "tls_handshake_failures", "TLS handshakes that failed"],
   ["relays", "gauge", "relays_active", "PCP and RESP sessions relayed now"],
   ["relaysOpened", "counter", "relays_opened", "PCP and RESP sessions relayed"],
+  ["clusterLinks", "gauge", "cluster_links_active", "Connections to nodes of a cluster now"],
   ["dials", "gauge", "relay_connects_active", "Connections to servers under way"],
   ["greetingFailures", "counter", "relay_greeting_failures", "Bad PCP greetings or host lines"],
   ["connectFailures", "counter", "relay_connect_failures", "Servers that could not be reached"],
