@@ -22,6 +22,7 @@ import {
   logHeader,
   logNameWithPid,
   lookUpUser,
+  makeStateDirectory,
   openLogFile,
   pidLine,
   portTable,
@@ -43,8 +44,10 @@ import {
   changeText,
   diffSettings,
   type Proxy,
+  type ProxySettings,
   reloadedValues,
   type StartProxy,
+  storeOf,
 } from "../lib/server/mod.ts";
 import {
   type LoadedProxy,
@@ -210,6 +213,14 @@ async function inBackground(
   return 1;
 }
 
+/** The place for what time series need, which the user that the process will be may not make. */
+function makeState(settings: ProxySettings, user: SystemUser, log: Log): void {
+  const [place] = settings.paths.stateDirectories;
+  if (place === undefined || storeOf(settings) === undefined) return;
+  const problem = makeStateDirectory(place, user);
+  if (problem !== undefined) log.warning(problem);
+}
+
 /** Opens everything; the proxy, or the exit status when that failed. */
 async function open(serving: Serving, loaded: LoadedProxy): Promise<Proxy | number> {
   const { log, mode, pidFile } = serving;
@@ -238,9 +249,12 @@ async function open(serving: Serving, loaded: LoadedProxy): Promise<Proxy | numb
   if (loaded.environmentLines.length > 0) log.plain(loaded.environmentLines.join("\n"));
   try {
     if (pidFile !== undefined) writePidFile(pidFile, process.pid);
-    if (user !== undefined) becomeUser(user);
+    if (user !== undefined) {
+      makeState(settings, user, log);
+      becomeUser(user);
+    }
   } catch (error) {
-    proxy.close();
+    await proxy.close();
     return notStarted(serving, [messageOf(error)]);
   }
   return proxy;
@@ -279,17 +293,17 @@ async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
   let running = first;
   let ending = false;
   let finished = false;
-  const finish = (status: number): void => {
+  const finish = async (status: number): Promise<void> => {
     if (finished) return;
     finished = true;
-    proxy.close();
+    await proxy.close();
     const problem = pidFile === undefined ? undefined : removePidFile(pidFile, process.pid);
     if (problem !== undefined) log.warning(problem);
     log.plain(logFooter(new Date()));
     resolve(status);
   };
   const end = async (status: number): Promise<void> => {
-    if (ending) return proxy.close();
+    if (ending) return void proxy.close();
     ending = true;
     sdNotify(stoppingState());
     if (status === 0) await proxy.drain(running.settings.limits.drainTimeoutMs);
@@ -300,12 +314,12 @@ async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
     await end(0);
     if (again) return;
     log.info(`${PROGRAM} Shutdown`);
-    finish(0);
+    await finish(0);
   };
   const crash = async (error: unknown): Promise<void> => {
     log.critical(error instanceof Error ? (error.stack ?? error.message) : String(error));
     if (!ending) await end(1);
-    finish(1);
+    await finish(1);
   };
   const handlers: Readonly<Record<string, (value: unknown) => void>> = {
     SIGTERM: () => void stop("SIGTERM"),
@@ -328,6 +342,7 @@ async function serve(serving: Serving, first: LoadedProxy): Promise<number> {
   for (const [name, handler] of Object.entries(handlers)) process.on(name, handler);
   for (const signal of earlySignals) process.off(signal, early);
   announce(serving, first, proxy);
+  proxy.begin();
   const watched = watch(serving, proxy);
   sdNotify(readyState());
   role?.verdict(undefined);

@@ -11,6 +11,7 @@ export {
 } from "./config.ts";
 export {
   chooseRunDirectory,
+  makeStateDirectory,
   readPcpConf,
   stateDirectories,
   type PcpConf,

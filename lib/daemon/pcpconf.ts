@@ -178,3 +178,21 @@ export function stateDirectories(environment: Environment): readonly string[] {
     ...(home === "" ? [] : [join(home, ".local/state/pcpbox")]),
   ];
 }
+
+/**
+ * Makes the directory of a service for the user that it will be, as root; one that is there stays as it is.
+ * Returns why it could not be made.
+ */
+export function makeStateDirectory(
+  path: string,
+  user: { readonly uid: number; readonly gid: number },
+): string | undefined {
+  try {
+    // undefined: it was there.
+    if (mkdirSync(path, { recursive: true, mode: 0o755 }) !== undefined)
+      chownSync(path, user.uid, user.gid);
+    return undefined;
+  } catch (error) {
+    return `${path} cannot be made: ${codeOf(error)}`;
+  }
+}

@@ -1,5 +1,6 @@
 // server: sockets, protocols, relays; one proxy.
 export { startProxy } from "./proxy.ts";
+export * from "./series-settings.ts";
 export * from "./settings.ts";
 export * from "./settings-row.ts";
 export * from "./settings-table.ts";

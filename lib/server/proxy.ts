@@ -15,6 +15,7 @@ import { DIAL_DESCRIPTORS } from "./relay.ts";
 import { createPump } from "./pump.ts";
 import type { RelaySession, Server } from "./server.ts";
 import { DEFAULT_SETTINGS, type ProxySettings } from "./settings.ts";
+import { createTimeSeries } from "./timeseries.ts";
 import { loadTls } from "./tls.ts";
 import type { Proxy, ProxyStatus, StartProxy } from "./types.ts";
 
@@ -52,10 +53,13 @@ function withLimit(settings: ProxySettings, budget: number, log: Log): ProxySett
   return { ...settings, limits: { ...settings.limits, connections: possible } };
 }
 
-/** The requests of `api`, and beside them the one for the page. */
-function withPage(api: WebApi): WebApi {
+/** The requests of `api`, and beside them those about time series and the one for the page. */
+function together(api: WebApi, series: WebApi): WebApi {
   const page = createPage();
-  return { ...api, answer: (request) => api.answer(request) ?? page.answer(request) };
+  return {
+    ...api,
+    answer: (request) => api.answer(request) ?? series.answer(request) ?? page.answer(request),
+  };
 }
 
 export const startProxy: StartProxy = async (settings, log, parts = {}) => {
@@ -69,7 +73,12 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   };
   const deadlines = createDeadlines(onFault);
   const budget = descriptorBudget(log);
-  const api = withPage(
+  const series = createTimeSeries(settings, {
+    settings: () => server.settings,
+    log,
+    ...(parts.fallback === undefined ? {} : { fallback: parts.fallback }),
+  });
+  const api = together(
     parts.api ??
       createWebApi({
         warn: (text) => complaints.warning(text),
@@ -77,6 +86,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
         hasRoom: () => server.hasDescriptors(1),
         ...(parts.fallback === undefined ? {} : { fallback: parts.fallback }),
       }),
+    series.api,
   );
 
   /** The pump counts its bytes itself. */
@@ -119,6 +129,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
     },
     tls: { enabled: server.tls !== undefined },
     web: api.status(),
+    ...series.api.status(),
     counters: currentCounters(),
     memory: { residentBytes: process.memoryUsage.rss() },
   });
@@ -144,9 +155,10 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
     draining: false,
     connecting: 0,
     hasDescriptors(wanted) {
-      const { active, relays, dials } = counters;
+      const { active, relays, clusterLinks, dials } = counters;
       const contexts = Number(api.status()["connections"] ?? 0);
-      return active + relays + DIAL_DESCRIPTORS * dials + contexts + wanted <= budget;
+      const links = relays + clusterLinks + DIAL_DESCRIPTORS * dials;
+      return active + links + contexts + wanted <= budget;
     },
     gone(wire) {
       if (!server.clients.delete(wire)) return;
@@ -178,11 +190,13 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
     await (await running)?.stop();
   };
 
-  let closed = false;
+  let closed: Promise<void> | undefined;
   const proxy: Proxy = {
     rows: listeners.rows,
+    begin: () => series.begin(),
     reload(next) {
       server.settings = withLimit(next, budget, log);
+      series.reload();
     },
     status,
     async drain(ms) {
@@ -202,15 +216,16 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
         }
         server.http.drain();
         const open = server.relays.size > 0 || server.connecting > 0 || !server.http.idle;
-        if (!open || closed || deadlines.now() >= end) break;
+        if (!open || closed !== undefined || deadlines.now() >= end) break;
         await Bun.sleep(Math.min(DRAIN_LOOK_MS, ms));
       }
       await Promise.race([withdrawn, Bun.sleep(Math.max(0, end - deadlines.now()))]);
-      proxy.close();
+      await proxy.close();
     },
     close() {
-      if (!closed) void api.close().catch(onFault);
-      closed = true;
+      if (closed === undefined) {
+        closed = Promise.all([api.close(), series.api.close()]).then(() => undefined, onFault);
+      }
       server.draining = true;
       listeners.stop();
       void withdraw();
@@ -218,6 +233,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
       for (const wire of server.clients) wire.destroy();
       for (const pair of server.relays) if (!pair.away) pair.close();
       deadlines.stop();
+      return closed;
     },
   };
   return proxy;

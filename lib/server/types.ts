@@ -26,13 +26,21 @@ export interface ProxyStatus {
 /** A running proxy. */
 export interface Proxy {
   readonly rows: readonly PortRow[];
+  /**
+   * Opens what makes files (time series, what is recorded): to be called once, when the process is the user
+   * that it stays.
+   */
+  begin(): void;
   /** Takes over the live settings of `settings`; the others stay as they are. */
   reload(settings: ProxySettings): void;
   status(): ProxyStatus;
   /** Stops accepting, lets replies under way finish for at most `ms`; then everything is closed. */
   drain(ms: number): Promise<void>;
-  /** Closes everything now and removes the unix socket. Harmless when repeated. */
-  close(): void;
+  /**
+   * Closes all connections now and removes the unix socket; resolves when what makes files is closed, too,
+   * which has a limit. Never rejects. Harmless when repeated.
+   */
+  close(): Promise<void>;
 }
 
 /** What a server is given ready-made, in place of its own. */

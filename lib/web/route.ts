@@ -69,6 +69,10 @@ export interface ServerView {
    * - `http`, `tls`: `enabled`; `resp`: `enabled`, `server` host:port
    * - `web`: `contexts` of the REST API that are open, and their `limit`; `connections` to pmcds;
    *   `localhost`: who answers for this machine: "unasked", "pmcd", "built-in", "unreachable"
+   * - `series`: `store` "keys", "embedded" or "none"; of a key server `servers`, `connected`, `reason`
+   *   while it is not, `version`, `cluster`; of archives `catalogue`, `archives`, `unreadable`; `search`,
+   *   `loading`, `loaded`; `requests`: what is asked just now
+   * - `discovery`, `push`, `record`, where there is one: their own states
    * - `counters`: the numbers of /-/metrics by their short names; `counters.connections` by protocol
    * - `memory.residentBytes`
    */

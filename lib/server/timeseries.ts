@@ -1,0 +1,231 @@
+// Time series as part of the proxy: the store that the settings mean, what fills it (discovery, pushed
+// archives, the recorder), the requests about it, what is told of it, and the order in which all that
+// ends. Files are made from `begin` on, when the process is the user that it stays. Refused at the
+// start: TLS files that cannot be read.
+
+import { existsSync, realpathSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { type Log, PcpError } from "../base/mod.ts";
+import type { Context } from "../context/mod.ts";
+import { type ArchiveSink, type Discovery, keySink, startDiscovery } from "../discover/mod.ts";
+import { localZone } from "../pcp/mod.ts";
+import { createPush, type Push } from "../push/mod.ts";
+import {
+  type EmbeddedSeriesService,
+  type KeySeriesService,
+  type OpenKeySeriesOptions,
+  openEmbeddedSeries,
+  openKeySeries,
+  rescan,
+} from "../series/mod.ts";
+import { type Answer, createLoggerApi, createSeriesApi, type WebApi } from "../web/mod.ts";
+import { catalogueFile, keyServerOptions, seriesUse, storeOf } from "./series-settings.ts";
+import type { ProxySettings } from "./settings.ts";
+import { usableDirectory } from "./state-directory.ts";
+
+/** Longest that the end of each part may take; what is not over then is left alone. */
+const CLOSE_MS = 3_000;
+
+type Service = EmbeddedSeriesService | KeySeriesService;
+type KeyOptions = OpenKeySeriesOptions["server"];
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What time series need of the proxy around them. */
+export interface TimeSeriesParts {
+  /** The settings in force. */
+  readonly settings: () => ProxySettings;
+  readonly log: Log;
+  /** For times without a zone and for connections to the pmcd of this machine; the process's by default. */
+  readonly env?: Environment;
+  /** Stands in for that pmcd while none answers. */
+  readonly fallback?: () => Promise<Context>;
+}
+
+/** Time series of a proxy. */
+export interface TimeSeries {
+  /** Answers /series, /search and /logger. Its status has the members for /-/status; its close ends all. */
+  readonly api: WebApi;
+  /** Opens the store, and what fills it. Call it once. */
+  begin(): void;
+  /** After a reload: loggers that push begin their archives anew, as with pmproxy. */
+  reload(): void;
+}
+
+/** Directories that are there by their real names, so that no archive has two; the others as they are. */
+const realNames = (directories: readonly string[]): string[] => [
+  ...new Set(
+    directories.map((directory) => {
+      try {
+        return realpathSync(directory);
+      } catch (error) {
+        if (error instanceof Error && "code" in error) return directory;
+        throw error;
+      }
+    }),
+  ),
+];
+
+/** Waits for `work`, but not for ever. What goes wrong at the end is told, and ends nothing else. */
+async function ended(work: Promise<void> | undefined, what: string, log: Log): Promise<void> {
+  if (work === undefined) return;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve("not over in time"), CLOSE_MS);
+  });
+  const over = work.then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  const problem = await Promise.race([over, late]);
+  clearTimeout(timer);
+  if (problem !== undefined) log.warning(`${what}: ${problem}`);
+}
+
+/** Opens the store; an embedded one in memory where its file cannot be used. */
+function openService(parts: TimeSeriesParts, key: KeyOptions | undefined): Service | undefined {
+  const settings = parts.settings();
+  const { log, env = process.env } = parts;
+  const { search, resp } = settings;
+  const shared = {
+    use: () => seriesUse(parts.settings()),
+    log: (level: "info" | "warning", text: string) => log.write(level, text),
+    zone: localZone(env),
+  };
+  if (key !== undefined)
+    return openKeySeries({
+      ...shared,
+      server: key,
+      search: search.enabled === true,
+      relays: resp.enabled,
+    });
+  if (storeOf(settings) !== "embedded") return undefined;
+  const embedded = { ...shared, search: search.enabled !== false };
+  const file = catalogueFile(settings);
+  if (file === undefined) {
+    const places = settings.paths.stateDirectories.join(", ");
+    log.warning(`time series are catalogued in memory: none of ${places} can be written`);
+    return openEmbeddedSeries({ ...embedded, catalogue: ":memory:" });
+  }
+  try {
+    return openEmbeddedSeries({ ...embedded, catalogue: file });
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    log.warning(`time series are catalogued in memory: ${error.message}`);
+    return openEmbeddedSeries({ ...embedded, catalogue: ":memory:" });
+  }
+}
+
+/** Follows the directories of `settings` into the store of `service`. */
+function openDiscovery(
+  service: Service,
+  directories: readonly string[],
+  { settings, log }: TimeSeriesParts,
+): Discovery | undefined {
+  const { discover, series } = settings();
+  const wanted = discover.enabled ?? service.kind === "embedded";
+  if (!wanted) return undefined;
+  const told = (level: "info" | "warning" | "error", text: string): void => log.write(level, text);
+  const { excludeMetrics, excludeIndoms } = discover;
+  if (service.kind === "embedded") {
+    void rescan(
+      service.catalogue,
+      directories.filter((each) => existsSync(each)),
+    ).catch((error: unknown) => log.warning(String(error)));
+    return undefined;
+  }
+  const sink: ArchiveSink = keySink(service.server, {
+    excludeMetrics,
+    excludeIndoms,
+    streamLength: series.streamMaxLength,
+    streamSeconds: series.streamExpireSeconds,
+    catchUpSeconds: discover.catchUpSeconds,
+    log: told,
+  });
+  return startDiscovery({
+    directories,
+    sink,
+    log: told,
+    ...(discover.polling ? { watching: "polling" } : {}),
+    pollSeconds: discover.pollSeconds,
+  });
+}
+
+/** Archives that loggers push. */
+function openPush(
+  directory: string,
+  { settings, log }: TimeSeriesParts,
+  onArchive: (base: string) => void,
+): Push {
+  return createPush({
+    directory,
+    settings: () => {
+      const { enabled, authenticate, cached, syncMs, archives, freeBytes, workMs, timeoutMs } =
+        settings().logger;
+      return { enabled, authenticate, cached, syncMs, archives, freeBytes, workMs, timeoutMs };
+    },
+    log,
+    onArchive,
+  });
+}
+
+/** Where the recorder's archives are; undefined when it is off or has no place. */
+function recordDirectory({ record, paths }: ProxySettings): string | undefined {
+  if (!record.enabled) return undefined;
+  if (record.path !== undefined && record.path !== "") return record.path;
+  const state = usableDirectory(paths.stateDirectories);
+  return state === undefined ? undefined : join(state, "archives", hostname());
+}
+
+/** Makes the time series of a proxy that starts with `first`. Throws PcpError for TLS files that cannot be read. */
+export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): TimeSeries {
+  const { settings, log } = parts;
+  const isOn = storeOf(first) !== undefined;
+  const keys = storeOf(first) === "keys" ? keyServerOptions(first.keyServer) : undefined;
+  let service: Service | undefined;
+  let discovery: Discovery | undefined;
+  const onArchive = (base: string): void => discovery?.nudge(base);
+  const { remoteArchiveDirectory } = first.paths;
+  const push = first.deprecated ? undefined : openPush(remoteArchiveDirectory, parts, onArchive);
+  const seriesApi = createSeriesApi({
+    service: () => service,
+    limits: () => ({ ...settings().series.limits, resultCount: settings().search.resultCount }),
+  });
+  const loggerApi = push === undefined ? undefined : createLoggerApi(push);
+  let closed: Promise<void> | undefined;
+
+  const close = async (): Promise<void> => {
+    await ended(seriesApi.close(), "time series requests", log);
+    await ended(loggerApi?.close(), "pushed archives", log);
+    await ended(push?.close(), "pushed archives", log);
+    await ended(discovery?.close(), "discovery", log);
+    await ended(service?.close(), "time series", log);
+  };
+  return {
+    api: {
+      answer: (request): Answer | undefined =>
+        seriesApi.answer(request) ?? loggerApi?.answer(request),
+      status: () => ({
+        series:
+          service === undefined
+            ? { store: "none" }
+            : { ...service.status(), requests: seriesApi.status() },
+        ...(discovery === undefined ? {} : { discovery: discovery.status() }),
+        ...(push === undefined ? {} : { push: push.status() }),
+      }),
+      close: () => (closed ??= close()),
+    },
+    begin() {
+      if (closed !== undefined || !isOn) return;
+      service = openService(parts, keys);
+      if (service === undefined) return;
+      const recorded = recordDirectory(first);
+      const followed = first.discover.path ?? first.paths.archiveDirectory;
+      const all = [followed, remoteArchiveDirectory, recorded ?? followed];
+      discovery = openDiscovery(service, realNames(all), parts);
+    },
+    reload() {
+      push?.reset();
+    },
+  };
+}
