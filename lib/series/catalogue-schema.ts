@@ -1,12 +1,18 @@
 // The file of the embedded store's catalogue: its tables, and how it is opened. It holds nothing that
 // archives do not say but fabricated series, so a file that is missing, damaged or of another version is
-// made anew. Refused, with one sentence: a file that cannot be written, a disk that is full.
+// made anew; a damaged one is kept beside it. Several processes may use one file. Refused, with one
+// sentence: a file that cannot be written, a disk that is full, a database of another program.
 import { Database, SQLiteError } from "bun:sqlite";
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { asPcpError, PM_ERR, PcpError } from "../base/mod.ts";
+import { TEXT_TABLES, SCRATCH_TABLES } from "./catalogue-texts.ts";
 
 /** Changes with every change of the tables or of what is put into them. */
-const VERSION = 1;
+const VERSION = 2;
+/** Marks a database as a catalogue: "PCPb". */
+const APPLICATION = 0x50435062;
+/** Milliseconds for which a process waits while another one writes. */
+const BUSY_MS = 10_000;
 
 /**
  * Identifiers are 40 digits. A label set is shared by all that carry it, a set of instances by all metrics
@@ -25,11 +31,13 @@ CREATE TABLE series (
   units TEXT NOT NULL, labels INTEGER
 );
 CREATE INDEX series_name ON series (name);
+CREATE INDEX series_labels ON series (labels);
 CREATE TABLE instance (
   id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, inst INTEGER NOT NULL, name TEXT NOT NULL,
   source TEXT NOT NULL, labels INTEGER
 );
 CREATE INDEX instance_name ON instance (name);
+CREATE INDEX instance_labels ON instance (labels);
 CREATE TABLE slots (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE);
 CREATE TABLE slot (
   slots INTEGER NOT NULL, place INTEGER NOT NULL, inst INTEGER NOT NULL, instance INTEGER NOT NULL,
@@ -52,14 +60,24 @@ CREATE TABLE labels (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE);
 CREATE TABLE labelled (
   labels INTEGER NOT NULL, label INTEGER NOT NULL, PRIMARY KEY (labels, label)
 ) WITHOUT ROWID;
+CREATE INDEX labelled_label ON labelled (label);
 CREATE TABLE carries (
   label INTEGER NOT NULL, series INTEGER NOT NULL, PRIMARY KEY (label, series)
 ) WITHOUT ROWID;
+CREATE INDEX carries_series ON carries (series);
 CREATE TABLE expression (
   hash TEXT PRIMARY KEY, text TEXT NOT NULL, indom TEXT NOT NULL, pmid TEXT NOT NULL,
   semantics TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, units TEXT NOT NULL
 ) WITHOUT ROWID;
-`;
+${TEXT_TABLES}`;
+
+/** What only this connection has: what an archive leaves behind, see catalogue-sweep.ts. */
+const OWN_TABLES = `
+CREATE TEMP TABLE left_held (series INTEGER NOT NULL, slots INTEGER);
+CREATE TEMP TABLE left_instance (id INTEGER PRIMARY KEY);
+CREATE TEMP TABLE left_texts (id INTEGER PRIMARY KEY);
+CREATE TEMP TABLE left_document (id INTEGER PRIMARY KEY);
+${SCRATCH_TABLES}`;
 
 const ENOSPC = -28;
 
@@ -82,43 +100,12 @@ const isDamage = (error: unknown): boolean =>
 function open(file: string): Database {
   const database = new Database(file, { create: true, strict: true });
   try {
+    database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     database.run("PRAGMA journal_mode = WAL");
     // A commit that a power cut takes away is catalogued again; it never leaves half of itself.
     database.run("PRAGMA synchronous = NORMAL");
     database.run("PRAGMA cache_size = -16384");
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-  return database;
-}
-
-/** Whether the tables are there, of this version, and whole. */
-function isSound(database: Database): boolean {
-  const version = database.query<{ user_version: number }, []>("PRAGMA user_version").get();
-  if (version?.user_version !== VERSION) return false;
-  const checked = database.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
-  return checked?.quick_check === "ok";
-}
-
-function remove(file: string): void {
-  for (const suffix of ["", "-wal", "-shm"]) {
-    try {
-      rmSync(`${file}${suffix}`, { force: true });
-    } catch (error) {
-      throw asPcpError(error);
-    }
-  }
-}
-
-function make(file: string): Database {
-  if (file !== ":memory:") remove(file);
-  const database = open(file);
-  try {
-    database.transaction(() => {
-      database.run(TABLES);
-      database.run(`PRAGMA user_version = ${VERSION}`);
-    })();
+    database.run("PRAGMA temp_store = MEMORY");
     return database;
   } catch (error) {
     database.close();
@@ -126,20 +113,90 @@ function make(file: string): Database {
   }
 }
 
-/** A catalogue file, made anew when there is no sound one; `:memory:` for none. Throws PcpError. */
-export function openDatabase(file: string): Database {
+const number = (database: Database, pragma: string): number => {
+  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
+  return Object.values(row ?? {})[0] ?? 0;
+};
+
+const isEmpty = (database: Database): boolean =>
+  database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() === null;
+
+/** Takes out all tables, whatever version had them. */
+function clear(database: Database): void {
+  const names = (condition: string): readonly { name: string }[] =>
+    database.query<{ name: string }, []>(`SELECT name FROM sqlite_schema WHERE ${condition}`).all();
+  for (const { name } of names("type = 'trigger'")) database.run(`DROP TRIGGER "${name}"`);
+  // Those of an index's own go with it.
+  for (const { name } of names("type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%fts5vocab%'"))
+    database.run(`DROP TABLE "${name}"`);
+  for (const { name } of names("type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'"))
+    database.run(`DROP TABLE "${name}"`);
+  for (const { name } of names("type = 'table' AND name NOT LIKE 'sqlite_%'"))
+    database.run(`DROP TABLE "${name}"`);
+}
+
+/** Makes the tables unless they are there; in place, since other processes may have the file open. */
+function prepare(database: Database, file: string): void {
+  database
+    .transaction(() => {
+      const known = number(database, "application_id") === APPLICATION;
+      if (known && number(database, "user_version") === VERSION) return;
+      if (!known && !isEmpty(database))
+        throw new PcpError(PM_ERR.GENERIC, `catalogue ${file}: a database of another program`);
+      clear(database);
+      database.run(TABLES);
+      database.run(`PRAGMA application_id = ${APPLICATION}`);
+      database.run(`PRAGMA user_version = ${VERSION}`);
+    })
+    .immediate();
+}
+
+/** Whether the tables are whole. */
+function isSound(database: Database): boolean {
+  const checked = database.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
+  return checked?.quick_check === "ok";
+}
+
+/** Puts a damaged file aside, in the place of one that was put there before. */
+function putAside(file: string): void {
+  try {
+    renameSync(file, `${file}.damaged`);
+    for (const suffix of ["-wal", "-shm"]) rmSync(`${file}${suffix}`, { force: true });
+  } catch (error) {
+    throw asPcpError(error);
+  }
+}
+
+/** The file as it is; undefined for a damaged one. */
+function openSound(file: string, check: boolean): Database | undefined {
   let database: Database | undefined;
   try {
-    if (file === ":memory:") return make(file);
-    try {
+    database = open(file);
+    prepare(database, file);
+    if (!check || isSound(database)) return database;
+    database.close();
+    return undefined;
+  } catch (error) {
+    database?.close();
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A catalogue file, made anew when there is no sound one; `:memory:` for none. Without `check`, damage is
+ * found only where it is met. Throws PcpError.
+ */
+export function openDatabase(file: string, check = true): Database {
+  try {
+    let database = openSound(file, check && file !== ":memory:");
+    if (database === undefined) {
+      putAside(file);
       database = open(file);
-      if (isSound(database)) return database;
-      database.close();
-    } catch (error) {
-      database?.close();
-      if (!isDamage(error)) throw error;
+      prepare(database, file);
     }
-    return make(file);
+    database.run(OWN_TABLES);
+    return database;
   } catch (error) {
     throw catalogueError(file, error);
   }

@@ -33,6 +33,12 @@ import {
   type Timestamp,
 } from "../pcp/mod.ts";
 import { identityLabels, instanceId, metricId, type SeriesId, sourceId } from "./ids.ts";
+import {
+  indomDocument,
+  instanceDocument,
+  metricDocument,
+  type TextDocument,
+} from "./search-documents.ts";
 import type { SeriesDescriptor, SeriesLabel } from "./store.ts";
 
 /** An instance as the archive has it when it is first seen. */
@@ -61,6 +67,8 @@ export interface Survey {
   readonly source: SeriesId;
   readonly host: string;
   readonly series: readonly SurveyedSeries[];
+  /** What can be found by words, in sets that other archives are likely to have, too. */
+  readonly texts: readonly (readonly TextDocument[])[];
   /** Times in microseconds since 1970; the end is unknown where it would have to be unpacked. */
   readonly begin: number;
   readonly end: number | undefined;
@@ -318,6 +326,32 @@ function wantedMetrics(
   return wanted;
 }
 
+const byName = (a: TextDocument, b: TextDocument): number =>
+  a.name < b.name ? -1 : Number(a.name > b.name);
+
+/** Texts: one set of all metrics and their domains, and one for the instances of each domain. */
+function textsOf(
+  catalog: Catalog,
+  wanted: ReadonlyMap<Pmid, readonly string[]>,
+  instances: Surveyor["known"],
+): TextDocument[][] {
+  const documents: TextDocument[] = [];
+  const domains = new Set<Indom>();
+  for (const [pmid, names] of wanted) {
+    const desc = catalog.descs.get(pmid);
+    if (desc === undefined) continue;
+    if (desc.indom !== PM_INDOM_NULL) domains.add(desc.indom);
+    for (const name of names) documents.push(metricDocument(catalog, desc, name));
+  }
+  for (const indom of domains) documents.push(indomDocument(catalog, indom));
+  const sets = [documents.sort(byName)];
+  for (const [indom, found] of instances) {
+    const names = new Set([...found.values()].map(({ name }) => name));
+    sets.push([...names].sort().map((name) => instanceDocument(indom, name)));
+  }
+  return sets.filter((set) => set.length > 0);
+}
+
 /** Surveys the archive of a name. Throws PcpError when it cannot be opened. */
 export function surveyArchive(name: string, options: SurveyOptions = {}): Survey {
   const archive = openArchive(name, { growing: true }, undefined, undefined, options.listings);
@@ -347,6 +381,7 @@ export function surveyArchive(name: string, options: SurveyOptions = {}): Survey
     source: found.source,
     host: label.host,
     series: [...found.met.values()].flatMap((each) => seriesOf(each, found.source)),
+    texts: textsOf(catalog, wanted, found.known),
     begin: microseconds(label.start),
     end: end === undefined ? undefined : microseconds(end),
     complete,

@@ -5,6 +5,8 @@
 import type { Database } from "bun:sqlite";
 import { catalogueError, openDatabase } from "./catalogue-schema.ts";
 import type { Survey, SurveyedInstance, SurveyedSeries } from "./catalogue-survey.ts";
+import { sweeper } from "./catalogue-sweep.ts";
+import { textRows } from "./catalogue-texts.ts";
 import type { SeriesLabel } from "./store.ts";
 
 /** An archive as the catalogue has it. */
@@ -22,7 +24,7 @@ export interface CataloguedArchive {
 export interface Catalogue {
   readonly file: string;
   readonly database: Database;
-  /** Grows with every change of names, series or archives; what was kept of them before is stale. */
+  /** Changes with every change, whoever makes it; what was kept of names and series before is stale. */
   readonly generation: number;
   archives(): readonly CataloguedArchive[];
   /** Puts an archive in, over what was known of it. */
@@ -100,6 +102,7 @@ function rows(database: Database) {
     holds: database.query("INSERT INTO holds VALUES (?, ?, ?, ?)"),
     has: database.query("INSERT OR IGNORE INTO has VALUES (?, ?)"),
     carries: database.query("INSERT OR IGNORE INTO carries VALUES (?, ?)"),
+    texts: textRows(database),
   };
 }
 
@@ -118,6 +121,7 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     Number(complete),
     null,
   );
+  put.texts(archive, survey.texts);
   const labelIds = new Map<string, number>();
   const labelId = ({ name, value }: SeriesLabel): number => {
     const key = `${name}\0${value}`;
@@ -170,26 +174,19 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
   }
 }
 
-/** Takes out what no archive has any more, from the archives down. */
-const SWEEP = [
-  "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM holds WHERE holds.series = series.id)",
-  "DELETE FROM carries WHERE series NOT IN (SELECT id FROM series)",
-  "DELETE FROM has WHERE (series, slots) NOT IN (SELECT series, slots FROM holds WHERE slots IS NOT NULL)",
-  "DELETE FROM slots WHERE id NOT IN (SELECT slots FROM has)",
-  "DELETE FROM slot WHERE slots NOT IN (SELECT id FROM slots)",
-  "DELETE FROM instance WHERE id NOT IN (SELECT instance FROM slot)",
-  `DELETE FROM labels WHERE id NOT IN (
-     SELECT labels FROM series WHERE labels IS NOT NULL UNION SELECT labels FROM instance)`,
-  "DELETE FROM labelled WHERE labels NOT IN (SELECT id FROM labels)",
-  `DELETE FROM label WHERE id NOT IN (SELECT label FROM labelled UNION SELECT label FROM carries)`,
-  "DELETE FROM source WHERE id NOT IN (SELECT source FROM archive WHERE source IS NOT NULL)",
-];
+/** How a catalogue is opened. */
+export interface CatalogueOptions {
+  /** Whether the file is looked through for damage; true by default. */
+  readonly check?: boolean;
+}
 
 /** Opens a catalogue, or makes one; `:memory:` for one without a file. Throws PcpError. */
-export function openCatalogue(file: string): Catalogue {
-  const database = openDatabase(file);
+export function openCatalogue(file: string, options: CatalogueOptions = {}): Catalogue {
+  const database = openDatabase(file, options.check);
   const put = rows(database);
+  const sweep = sweeper(database);
   let generation = 0;
+  let version = 0;
   const guard = <T>(body: () => T): T => {
     try {
       return body();
@@ -201,12 +198,14 @@ export function openCatalogue(file: string): Catalogue {
     guard(() => database.transaction(body).immediate());
     generation++;
   };
-  const forget = (path: string): void => {
-    database
-      .query("DELETE FROM holds WHERE archive = (SELECT id FROM archive WHERE path = ?)")
-      .run(path);
-    database.query("DELETE FROM archive WHERE path = ?").run(path);
-  };
+  /** Replaces what is known of an archive by what `body` puts in. */
+  const replace = (path: string, body: () => void): void =>
+    change(() => {
+      const leaves = sweep.forget(path);
+      body();
+      if (leaves) sweep.sweep();
+    });
+  const versionOf = database.query<{ data_version: number }, []>("PRAGMA data_version");
   interface Row {
     readonly path: string;
     readonly stamp: string;
@@ -217,6 +216,10 @@ export function openCatalogue(file: string): Catalogue {
     file,
     database,
     get generation() {
+      // Grows when another connection has written.
+      const { data_version: now = 0 } = guard(() => versionOf.get()) ?? {};
+      if (now !== version) generation++;
+      version = now;
       return generation;
     },
     archives: () =>
@@ -231,16 +234,9 @@ export function openCatalogue(file: string): Catalogue {
             problem: problem ?? undefined,
           })),
       ),
-    put: (path, stamp, survey) =>
-      change(() => {
-        forget(path);
-        putSurvey(put, path, stamp, survey);
-      }),
+    put: (path, stamp, survey) => replace(path, () => putSurvey(put, path, stamp, survey)),
     putProblem: (path, stamp, problem) =>
-      change(() => {
-        forget(path);
-        put.archive(path, stamp, "", null, 0, null, 0, problem);
-      }),
+      replace(path, () => put.archive(path, stamp, "", null, 0, null, 0, problem)),
     touch: (path, stamp) =>
       change(() => {
         database
@@ -248,11 +244,8 @@ export function openCatalogue(file: string): Catalogue {
           .run(stamp, path);
       }),
     drop: (paths) => {
-      if (paths.length === 0) return;
-      change(() => {
-        paths.forEach(forget);
-        for (const statement of SWEEP) database.run(statement);
-      });
+      // One by one: nobody waits long for the file.
+      for (const path of paths) replace(path, () => undefined);
     },
     guard,
     close: () => {
