@@ -7,7 +7,7 @@ import { closeDescriptor, utf8 } from "../base/mod.ts";
 import type { HostPort } from "./settings.ts";
 import type { RelaySession, Server } from "./server.ts";
 import { PduGate } from "./gate.ts";
-import { dial, NativeWire, type Wire, type WireSink } from "./wire.ts";
+import { dial, type DialTls, NativeWire, type Wire, type WireSink } from "./wire.ts";
 import type { Timed } from "./deadlines.ts";
 
 const GREETING = utf8("pmproxy-client 1\n");
@@ -129,6 +129,8 @@ export interface RelayStart {
   readonly pending: Uint8Array | undefined;
   /** Sent to the server first, its one-line answer being kept from the client (RESP AUTH). */
   readonly prelude: Uint8Array | undefined;
+  /** How TLS is spoken with the server; none: it is not. */
+  readonly tls?: DialTls | undefined;
 }
 
 /** Connects to `target` and relays. The client's bytes wait meanwhile, up to the PDU ceiling. */
@@ -171,14 +173,15 @@ class ConnectingSink implements WireSink, Timed {
     server.connecting += 1;
     this.under = true;
     server.counters.dials += 1;
-    this.upstream = dial(this.target.host, this.target.port, {
+    const callbacks = {
       open: () => this.opened(),
-      failed: (error) => this.failed(error.message),
+      failed: (error: Error) => this.failed(error.message),
       settled: () => {
         server.counters.dials -= 1;
       },
       onFault: server.onFault,
-    });
+    };
+    this.upstream = dial(this.target.host, this.target.port, callbacks, start.tls);
   }
 
   data(bytes: Uint8Array): void {
@@ -356,7 +359,7 @@ export class RelayPair implements RelaySession, Timed {
 
   private handOver(): void {
     const { client, upstream, gate, server } = this;
-    if (!(client instanceof NativeWire) || this.clientEnded) return;
+    if (!(client instanceof NativeWire) || upstream.secure || this.clientEnded) return;
     if (!client.quiet || !upstream.quiet || gate?.atBoundary === false) return;
     const held: number[] = [];
     try {

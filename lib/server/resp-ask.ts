@@ -7,7 +7,7 @@ import { DIAL_DESCRIPTORS } from "./relay.ts";
 import { ReplyFramer, type ReplyValue, replyValue } from "./resp-reply.ts";
 import type { Server } from "./server.ts";
 import type { HostPort } from "./settings.ts";
-import { dial, type NativeWire, type WireSink } from "./wire.ts";
+import { dial, type DialTls, type NativeWire, type WireSink } from "./wire.ts";
 
 /** What a key server has said. */
 export type Finding =
@@ -35,17 +35,18 @@ export function authentication(username: string, password: string): Uint8Array |
 
 type Step = "auth" | "slots" | "commands";
 
-/** Asks `target`; `told` is called once. */
+/** Asks `target`, over TLS where that is given; `told` is called once. */
 export function askKeyServer(
   server: Server,
   target: HostPort,
+  tls: DialTls | undefined,
   told: (finding: Finding) => void,
 ): void {
   if (!server.hasDescriptors(DIAL_DESCRIPTORS)) {
     told({ kind: "failed", reason: "too many open files" });
     return;
   }
-  new Asking(server, target, told).begin();
+  new Asking(server, target, tls, told).begin();
 }
 
 class Asking implements WireSink, Timed {
@@ -61,6 +62,7 @@ class Asking implements WireSink, Timed {
   constructor(
     private readonly server: Server,
     private readonly target: HostPort,
+    private readonly tls: DialTls | undefined,
     private readonly told: (finding: Finding) => void,
   ) {}
 
@@ -68,14 +70,15 @@ class Asking implements WireSink, Timed {
     const { server, target } = this;
     server.deadlines.set(this, server.settings.pcp.connectTimeoutMs);
     server.counters.dials += 1;
-    this.wire = dial(target.host, target.port, {
+    const callbacks = {
       open: () => this.opened(),
-      failed: (error) => this.over({ kind: "failed", reason: error.message }),
+      failed: (error: Error) => this.over({ kind: "failed", reason: error.message }),
       settled: () => {
         server.counters.dials -= 1;
       },
       onFault: server.onFault,
-    });
+    };
+    this.wire = dial(target.host, target.port, callbacks, this.tls);
   }
 
   private opened(): void {

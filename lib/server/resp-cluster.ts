@@ -11,7 +11,7 @@ import { joined, type LinkOwner, NodeLink } from "./resp-link.ts";
 import { RequestFramer, type RequestSink, type Route } from "./resp-request.ts";
 import type { RelaySession, Server } from "./server.ts";
 import type { HostPort } from "./settings.ts";
-import type { Wire, WireSink } from "./wire.ts";
+import type { DialTls, Wire, WireSink } from "./wire.ts";
 
 /** Requests of one client under way. */
 const IN_FLIGHT = 1024;
@@ -70,6 +70,7 @@ export interface ClusterAccess {
   readonly map: ClusterMap;
   /** Sent first over each connection; undefined: nothing. */
   readonly auth: Uint8Array | undefined;
+  readonly tls: DialTls | undefined;
   /** A node was lost: the map may be old. */
   lost(): void;
 }
@@ -277,7 +278,7 @@ class ClusterSession implements WireSink, RelaySession, Timed, RequestSink, Link
     const key = `${target.host} ${target.port}`;
     let link = this.links.get(key);
     if (link === undefined || link.lost !== undefined) {
-      link = new NodeLink<Pending>(this.server, target, this, this.auth);
+      link = new NodeLink<Pending>(this.server, target, this, this.auth, this.access.tls);
       this.links.set(key, link);
       link.begin();
     }

@@ -7,7 +7,7 @@ import { DIAL_DESCRIPTORS } from "./relay.ts";
 import { ReplyFramer } from "./resp-reply.ts";
 import type { Server } from "./server.ts";
 import type { HostPort } from "./settings.ts";
-import { dial, type NativeWire, type WireSink } from "./wire.ts";
+import { dial, type DialTls, type NativeWire, type WireSink } from "./wire.ts";
 
 /** Bytes of replies that may wait for their turn. */
 const HELD_MAX = 256 << 10;
@@ -52,6 +52,7 @@ export class NodeLink<Request> implements WireSink, Timed {
     readonly target: HostPort,
     private readonly owner: LinkOwner,
     auth: Uint8Array | undefined,
+    private readonly tls: DialTls | undefined,
   ) {
     if (auth !== undefined) {
       this.out.push(auth);
@@ -69,9 +70,9 @@ export class NodeLink<Request> implements WireSink, Timed {
     if (!server.hasDescriptors(DIAL_DESCRIPTORS)) return this.breakOff("too many open files");
     server.deadlines.set(this, server.settings.pcp.connectTimeoutMs);
     server.counters.dials += 1;
-    this.wire = dial(target.host, target.port, {
+    const callbacks = {
       open: () => this.opened(),
-      failed: (error) => {
+      failed: (error: Error) => {
         server.counters.connectFailures += 1;
         this.breakOff(`cannot connect: ${error.message}`);
       },
@@ -79,7 +80,8 @@ export class NodeLink<Request> implements WireSink, Timed {
         server.counters.dials -= 1;
       },
       onFault: server.onFault,
-    });
+    };
+    this.wire = dial(target.host, target.port, callbacks, this.tls);
   }
 
   private opened(): void {

@@ -3,13 +3,15 @@
 // with a cluster resp-cluster.ts finds the node of each request. Refused: several servers that are no
 // cluster, and clients while no key server answers.
 
+import { asPcpError } from "../base/mod.ts";
 import { connectRelay } from "./relay.ts";
 import { askKeyServer, authentication, type Finding } from "./resp-ask.ts";
 import { startClusterSession } from "./resp-cluster.ts";
 import { type ClusterMap, createClusterMap } from "./resp-map.ts";
 import type { Server } from "./server.ts";
 import type { HostPort, KeyServerSettings } from "./settings.ts";
-import type { Wire, WireSink } from "./wire.ts";
+import { keyServerOptions } from "./series-settings.ts";
+import type { DialTls, Wire, WireSink } from "./wire.ts";
 
 /** How long a single server is believed to be one. */
 const SINGLE_MS = 10_000;
@@ -26,6 +28,7 @@ type Known =
 /** What is known of the key server of some settings. */
 interface Backend {
   readonly settings: KeyServerSettings;
+  readonly tls: DialTls | undefined;
   known: Known | undefined;
   /** Clients that wait for it to become known; undefined: nobody asks just now. */
   waiting: Set<WaitingClient> | undefined;
@@ -42,6 +45,7 @@ function backendOf(server: Server): Backend {
   if (old !== undefined && JSON.stringify(old.settings) === JSON.stringify(keyServer)) return old;
   const made: Backend = {
     settings: keyServer,
+    tls: keyServerOptions(keyServer).tls,
     known: undefined,
     waiting: undefined,
     renewed: -RENEWAL_MS,
@@ -52,7 +56,15 @@ function backendOf(server: Server): Backend {
 
 /** Serves a client of the key server, whose bytes begin with `first`. */
 export function connectResp(server: Server, client: Wire, first: Uint8Array): void {
-  const backend = backendOf(server);
+  let backend: Backend;
+  try {
+    backend = backendOf(server);
+  } catch (error) {
+    // Files that TLS needs.
+    server.complaints.error(asPcpError(error).message);
+    client.destroy();
+    return;
+  }
   const { known } = backend;
   if (known?.kind === "cluster") return serveCluster(server, backend, known.map, client, [first]);
   if (known !== undefined && known.until > server.deadlines.now())
@@ -72,7 +84,7 @@ export function connectResp(server: Server, client: Wire, first: Uint8Array): vo
 function askFrom(server: Server, backend: Backend, index: number): void {
   const target = backend.settings.servers[index];
   if (target === undefined) return;
-  askKeyServer(server, target, (finding) => {
+  askKeyServer(server, target, backend.tls, (finding) => {
     if (finding.kind !== "failed") return found(server, backend, target, finding);
     const { reason } = finding;
     server.log.debug(`key server ${target.host}:${target.port}: ${reason}`);
@@ -118,7 +130,7 @@ function found(server: Server, backend: Backend, target: HostPort, finding: Find
 
 function serveSingle(
   server: Server,
-  { settings }: Backend,
+  { settings, tls }: Backend,
   target: HostPort,
   client: Wire,
   first: readonly Uint8Array[],
@@ -128,6 +140,7 @@ function serveSingle(
     gate: undefined,
     pending: first.length === 1 ? first[0] : new Uint8Array(Buffer.concat(first)),
     prelude: authentication(settings.username, settings.password),
+    tls,
   });
   if (isEnded) client.sink.end();
 }
@@ -143,6 +156,7 @@ function serveCluster(
   const access = {
     map,
     auth: authentication(backend.settings.username, backend.settings.password),
+    tls: backend.tls,
     lost: () => renew(server, backend, map),
   };
   startClusterSession(server, client, access, first, isEnded);
@@ -157,7 +171,7 @@ function renew(server: Server, backend: Backend, map: ClusterMap): void {
   const ask = (index: number): void => {
     const target = targets[index];
     if (target === undefined) return;
-    askKeyServer(server, target, (finding) => {
+    askKeyServer(server, target, backend.tls, (finding) => {
       if (finding.kind === "cluster" && map.update(finding.slots, target)) return;
       ask(index + 1);
     });

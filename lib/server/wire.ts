@@ -4,7 +4,8 @@
 // `write` says false and goes on at `drain`. A sink that throws loses its connection, nobody else's.
 
 import type { Socket, SocketHandler } from "bun";
-import type { TLSSocket } from "node:tls";
+import { isIP } from "node:net";
+import { checkServerIdentity, type TLSSocket } from "node:tls";
 import { duplicate } from "../base/mod.ts";
 
 /** What a wire tells its user. Installed by assigning `wire.sink`; the sink is the connection's state. */
@@ -53,10 +54,11 @@ export const descriptorOf = (socket: object | undefined): number =>
 
 type Closing = "open" | "ending" | "finishing" | "closed";
 
-/** A socket of the system: TCP or unix. */
+/** A socket of the system: TCP or unix; TLS only where we have opened it. */
 export class NativeWire implements Wire {
   sink: WireSink = SILENT;
-  readonly secure = false;
+  /** What is checked when the server has shown its certificate. */
+  trust: { readonly host: string; readonly tls: DialTls } | undefined;
   /** Present while a connection that we opened is not established: told how that ends. */
   dialing: { open(): void; failed(error: Error): void } | undefined;
   private socket: Socket<NativeWire> | undefined;
@@ -67,6 +69,9 @@ export class NativeWire implements Wire {
 
   get full(): boolean {
     return this.kept !== undefined;
+  }
+  get secure(): boolean {
+    return this.trust !== undefined;
   }
   get isClosed(): boolean {
     return this.closing === "closed";
@@ -260,18 +265,42 @@ export function acceptHandlers(
   };
 }
 
+/** A connection that we open is established. */
+function opened(wire: NativeWire): void {
+  const { dialing } = wire;
+  wire.dialing = undefined;
+  try {
+    dialing?.open();
+  } catch (error) {
+    wire.fault(error);
+  }
+}
+
 const DIAL_HANDLERS: SocketHandler<NativeWire> = {
   ...WIRE_HANDLERS,
   open(socket) {
     const wire = socket.data;
     wire.attach(socket);
-    const { dialing } = wire;
-    wire.dialing = undefined;
-    try {
-      dialing?.open();
-    } catch (error) {
-      wire.fault(error);
-    }
+    if (wire.trust === undefined) opened(wire);
+  },
+  handshake(socket, _success, problem) {
+    const wire = socket.data;
+    const { trust, dialing } = wire;
+    if (trust === undefined) return;
+    const isTaken = trust.tls.rejectUnauthorized === false;
+    const refused = isTaken
+      ? undefined
+      : (problem ?? checkServerIdentity(trust.host, socket.getPeerCertificate()));
+    if (refused === undefined) return opened(wire);
+    wire.destroy();
+    dialing?.failed(refused);
+  },
+  close(socket) {
+    const { dialing } = socket.data;
+    socket.data.dialing = undefined;
+    // Plain ones are established, or were never opened.
+    dialing?.failed(new Error("the server closed the connection"));
+    WIRE_HANDLERS.close(socket);
   },
   // The promise of the connection says the same, once, whatever went wrong.
   connectError() {},
@@ -290,21 +319,44 @@ export interface DialCallbacks {
   readonly onFault: OnFault;
 }
 
-/** Connects to `host` (address or name; all its addresses are tried) and `port`. */
-export function dial(host: string, port: number, callbacks: DialCallbacks): NativeWire {
+/** TLS with a server: PEM texts; the machine's authorities unless `ca` is given. */
+export interface DialTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  /** False takes any certificate. */
+  readonly rejectUnauthorized?: boolean;
+}
+
+/**
+ * Connects to `host` (address or name; all its addresses are tried) and `port`, or to the unix socket
+ * that `host` is the absolute path of, where nobody speaks TLS.
+ */
+export function dial(
+  host: string,
+  port: number,
+  callbacks: DialCallbacks,
+  tls?: DialTls,
+): NativeWire {
   const wire = new NativeWire(callbacks.onFault);
   wire.dialing = callbacks;
+  const isPath = host.startsWith("/");
+  if (tls !== undefined && !isPath) wire.trust = { host, tls };
   const attempt = async (): Promise<void> => {
     // Waits first, so that a host name that Bun does not even try fails later as all others do.
     await Promise.resolve();
     if (wire.isClosed) return;
-    await Bun.connect<NativeWire>({
-      hostname: host,
-      port,
-      allowHalfOpen: true,
-      data: wire,
-      socket: DIAL_HANDLERS,
-    });
+    const shared = { allowHalfOpen: true, data: wire, socket: DIAL_HANDLERS };
+    if (isPath) await Bun.connect<NativeWire>({ ...shared, unix: host });
+    else if (wire.trust === undefined)
+      await Bun.connect<NativeWire>({ ...shared, hostname: host, port });
+    else
+      await Bun.connect<NativeWire>({
+        ...shared,
+        hostname: host,
+        port,
+        tls: { ...tls, ...(isIP(host) === 0 ? { serverName: host } : {}) },
+      });
   };
   const failed = (error: unknown): void => {
     const { dialing } = wire;

@@ -2,11 +2,15 @@
 // connection of its own, passes requests however they are cut, and closes what is no request (spec
 // proxy.md 12).
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { join } from "node:path";
+import { DEFAULT_SETTINGS } from "../../lib/server/mod.ts";
 import { startKeyServer } from "../helpers/pcp.ts";
 import type { KeyServer } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { describePeer } from "../helpers/peers.ts";
-import { freePort, waitUntil } from "../helpers/ports.ts";
+import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
+import { privateFolder, startDaemon } from "../helpers/process.ts";
+import { tlsFiles } from "../helpers/tls.ts";
 import { rawClient, serverWith, standIn, stopAll } from "./support.ts";
 import type { Changes, TestServer } from "./support.ts";
 
@@ -160,5 +164,42 @@ describePeer("redis", "with a key server", () => {
     const next = await rawClient(port, PING);
     expect(await next.got(7)).toBe("+PONG\r\n");
     await again.stop();
+  });
+
+  test("over a unix socket, and over TLS with a certificate that fits or does not", async () => {
+    const files = await tlsFiles();
+    const folder = privateFolder("redis");
+    const path = join(folder, "redis.sock");
+    const port = await freePort();
+    const argv = [
+      ["redis-server", "--port", "0", "--tls-port", String(port), "--bind", "127.0.0.1"],
+      ["--tls-cert-file", files.serverCertificate, "--tls-key-file", files.serverKey],
+      ["--tls-ca-cert-file", files.authority, "--tls-auth-clients", "no"],
+      ["--unixsocket", path, "--dir", folder, "--save", ""],
+    ].flat();
+    const daemon = startDaemon(argv, join(folder, "log"));
+    expect(await waitUntil(() => isListening({ path }), 10_000, daemon.alive)).toBe(true);
+    const byPath = await serverWith({
+      resp: { enabled: true },
+      keyServer: { servers: [{ host: path, port: 6379 }] },
+    });
+    expect(await (await rawClient(byPath.port, PING)).got(7)).toBe("+PONG\r\n");
+    const tls = { ...DEFAULT_SETTINGS.keyServer.tls, enabled: true };
+    const good = await relayTo(port, { keyServer: { tls: { ...tls, ca: files.authority } } });
+    const client = await rawClient(good.port, PING);
+    expect(await client.got(7)).toBe("+PONG\r\n");
+    // Longer than what stays with this thread.
+    for (let round = 0; round < 20; round++) {
+      client.socket.write(PING);
+      expect((await client.got(14 + 7 * round)).length).toBe(14 + 7 * round);
+    }
+    const bad = await relayTo(port, { keyServer: { tls } });
+    expect(await (await rawClient(bad.port, PING)).end()).toBe("");
+    expect(bad.lines.join("")).toMatch(/key server 127\.0\.0\.1:\d+: .*certificate/);
+    const absent = await relayTo(port, { keyServer: { tls: { ...tls, ca: "/nowhere/ca" } } });
+    expect(await (await rawClient(absent.port, PING)).end()).toBe("");
+    expect(absent.lines.join("")).toContain("/nowhere/ca");
+    expect(bad.counters()).toMatchObject({ active: 0, dials: 0, faults: 0 });
+    await daemon.stop();
   });
 });
