@@ -12,6 +12,7 @@ export * from "./rest-json.ts";
 export * from "./samples.ts";
 export * from "./search.ts";
 export * from "./search-documents.ts";
+export { embeddedSearch } from "./search-embedded.ts";
 export { keySearch, RESULT_COUNT } from "./search-key.ts";
 export * from "./service.ts";
 export * from "./store.ts";

@@ -12,6 +12,9 @@ const DIGITS = /^\d+$/;
 /** Bytes of the shortest word that names are suggested for. */
 const LEAST_BYTES = 2;
 
+/** Whether a word, in lower case, is one that says nothing. */
+export const isStopWord = (word: string): boolean => STOP_WORDS.has(word);
+
 /** The text with a blank for each separator, without stop words; blanks between words stay. */
 export const textWords = (query: string): string =>
   query
