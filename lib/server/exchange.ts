@@ -14,6 +14,7 @@ import {
   type ZlibOptions,
 } from "node:zlib";
 import { promisify } from "node:util";
+import { PcpError } from "../base/mod.ts";
 import { errorPage, respond, type ServerView, type WebApi } from "../web/mod.ts";
 import type { Answer, WebBody, WebReply, WebRequest } from "../web/mod.ts";
 import type { Server } from "./server.ts";
@@ -34,6 +35,8 @@ export interface RawRequest {
   readonly certified: boolean;
   /** Whether the client has gone. */
   readonly gone?: () => boolean;
+  /** Address of the client. */
+  readonly peer?: () => string;
   header(name: string): string | undefined;
 }
 
@@ -88,7 +91,7 @@ export function createExchange(
     if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
     const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
-    const { method, header, body, gone } = request;
+    const { method, header, body, gone, peer } = request;
     const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
       method,
       path,
@@ -99,6 +102,7 @@ export function createExchange(
     if (mark >= 0) asked.query = url.slice(mark + 1);
     if (body !== undefined) asked.body = body;
     if (gone !== undefined) asked.gone = gone;
+    if (peer !== undefined) asked.peer = peer;
     return respond(view, api, asked);
   };
   return {
@@ -188,6 +192,20 @@ function compressed(reply: Reply, request: RawRequest): Reply | Promise<Reply> {
   return coder
     .later(bytes, OPTIONS)
     .then((squeezed) => ({ ...reply, body: squeezed, encoding: coding }));
+}
+
+/** Takes note of an answer that failed under way. What it is made from may go away: no fault of ours. */
+export function noteFailure({ complaints, onFault }: Server, error: unknown): void {
+  if (error instanceof PcpError) complaints.warning(`answer cut off: ${error.message}`);
+  else onFault(error);
+}
+
+/** Tells the maker of a body that nobody wants it. Rejects with what that goes wrong with. */
+export async function discard(body: WebBody): Promise<void> {
+  if (typeof body === "string" || body instanceof Uint8Array) return;
+  // An iterator of a stream that was not begun does not end it.
+  if (body instanceof Readable) body.destroy();
+  else await body[Symbol.asyncIterator]().return?.();
 }
 
 /** Value of Date now; made once a second. */

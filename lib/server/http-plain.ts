@@ -4,7 +4,7 @@
 // the bytes that it has not been told about.
 
 import type { Timed } from "./deadlines.ts";
-import { type Exchange, headText, type Reply, URL_MAX } from "./exchange.ts";
+import { discard, type Exchange, headText, noteFailure, type Reply, URL_MAX } from "./exchange.ts";
 import { headerIn, type HeadLimits, latin1, newHead, scanHead, type Head } from "./head.ts";
 import type { Server } from "./server.ts";
 import type { NativeWire, StreamWire, WireSink } from "./wire.ts";
@@ -81,6 +81,7 @@ export class PlainConnection implements WireSink, Timed {
     return this.state === "over";
   }
   private readonly isGone = (): boolean => this.state === "over";
+  private readonly peer = (): string => this.wire.peer;
   /** No request is under way. */
   get idle(): boolean {
     return this.state === "waiting";
@@ -174,6 +175,7 @@ export class PlainConnection implements WireSink, Timed {
       url: latin1(bytes, target, targetEnd),
       certified: this.certified,
       gone: this.isGone,
+      peer: this.peer,
       header: (name) => headerIn(bytes, headers, name),
     });
     const isHead = method === "HEAD";
@@ -191,7 +193,10 @@ export class PlainConnection implements WireSink, Timed {
   /** A reply that took its time is there. */
   private answered(reply: Reply, isHead: boolean, close: boolean): void {
     try {
-      if (this.state === "over") return this.discard(reply);
+      if (this.state === "over") {
+        discard(reply.body).catch((error: unknown) => this.fault(error));
+        return;
+      }
       this.state = "waiting";
       this.send(reply, isHead, close);
       if (this.state === "waiting") this.proceed();
@@ -354,17 +359,10 @@ export class PlainConnection implements WireSink, Timed {
     this.wire.destroy();
     this.drain();
   }
-  /** Tells the maker of a reply that nobody wants it. */
-  private discard({ body }: Reply): void {
-    if (typeof body === "string" || body instanceof Uint8Array) return;
-    body[Symbol.asyncIterator]()
-      .return?.()
-      .catch((error: unknown) => this.fault(error));
-  }
   private fault(error: unknown): void {
     batched = 0;
     this.state = "over";
-    this.service.server.onFault(error);
+    noteFailure(this.service.server, error);
     this.wire.destroy();
   }
 }

@@ -10,9 +10,11 @@ import { Bridge } from "./bridge.ts";
 import type { Timed } from "./deadlines.ts";
 import {
   createExchange,
+  discard,
   type Exchange,
   headOf,
   headText,
+  noteFailure,
   pathOf,
   phraseOf,
   type Reply,
@@ -290,7 +292,10 @@ export function createHttpService(
     const { limits } = server().settings;
     const moved = (): void => connection?.progress();
     const send = (reply: Reply, close: boolean): void => {
-      if (response.destroyed) return;
+      if (response.destroyed) {
+        discard(reply.body).catch(fault);
+        return;
+      }
       const { draining, settings } = server();
       try {
         write(response, reply, close || draining, settings.http, moved, fault);
@@ -299,7 +304,7 @@ export function createHttpService(
       }
     };
     const fault = (error: unknown): void => {
-      server().onFault(error);
+      noteFailure(server(), error);
       request.socket.destroy();
     };
     const refuse = ([status, message]: readonly [number, string]): void => {
@@ -325,6 +330,7 @@ export function createHttpService(
         ...(body === undefined ? {} : { body }),
         certified: connection?.certified === true,
         gone: () => response.destroyed,
+        peer: () => request.socket.remoteAddress ?? "",
         header: (name) => headerOf(request, name),
       });
       if (reply instanceof Promise) void reply.then((late) => send(late, false)).catch(fault);

@@ -19,6 +19,7 @@ import { fuzzPdus } from "./pdu.fuzz.ts";
 import { fuzzHelp, PMDA_FUZZERS } from "./pmda.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
+import { fuzzRest } from "./rest.fuzz.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
 import { fuzzSeries } from "./series.fuzz.ts";
 import { TEXT_FUZZERS } from "./text.fuzz.ts";
@@ -46,6 +47,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   series: fuzzSeries,
   keys: fuzzKeys,
   web: fuzzWeb,
+  rest: fuzzRest,
   linux: fuzzLinux,
   mmv: fuzzMmv,
   collector: fuzzSessions,
