@@ -14,6 +14,8 @@ import {
   withoutChart,
   writeRoute,
 } from "../../lib/page/ui/route.ts";
+import { LAST } from "../../lib/page/ui/past-range.ts";
+import { FIRST_PAST } from "../../lib/page/ui/past-state.ts";
 
 const first = readRoute("");
 
@@ -25,6 +27,7 @@ test("without anything, the own host and no charts", () => {
     charts: [],
     every: 1,
     span: 300,
+    past: FIRST_PAST,
   });
   expect(writeRoute(first)).toBe("#live");
 });
@@ -63,6 +66,23 @@ test("what is written is read back", () => {
       ),
       every: fc.constantFrom(...INTERVALS),
       span: fc.constantFrom(...SPANS),
+      past: fc.record({
+        origin: fc.oneof(fc.constant(""), name),
+        metric: fc.oneof(fc.constant(""), name),
+        lines: fc.option(fc.uniqueArray(name, { maxLength: 3 }), { nil: undefined }),
+        query: fc.option(
+          name.filter((text) => text.trim() !== ""),
+          { nil: undefined },
+        ),
+        range: fc.oneof(
+          fc.constant({ kind: "all" } as const),
+          fc.constantFrom(...LAST).map(([seconds]) => ({ kind: "last", seconds }) as const),
+          fc
+            .tuple(fc.nat(2_000_000_000), fc.integer({ min: 2, max: 1e9 }))
+            .map(([from, length]) => ({ kind: "between", from, to: from + length }) as const),
+        ),
+        follow: fc.boolean(),
+      }),
     }),
   );
   fc.assert(

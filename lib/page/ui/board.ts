@@ -2,6 +2,7 @@
 import type { App, Part } from "./app.ts";
 import { type Card, createCard } from "./card.ts";
 import { el, write } from "./dom.ts";
+import { copyLink } from "./link.ts";
 import { ask, RestFault, urlOf } from "./rest.ts";
 import { type ChartState, INTERVALS, SPANS, withChart } from "./route.ts";
 import { fieldsOf, listOf, readMetric } from "./types.ts";
@@ -86,22 +87,17 @@ export function createBoard(app: App): Part & { readonly element: HTMLElement } 
     },
     "Pause",
   );
-  const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(location.href);
-      app.say("The link to these charts is copied.");
-    } catch (error) {
-      // Pages without TLS, other than those of the own machine, have no clipboard.
-      app.say(`Copy the address of this page: it holds the charts. (${(error as Error).name})`);
-    }
-  };
   const tools = el(
     "div",
     { class: "tools", role: "group", "aria-label": "All charts" },
     every.element,
     span.element,
     pause,
-    el("button", { type: "button", class: "quiet", click: () => void copy() }, "Copy link"),
+    el(
+      "button",
+      { type: "button", class: "quiet", click: () => void copyLink(app, "these charts") },
+      "Copy link",
+    ),
     el(
       "button",
       {

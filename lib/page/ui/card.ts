@@ -7,6 +7,7 @@ import { createLegend, type Legend } from "./legend.ts";
 import { formatted, kindOf, sampleOf, unitOf, type Unit } from "./numbers.ts";
 import { createPlot, type Plot } from "./plot.ts";
 import { type ChartState, MAX_LINES, withoutChart } from "./route.ts";
+import { createSlots } from "./slots.ts";
 import type { Source } from "./source.ts";
 import type { Fetched, Metric, RawSet } from "./types.ts";
 
@@ -90,7 +91,7 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
   let isAsking = false;
   let frozen: number | undefined;
   let isClosed = false;
-  const slots = new Map<string, number>();
+  const slots = createSlots();
 
   const nameOf = (instance: number | null): string =>
     instance === null ? "" : (names.get(instance) ?? "");
@@ -102,16 +103,6 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
     const others = seen.filter((line) => !usual.includes(line));
     usual = [...usual.filter((line) => seen.includes(line)), ...others].slice(0, FIRST);
     return usual;
-  };
-
-  const slotOf = (line: string): number => {
-    const known = slots.get(line);
-    if (known !== undefined) return known;
-    const taken = new Set(slots.values());
-    let free = 0;
-    while (taken.has(free)) free++;
-    slots.set(line, free);
-    return free;
   };
 
   const choose = (chosen: readonly string[]): void => {
@@ -154,7 +145,7 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
     else frozen = undefined;
     const lines = [...past.lines].map(([line, { values }]) => ({
       name: line,
-      slot: slotOf(line),
+      slot: slots.of(line),
       values,
     }));
     drawing.plot.draw(past.times, lines);
@@ -166,10 +157,13 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
     if (drawing === undefined || metric === undefined) return;
     const chosen = selection();
     chooseLines(past, chosen);
-    for (const line of slots.keys()) if (!chosen.includes(line)) slots.delete(line);
+    slots.keep(chosen);
     const listed = metric.indom === undefined ? [""] : [...new Set([...seen, ...chosen])];
     drawing.legend.show(
-      listed.map((line) => ({ name: line, slot: past.lines.has(line) ? slotOf(line) : undefined })),
+      listed.map((line) => ({
+        name: line,
+        slot: past.lines.has(line) ? slots.of(line) : undefined,
+      })),
     );
   };
 

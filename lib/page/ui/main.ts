@@ -5,6 +5,7 @@ import { createBoard } from "./board.ts";
 import { el, set, write } from "./dom.ts";
 import { createHelp } from "./help.ts";
 import { createHosts } from "./hosts.ts";
+import { createPastView } from "./past-view.ts";
 import { type View, VIEWS, writeRoute } from "./route.ts";
 import { createSearch } from "./search.ts";
 import { createServerView } from "./server.ts";
@@ -12,7 +13,11 @@ import { createThemeButton } from "./theme.ts";
 import { createTree } from "./tree.ts";
 
 const SAID_MS = 6_000;
-const TITLES: Readonly<Record<View, string>> = { live: "Live", server: "Server" };
+const TITLES: Readonly<Record<View, string>> = {
+  live: "Live",
+  history: "History",
+  server: "Server",
+};
 
 const said = el("div", { class: "said", role: "status" });
 let saidTimer: ReturnType<typeof setTimeout> | undefined;
@@ -29,6 +34,7 @@ const search = createSearch(app, (isSearching) => {
 });
 const help = createHelp(app);
 const board = createBoard(app);
+const past = createPastView(app);
 const server = createServerView(app);
 
 const tabs = VIEWS.map((view) =>
@@ -95,7 +101,7 @@ const frame: Part = {
     document.title = `${state.host} · pcpbox`;
   },
 };
-for (const part of [hosts, tree, search, help, board, server, frame]) app.add(part);
+for (const part of [hosts, tree, search, help, board, past, server, frame]) app.add(part);
 
 document.body.append(
   skip("content", "Skip to the charts"),
@@ -108,7 +114,7 @@ document.body.append(
     createThemeButton(() => app.repaint()),
   ),
   hosts.troubles,
-  el("main", { id: "content", tabindex: -1 }, live, server.element),
+  el("main", { id: "content", tabindex: -1 }, live, past.element, server.element),
   said,
 );
 

@@ -11,8 +11,11 @@ export type Kind = "rate" | "value" | "text";
 
 const NUMERIC = /^(u?32|u?64|float|double)$/;
 
+/** What the unit of a metric comes from. */
+export type Measure = Pick<Metric, "type" | "sem" | "units">;
+
 /** Counters are shown as rates, what is measured as it is, the rest as text. */
-export function kindOf({ type, sem }: Metric): Kind {
+export function kindOf({ type, sem }: Pick<Metric, "type" | "sem">): Kind {
   if (!NUMERIC.test(type)) return "text";
   if (sem === "counter") return "rate";
   return sem === "instant" ? "value" : "text";
@@ -69,7 +72,7 @@ const SECONDS: Readonly<Record<string, number>> = {
 };
 
 /** The unit in which a metric is drawn. */
-export function unitOf(metric: Metric): Unit {
+export function unitOf(metric: Measure): Unit {
   const isRate = kindOf(metric) === "rate";
   const { units } = metric;
   const perSecond = isRate ? "/s" : "";

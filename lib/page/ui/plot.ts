@@ -1,6 +1,8 @@
 // A drawing of lines over time: uPlot, dressed for this page. Knows lines and units, no metrics.
 import uPlot from "uplot";
 import { type Kind, rangeOf, ticksOf, tickTexts, type Unit } from "./numbers.ts";
+import { tickTime } from "./past-range.ts";
+import { createPicker } from "./plot-picker.ts";
 import { colour } from "./theme.ts";
 
 /** Colours that there are; further lines take them again, dashed. */
@@ -14,7 +16,8 @@ export interface PlotLine {
   readonly name: string;
   /** Which colour: a number from 0. */
   readonly slot: number;
-  readonly values: readonly (number | null)[];
+  /** null: a gap; undefined: a time that is none of this line's. */
+  readonly values: readonly (number | null | undefined)[];
 }
 
 export interface PlotOptions {
@@ -24,6 +27,12 @@ export interface PlotOptions {
   readonly window: () => readonly [from: number, to: number];
   /** The place of the sample below the pointer; undefined: there is none. */
   readonly pointed: (at: number | undefined) => void;
+  /** Given: a range can be chosen by dragging. */
+  readonly picked?: (from: number, to: number) => void;
+  /** Given: a double click calls it. */
+  readonly back?: () => void;
+  /** Pixels. */
+  readonly height?: number;
 }
 
 export interface Plot {
@@ -35,15 +44,6 @@ export interface Plot {
   close(): void;
 }
 
-const two = (value: number): string => String(value).padStart(2, "0");
-
-/** A time of day, with seconds where the axis is short. */
-function clock(seconds: number, isLong: boolean): string {
-  const time = new Date(seconds * 1000);
-  const minutes = `${two(time.getHours())}:${two(time.getMinutes())}`;
-  return isLong ? minutes : `${minutes}:${two(time.getSeconds())}`;
-}
-
 const dashOf = (slot: number): number[] => (slot < SLOTS ? [] : slot < 2 * SLOTS ? [6, 3] : [2, 3]);
 
 /** Room for texts of the value axis. Nothing is drawn before there are any. */
@@ -51,7 +51,7 @@ const axisWidth = (texts: readonly string[] | null): number =>
   14 + 6.4 * Math.max(4, ...(texts ?? []).map((text) => text.length));
 
 export function createPlot(options: PlotOptions): Plot {
-  const { unit, kind } = options;
+  const { unit, kind, height = HEIGHT } = options;
   const element = document.createElement("div");
   element.className = "plot";
   let chart: uPlot | undefined;
@@ -69,11 +69,12 @@ export function createPlot(options: PlotOptions): Plot {
     const ticks = ticksOf(unit);
     return {
       width: Math.max(200, element.clientWidth),
-      height: HEIGHT,
+      height,
       padding: [10, 8, 0, 0],
       legend: { show: false },
       cursor: {
-        sync: { key: "pcpbox" },
+        // Charts of other times have nothing to show at this one's.
+        ...(options.picked === undefined ? { sync: { key: "pcpbox" } } : {}),
         y: false,
         drag: { x: false, y: false },
         points: { size: 6 },
@@ -92,9 +93,7 @@ export function createPlot(options: PlotOptions): Plot {
             const span = (max ?? 0) - (min ?? 0);
             // The last label would be cut where it is wider than the room behind its line.
             const room = (LABEL / 2) * (span / Math.max(1, self.width - LABEL));
-            return splits.map((split) =>
-              split + room > (max ?? 0) ? "" : clock(split, span > 600),
-            );
+            return splits.map((split) => (split + room > (max ?? 0) ? "" : tickTime(split, span)));
           },
         },
         {
@@ -131,12 +130,13 @@ export function createPlot(options: PlotOptions): Plot {
     chart?.destroy();
     drawn = key;
     chart = new uPlot(settings(lines), data, element);
+    if (options.picked !== undefined) createPicker(chart, options.picked, options.back);
   };
 
   const observer = new ResizeObserver(() => {
     const width = element.clientWidth;
     if (width > 0 && chart !== undefined && chart.width !== width) {
-      chart.setSize({ width, height: HEIGHT });
+      chart.setSize({ width, height });
     }
   });
   observer.observe(element);

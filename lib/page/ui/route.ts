@@ -1,8 +1,10 @@
 // What the page shows, as the part of its address behind "#": a reload, a bookmark or a link sent to
 // somebody gives the same charts. Pure. What cannot be read is left out; bounds hold for addresses too.
 
+import { type PastState, readPast, writePast } from "./past-state.ts";
+
 /** The parts of the page. */
-export const VIEWS = ["live", "server"] as const;
+export const VIEWS = ["live", "history", "server"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** A chart that is shown. */
@@ -25,6 +27,8 @@ export interface PageState {
   readonly every: number;
   /** Seconds on a chart. */
   readonly span: number;
+  /** What is asked of the past. */
+  readonly past: PastState;
 }
 
 export const INTERVALS: readonly number[] = [1, 2, 5, 10, 30, 60];
@@ -70,6 +74,7 @@ export function readRoute(hash: string): PageState {
     charts,
     every: oneOf(INTERVALS, parameters.get("every"), 1),
     span: oneOf(SPANS, parameters.get("span"), 300),
+    past: readPast(parameters),
   };
 }
 
@@ -90,6 +95,7 @@ export function writeRoute(state: PageState): string {
     if (instances?.length === 0) parameters.append("i", "");
     for (const name of instances ?? []) parameters.append("i", name);
   }
+  writePast(state.past, parameters);
   const query = parameters.toString();
   return `#${state.view}${query === "" ? "" : `?${query}`}`;
 }
