@@ -3,8 +3,14 @@
 // several servers that are no cluster, names that are no server.
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import { type Link, openCluster } from "./keys-cluster.ts";
-import { type Address, ask, type Connection, connectTo, notConnected } from "./keys-connection.ts";
-import type { KeyServerOptions } from "./keys.ts";
+import {
+  type Address,
+  ask,
+  type Connection,
+  type ConnectionOptions,
+  connectTo,
+  notConnected,
+} from "./keys-connection.ts";
 import { SeriesProblem } from "./problem.ts";
 import type { KeyCommand, KeyReply } from "./resp.ts";
 
@@ -13,6 +19,16 @@ const LEAST_VERSION = 5;
 const SCHEMA = 2;
 /** What a server or a node says that cannot answer now. */
 const AWAY = /^(?:LOADING|CLUSTERDOWN|MASTERDOWN)\b/;
+
+/** Where the key server is, and what it is wanted for. */
+export interface SetupOptions extends ConnectionOptions {
+  /** `host:port`, `host`, or paths of sockets; several for a cluster. At least one. */
+  readonly servers: readonly string[];
+  /** Whether an index for text search is made (spec series.md 13.1); false by default. */
+  readonly wantSearch?: boolean;
+  /** Hears of what is done otherwise than it was wanted, a sentence each. */
+  readonly warn?: (message: string) => void;
+}
 
 /** A link that is ready for use. */
 export interface ReadyLink {
@@ -85,7 +101,7 @@ const CREATE_INDEX: KeyCommand = [
 /** Makes the index for text search where it is wanted and can be; gives whether there is one. */
 async function prepareSearch(
   link: Link,
-  { wantSearch = false, warn }: KeyServerOptions,
+  { wantSearch = false, warn }: SetupOptions,
 ): Promise<boolean> {
   if (!wantSearch) return false;
   if (link.cluster) {
@@ -99,7 +115,7 @@ async function prepareSearch(
 }
 
 /** The first server that answers. */
-async function openFirst(options: KeyServerOptions, addresses: readonly Address[]) {
+async function openFirst(options: SetupOptions, addresses: readonly Address[]) {
   let problem: unknown;
   for (const address of addresses)
     try {
@@ -112,7 +128,7 @@ async function openFirst(options: KeyServerOptions, addresses: readonly Address[
 
 /** Connects. `onLost` hears of nodes of a cluster that are lost. */
 export async function openLink(
-  options: KeyServerOptions,
+  options: SetupOptions,
   onLost: (reason: string) => void,
 ): Promise<ReadyLink> {
   const addresses = options.servers.map(addressOf);

@@ -3,8 +3,8 @@
 // nothing of them is ever decoded here. Refused: what keys-setup.ts and keys-connection.ts refuse.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { type Link } from "./keys-cluster.ts";
-import { type ConnectionOptions, notConnected, reasonOf } from "./keys-connection.ts";
-import { checkPresence, openLink } from "./keys-setup.ts";
+import { notConnected, reasonOf } from "./keys-connection.ts";
+import { checkPresence, openLink, type SetupOptions } from "./keys-setup.ts";
 import {
   CommandBuffer,
   type KeyCommand,
@@ -22,17 +22,11 @@ export type KeyServerState =
   | { readonly kind: "down"; readonly reason: string };
 
 /** Where the key server is and how it is spoken to. */
-export interface KeyServerOptions extends ConnectionOptions {
-  /** `host:port`, `host`, or paths of sockets; several for a cluster. At least one. */
-  readonly servers: readonly string[];
+export interface KeyServerOptions extends SetupOptions {
   /** Hears of each change, and once of a failure that repeats. */
   readonly onState?: (state: KeyServerState) => void;
   /** Pauses between attempts in ms, the last one repeated; RECONNECT_PAUSES by default. */
   readonly pauses?: readonly number[];
-  /** Whether an index for text search is made (spec series.md 13.1); false by default. */
-  readonly wantSearch?: boolean;
-  /** Hears of what is done otherwise than it was wanted, a sentence each. */
-  readonly warn?: (message: string) => void;
 }
 
 /** A key server that is used, whether it is there just now or not. */

@@ -277,6 +277,7 @@ export class ReplyReader {
         return new SeriesProblem(this.line(), "bad response");
       case "!": {
         const size = this.size();
+        if (size < 0) return new SeriesProblem("", "bad response");
         const from = this.at;
         this.at = from + size + 2;
         return new SeriesProblem(bytes.toString("utf8", from, from + size), "bad response");

@@ -1,6 +1,7 @@
 // Fuzzes the store over a key server with a server that answers anything: wrong types, lists that are cut,
 // identifiers of wrong lengths, entries without times. The promise: each question is answered for each
-// thing that was asked for, or refused with one PcpError; reading values ends.
+// thing that was asked for, or refused with one PcpError; reading values ends. Bytes of replies that are
+// changed are found in pieces as they are found whole, and reading one ends where it was found to end.
 import { PcpError } from "../../lib/base/mod.ts";
 import { columnLength } from "../../lib/series/column.ts";
 import { asSeriesId, stringId } from "../../lib/series/ids.ts";
@@ -8,8 +9,9 @@ import { keyStore } from "../../lib/series/key-store.ts";
 import type { KeyReply, KeyServer } from "../../lib/series/keys.ts";
 import { SeriesProblem } from "../../lib/series/problem.ts";
 import type { SeriesStore } from "../../lib/series/store.ts";
-import { pipeOver } from "../series/stand-in-pipe.ts";
-import { FuzzFinding, type Fuzzer, type Random, seeded } from "./random.ts";
+import { ReplyReader, ReplyScanner } from "../../lib/series/resp.ts";
+import { pipeOver, replyBytes } from "../series/stand-in-pipe.ts";
+import { FuzzFinding, type Fuzzer, mutate, type Random, seeded } from "./random.ts";
 
 const TEXTS = [
   "",
@@ -111,6 +113,43 @@ const QUESTIONS: readonly Question[] = [
   },
 ];
 
+/** Ends of replies in bytes that come in pieces, and whether they were refused then. */
+function endsIn(bytes: Buffer, piece: () => number): { ends: readonly number[]; bad: boolean } {
+  const scanner = new ReplyScanner();
+  const ends: number[] = [];
+  try {
+    for (let end = 0; end < bytes.length;) {
+      end = Math.min(bytes.length, end + piece());
+      while (scanner.next(bytes, end)) ends.push(scanner.at);
+    }
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    return { ends, bad: true };
+  }
+  return { ends, bad: false };
+}
+
+function checkBytes(random: Random): void {
+  const sound = Buffer.concat(Array.from({ length: 3 }, () => replyBytes(reply(random, 3))));
+  const bytes = Buffer.from(
+    random.below(3) === 0 ? sound : mutate(sound, random, [replyBytes(reply(random, 2))]),
+  );
+  const whole = endsIn(bytes, () => bytes.length);
+  const pieces = endsIn(bytes, () => 1 + random.below(9));
+  if (JSON.stringify(whole) !== JSON.stringify(pieces)) throw new Error(bytes.toString("hex"));
+  let from = 0;
+  for (const end of whole.ends) {
+    const reader = new ReplyReader(bytes, from);
+    try {
+      reader.read();
+      if (reader.at !== end) throw new Error(`read to ${reader.at}: ${bytes.toString("hex")}`);
+    } catch (error) {
+      if (!(error instanceof PcpError)) throw error;
+    }
+    from = end;
+  }
+}
+
 /** See the head of this file. */
 export const fuzzKeys: Fuzzer = async (seed, iterations) => {
   const random = seeded(seed);
@@ -118,6 +157,7 @@ export const fuzzKeys: Fuzzer = async (seed, iterations) => {
   for (let iteration = 0; iteration < iterations; iteration++) {
     const which = random.below(QUESTIONS.length);
     try {
+      checkBytes(random);
       const answers = (await QUESTIONS[which]?.(store)) ?? [];
       if (answers.length !== IDS.length) throw new Error(`${answers.length} answers`);
     } catch (error) {
