@@ -15,6 +15,7 @@ export * from "./labelset.ts";
 export { loadMeta, type LookAtMeta } from "./loader.ts";
 export { mendArchive, type Mended } from "./mend.ts";
 export * from "./meta.ts";
+export { archiveName, freeArchive } from "./naming.ts";
 export * from "./places.ts";
 export { type ArchiveFile, readToEnd } from "./plain-file.ts";
 export * from "./set.ts";
@@ -23,6 +24,8 @@ export * from "./temporal.ts";
 export * from "./timestamp.ts";
 export { type DataRecord, Volume } from "./volume.ts";
 export {
+  type ArchiveOutput,
+  type ArchiveOutputs,
   ArchiveWriter,
   type WritableResult,
   type WriterLabel,
@@ -30,4 +33,5 @@ export {
   type WrittenArchive,
 } from "./writer.ts";
 export { OutputFile, OutputFiles } from "./writer-files.ts";
+export { type LiveFiles, openLiveFiles } from "./writer-live.ts";
 export { type LoggerState, loggerMetrics, loggerResult } from "./writer-logger.ts";

@@ -277,10 +277,11 @@ export class OutputFiles {
   }
 
   /** Makes everything durable, then gives the files their names, metadata last. */
-  publish(meta: OutputFile): void {
+  publish(meta: Pick<OutputFile, "final">): void {
     for (const file of this.all) file.finish();
     this.refuseTaken();
-    const others = this.all.filter((file) => file !== meta);
+    const last = this.all.find(({ final }) => final === meta.final);
+    const others = this.all.filter((file) => file !== last);
     const rename = (file: OutputFile): void =>
       attempt(file.final, "rename", () => renameSync(file.temporary, file.final));
     const named: OutputFile[] = [];
@@ -290,7 +291,7 @@ export class OutputFiles {
         named.push(file);
       }
       syncDirectory(this.folder);
-      rename(meta);
+      if (last !== undefined) rename(last);
     } catch (error) {
       for (const file of named) rmSync(file.final, { force: true });
       throw error;

@@ -46,6 +46,8 @@ export interface WriterOptions {
   readonly label: WriterLabel;
   /** Largest size of a volume in bytes; in version 2 never over 2^31-1, in version 3 none if left out. */
   readonly maxVolumeBytes?: number;
+  /** Where its files go; without it they get their names together at the end. */
+  readonly outputs?: ArchiveOutputs;
 }
 
 /** What was written. */
@@ -61,16 +63,30 @@ export interface WrittenArchive {
 /** A result in any of its forms: a record of the archive's own version, or one to be encoded. */
 export type WritableResult = Uint8Array | ResultView | ResultInit;
 
+/** A file of an archive as the writer sees it. */
+export type ArchiveOutput = Pick<
+  OutputFile,
+  "length" | "final" | "put" | "replaceStart" | "finish"
+>;
+
+/** What the writer does with the files of an archive; see OutputFiles. */
+export interface ArchiveOutputs {
+  create(ending: string): ArchiveOutput;
+  /** The archive is complete. */
+  publish(meta: ArchiveOutput): void;
+  discard(): void;
+}
+
 interface Files {
-  readonly meta: OutputFile;
-  readonly index: OutputFile;
-  volume: OutputFile;
+  readonly meta: ArchiveOutput;
+  readonly index: ArchiveOutput;
+  volume: ArchiveOutput;
 }
 
 /** An archive being written; all or nothing: end with `finish` or `abort`. */
 export class ArchiveWriter {
   readonly version: ArchiveVersion;
-  private readonly outputs: OutputFiles;
+  private readonly outputs: ArchiveOutputs;
   private readonly metadata: WriterMetadata;
   private files: Files | undefined;
   private readonly maxVolumeBytes: number;
@@ -101,7 +117,7 @@ export class ArchiveWriter {
     const most = version === 2 ? MAX_V2_OFFSET : Number.MAX_SAFE_INTEGER;
     this.maxVolumeBytes = Math.min(options.maxVolumeBytes ?? most, most);
     encodeLabel(this.labelFor(0)); // refuses what does not fit before there is anything
-    this.outputs = new OutputFiles(options.base);
+    this.outputs = options.outputs ?? new OutputFiles(options.base);
     this.metadata = new WriterMetadata(version, (bytes) => this.putMeta(bytes));
   }
 
@@ -294,7 +310,7 @@ export class ArchiveWriter {
     meta.put(bytes);
   }
 
-  private refuseOver(file: OutputFile, length: number, kind: RecordKind): void {
+  private refuseOver(file: ArchiveOutput, length: number, kind: RecordKind): void {
     if (file.length + length <= MAX_V2_OFFSET) return;
     const place = { file: file.final, offset: file.length };
     throw archiveError(E2BIG, kind, place, `${length} bytes more do not fit version 2`);

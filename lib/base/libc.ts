@@ -35,6 +35,9 @@ const SO_PEERCRED = 17;
 const CLOCK_MONOTONIC = LINUX ? 1 : 6;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+/** LOCK_EX | LOCK_NB. */
+const LOCK_NOW = 6;
+const EWOULDBLOCK = LINUX ? 11 : 35;
 const F_DUPFD_CLOEXEC = 1030;
 const SYNC_FILE_RANGE_WRITE = 2;
 /** EFD_CLOEXEC | EFD_NONBLOCK, Linux. */
@@ -56,6 +59,7 @@ const SYMBOLS = {
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
+  flock: { args: ["i32", "i32"], returns: "i32" },
 } as const;
 const LINUX_SYMBOLS = {
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -278,6 +282,18 @@ export function socketName(fd: number): SocketName {
 export function setBacklog(fd: number, pending: number): void {
   const library = libc();
   if (library.listen(fd, pending) !== 0) throw failed(library, "listen");
+}
+
+/**
+ * Locks an open file for this process alone until the descriptor is closed, at the latest with the end
+ * of the process; false while another one has it. Errors: PcpError with the negated errno.
+ */
+export function lockFile(fd: number): boolean {
+  const library = libc();
+  if (library.flock(fd, LOCK_NOW) === 0) return true;
+  const error = failed(library, "flock");
+  if (error.code === -EWOULDBLOCK) return false;
+  throw error;
 }
 
 /**

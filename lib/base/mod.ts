@@ -1,6 +1,7 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
 export { BoundsError, bufferOf, pad4, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
 export { createDeadline, type Deadline } from "./deadline.ts";
+export { replaceFile, roomBelow, syncPath, writeWhole } from "./durable.ts";
 export {
   asPcpError,
   PM_ERR,
@@ -20,6 +21,7 @@ export {
   type EventFd,
   type FileLimit,
   libraryNames,
+  lockFile,
   monotonicNanoseconds,
   openEventFd,
   openFileLimit,

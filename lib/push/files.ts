@@ -3,17 +3,17 @@
 // descriptor is kept between two bodies. A file that somebody else changed, moved or removed is not
 // written to again.
 import { constants } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, readdir, rm, statfs, unlink } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, readdir, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
   type ArchiveLabel,
   encodeLabel,
+  freeArchive,
   INDEX_VOLUME,
   mendArchive,
   META_VOLUME,
 } from "../archive/mod.ts";
-import { asPcpError, type Log } from "../base/mod.ts";
-import { MOST_SUFFIX } from "./name.ts";
+import { asPcpError, type Log, syncPath, writeWhole } from "../base/mod.ts";
 
 /** Why a body, or an archive, was not taken. */
 export class PushFault extends Error {
@@ -51,22 +51,6 @@ async function withFile<T>(path: string, flags: number, body: (file: FileHandle)
   await file.close();
   return result;
 }
-
-/** Writes all of `bytes` at a position, however many the system takes at a time. */
-async function writeWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const left = bytes.length - done;
-    const { bytesWritten } = await file.write(bytes, done, left, position + done);
-    done += bytesWritten;
-  }
-}
-
-const syncFile = (path: string): Promise<void> =>
-  withFile(path, constants.O_RDONLY | NO_FOLLOW, (file) => file.sync());
-
-/** Makes the names in a directory durable. */
-const syncFolder = (path: string): Promise<void> =>
-  withFile(path, constants.O_RDONLY, (file) => file.sync());
 
 /** A directory for archives of one host, made if need be. */
 async function makeFolder(folder: string): Promise<void> {
@@ -113,13 +97,15 @@ export async function createFiles(
   };
   try {
     await makeFolder(folder);
-    const base = await freeName(folder, name);
+    const base = await freeArchive(folder, name);
+    if (base === undefined)
+      throw new PushFault(409, `no name is left for an archive ${join(folder, name)}`);
     await withFile(markOf(base), CREATE, async () => {
       made.push(markOf(base));
     });
     const index = await create(`${base}.index`, INDEX_VOLUME);
     const meta = await create(`${base}.meta`, META_VOLUME);
-    await syncFolder(folder);
+    await syncPath(folder);
     return pushFiles(base, label, { index, meta });
   } catch (error) {
     await Promise.all(made.map((path) => rm(path, { force: true })));
@@ -127,17 +113,6 @@ export async function createFiles(
     const { code, message } = asPcpError(error);
     throw new PushFault(code === EEXIST ? 409 : 500, `cannot create an archive: ${message}`);
   }
-}
-
-/** The first name of which there is no file yet, with its directory. */
-async function freeName(folder: string, name: string): Promise<string> {
-  const names = await readdir(folder);
-  for (let suffix = 0; suffix <= MOST_SUFFIX; suffix++) {
-    const base = suffix === 0 ? name : `${name}-${String(suffix).padStart(2, "0")}`;
-    if (!names.some((each) => each.startsWith(`${base}.`) || each === `.${base}${MARK}`))
-      return join(folder, base);
-  }
-  throw new PushFault(409, `no name is left for an archive ${join(folder, name)}`);
 }
 
 function pushFiles(
@@ -170,7 +145,7 @@ function pushFiles(
 
   const nextVolume = async (number: number): Promise<Part> => {
     const before = volume;
-    if (before?.isDirty === true) await syncFile(before.path);
+    if (before?.isDirty === true) await syncPath(before.path);
     const next = { path: `${base}.${number}`, length: 0, isDirty: false, number };
     try {
       await grow(next, encodeLabel({ ...label, volume: number }), true);
@@ -180,7 +155,7 @@ function pushFiles(
       if (code !== EEXIST) await rm(next.path, { force: true });
       throw error;
     }
-    await syncFolder(dirname(base));
+    await syncPath(dirname(base));
     volume = next;
     return next;
   };
@@ -207,23 +182,11 @@ function pushFiles(
       for (const part of all()) {
         if (!part.isDirty) continue;
         part.isDirty = false;
-        await syncFile(part.path);
+        await syncPath(part.path);
       }
     },
     release: () => rm(markOf(base), { force: true }),
   };
-}
-
-/** Whether a directory, or the one above that it will be made in, has this room left. */
-export async function hasRoom(directory: string, bytes: number): Promise<boolean> {
-  for (let path = directory; ; path = dirname(path)) {
-    try {
-      const { bavail, bsize } = await statfs(path);
-      return bavail * bsize >= bytes;
-    } catch (error) {
-      if (asPcpError(error).code !== ENOENT || dirname(path) === path) throw error;
-    }
-  }
 }
 
 /** Mends the archives below `directory` that were being pushed when a server before this one was killed. */

@@ -1,9 +1,9 @@
 // The archives that loggers push: numbers, life times, bounds, one body at a time into each (spec
 // webapi.md 18). Refuses what spec webapi.md 18 refuses, and with 503 more archives than configured.
-import { type ArchiveLabel, decodeLabel, labelBytes } from "../archive/mod.ts";
-import { asPcpError, PcpError, viewOf } from "../base/mod.ts";
-import { createFiles, hasRoom, mendPushed, PushFault, type PushFiles } from "./files.ts";
-import { baseName, unsafety } from "./name.ts";
+import { type ArchiveLabel, archiveName, decodeLabel, labelBytes } from "../archive/mod.ts";
+import { asPcpError, PcpError, roomBelow, viewOf } from "../base/mod.ts";
+import { createFiles, mendPushed, PushFault, type PushFiles } from "./files.ts";
+import { unsafety } from "./name.ts";
 import {
   DEFAULT_PUSH_SETTINGS,
   type LabelOutcome,
@@ -83,7 +83,7 @@ export function createPush(options: PushOptions): Push {
     if (freeBytes === 0) return true;
     const needed = freeBytes + bytes;
     if (now() - room.at > ROOM_MS || needed > room.needed)
-      room = { at: now(), needed, there: await hasRoom(directory, needed) };
+      room = { at: now(), needed, there: (await roomBelow(directory)) >= needed };
     return room.there;
   };
 
@@ -255,7 +255,7 @@ export function createPush(options: PushOptions): Push {
       if (typeof label === "number") return { status: refuse(label) };
       const unsafe = unsafety(label);
       if (unsafe !== undefined) log.write("error", `Rejecting archive with unsafe ${unsafe}`);
-      const base = baseName(label.start.sec);
+      const base = archiveName(label.start.sec);
       if (unsafe !== undefined || base === undefined) return { status: refuse(400) };
       if (archives.size + opening >= settings().archives) return { status: refuse(503) };
       opening += 1;

@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  lockFile,
   monotonicNanoseconds,
   openFileLimit,
   PcpError,
@@ -90,6 +91,17 @@ describe.skipIf(process.platform !== "linux")("the C library", () => {
     expect(script(body)).toBe("");
     expect(readFileSync(join(folder, "taken"), "utf8")).toBe("to the file");
     expect(codeOf(() => replaceDescriptor(999, 998))).toBe(-9);
+  });
+
+  test("a file is locked by one process, until that ends", () => {
+    const path = join(folder, "lock");
+    const body = `
+      const { openSync } = require("node:fs");
+      const lock = () => base.lockFile(openSync(${JSON.stringify(path)}, "a"));
+      console.log(lock(), lock());`;
+    expect(script(body)).toBe("true false\n");
+    expect(script(body)).toBe("true false\n");
+    expect(codeOf(() => lockFile(999))).toBe(-9);
   });
 
   test("failures carry the negated errno and the call's name", () => {
