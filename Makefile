@@ -34,7 +34,7 @@ compile = $(BUN) build --compile --bytecode --format=esm --splitting --minify-wh
   --target=bun-$(1) --outfile=$(2) ./cmd/main.ts $(threads)
 
 # Files that run in a thread of their own are entries too, found in the executable by these paths
-threads := $(addprefix ./,$(wildcard lib/server/pump-thread.ts))
+threads := $(addprefix ./,$(wildcard lib/server/pump-thread.ts lib/discover/survey-thread.ts))
 
 # Every platform of `make dist`: name here = name in the file, x64/arm64 as Bun's targets say it
 targets := linux-x64 linux-arm64 linux-x64-musl linux-arm64-musl darwin-x64 darwin-arm64 windows-x64

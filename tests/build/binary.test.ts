@@ -40,10 +40,14 @@ function hostileFolder(port: number): { folder: string; marker: string } {
     writeFileSync(join(folder, name), `PMPROXY_PORT=${port}\n`);
   }
   // Files at the paths of the program's own entries, which it must find in itself.
-  for (const path of [join("lib", "server"), "cmd"]) {
+  for (const path of [join("lib", "server"), join("lib", "discover"), "cmd"]) {
     mkdirSync(join(folder, path), { recursive: true });
   }
-  for (const path of ["lib/server/pump-thread.ts", "cmd/main.ts"]) {
+  for (const path of [
+    "lib/server/pump-thread.ts",
+    "lib/discover/survey-thread.ts",
+    "cmd/main.ts",
+  ]) {
     copyFileSync(join(folder, "preload.ts"), join(folder, path));
   }
   writeFileSync(join(folder, "tsconfig.json"), '{"compilerOptions": {"paths": {"*": ["./evil"]}}}');
