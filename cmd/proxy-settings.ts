@@ -125,6 +125,17 @@ function socketPath(sources: ProxySources, run: RunDirectory): string | undefine
   return run.path === undefined ? undefined : join(run.path, "pmproxy.socket");
 }
 
+/** Whether the command line is about series, as pmseries is, and starts nothing. */
+export const isAboutSeries = (options: ProxyGiven): boolean =>
+  isGiven(options, "load") || isGiven(options, "query");
+
+/** The port of the key server: `-r`, or as with pmseries `-p`, where nothing will listen. */
+function keyPortOf(options: ProxyGiven): number | undefined {
+  const named = lastGiven(options, "keyPort")?.value;
+  if (named !== undefined || !isAboutSeries(options)) return named;
+  return valuesGiven(options, "port").flat().at(-1);
+}
+
 /** Everything that is not in a configuration file. */
 function gather(sources: ProxySources, conf: PcpConf, run: RunDirectory): Gathered {
   const { options, environment } = sources;
@@ -159,7 +170,7 @@ function gather(sources: ProxySources, conf: PcpConf, run: RunDirectory): Gather
     pduCeiling: lastGiven(options, "pduCeiling")?.value,
     connectTimeoutMs: timeout.ms,
     keyHost: lastGiven(options, "keyHost")?.value,
-    keyPort: lastGiven(options, "keyPort")?.value,
+    keyPort: keyPortOf(options),
     ...(files?.ok === true ? { certificates: files.value } : {}),
     advertise: !isGiven(options, "noAdvertise"),
     certificateRequired: isGiven(options, "certificateRequired"),
@@ -244,11 +255,13 @@ export function loadProxy(sources: ProxySources): LoadedProxy {
   const run = chooseRunDirectory(conf, environment, sources.uid);
   const { given, errors, ports: portList, warnings } = gather(sources, conf, run);
   const named = lastGiven(options, "config")?.value;
-  const paths = configPaths(named, {
+  const places = {
     sysconfDirectory: conf.get("PCP_SYSCONF_DIR") ?? "/etc/pcp",
     home: environment["HOME"],
     workingDirectory: sources.workingDirectory,
-  });
+  };
+  const paths = configPaths(named, places);
+  if (named === undefined && isAboutSeries(options)) paths.push(...configPaths("pmseries", places));
   const files = paths.map((path) => readConfigFile(path, paths.length === 1));
   const nothing = named !== undefined && files.every((file) => file.state === "missing");
   const missing = nothing ? `${paths.join(", ")}: error: no such file` : undefined;

@@ -1,5 +1,6 @@
-// `pcpbox proxy`, alias pmproxy: decides what the command line asks for (serve, check, health, an
-// action on the service) and loads only that. Mistakes on the command line end as pmproxy's do.
+// `pcpbox proxy`, alias pmproxy: decides what the command line asks for (serve, check, health, a question
+// about series, an action on the service) and loads only that. Mistakes on the command line end as
+// pmproxy's do.
 
 import { createLog } from "../lib/base/mod.ts";
 import { isGiven } from "../lib/cli/mod.ts";
@@ -39,6 +40,10 @@ async function proxy(line: CommandLine<ProxyOptions>): Promise<number> {
   if (isGiven(options, "check")) {
     const { checkProxy } = await import("./proxy-check.ts");
     return checkProxy(sources, isGiven(options, "json"));
+  }
+  if (isGiven(options, "load") || isGiven(options, "query")) {
+    const { askSeries } = await import("./proxy-series.ts");
+    return askSeries(sources);
   }
   if (isGiven(options, "health")) {
     const { askHealth } = await import("./proxy-health.ts");

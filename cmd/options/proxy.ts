@@ -262,6 +262,45 @@ export const proxyOptions = defineOptions({
     group: "Pcpbox",
     knownTo: "pcpbox",
   },
+  load: {
+    long: "load",
+    argument: "ARCHIVE",
+    completes: "file",
+    help: "load an archive, or what an expression names, and exit",
+    detail:
+      "Into the key server of the configuration, of -h and of -p, which is then its port; without one into the catalogue of the embedded store. Prints what pmseries --load prints.",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
+  query: {
+    long: "query",
+    argument: "EXPR",
+    help: "answer a query about time series, and exit",
+    detail:
+      "Asks the same store, the embedded one after a look for new archives. Prints what pmseries --query prints.",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
+  fast: {
+    long: "fast",
+    help: "with --load: no values; with --query: identifiers only",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
+  times: {
+    long: "times",
+    help: "with --query: time stamps as numbers",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
+  timezone: {
+    short: "Z",
+    long: "timezone",
+    argument: "TZ",
+    help: "with --query and --load: the time zone of all times",
+    group: "Pcpbox",
+    knownTo: "pcpbox",
+  },
   logFormat: {
     long: "log-format",
     argument: "FORMAT",
@@ -283,6 +322,24 @@ export const proxyOptions = defineOptions({
   ...addedOptions,
 });
 
+/** Options that mean something with --load or --query only. */
+const OF_SERIES = ["fast", "times", "timezone"] as const;
+
+/** Mistakes that no single option shows. */
+function mistakes(given: ReadonlySet<string>, operands: readonly string[]): string[] {
+  const errors: string[] = [];
+  if (given.has("foreground") && given.has("managed"))
+    errors.push("at most one of -f and -F allowed");
+  const isSeries = given.has("load") || given.has("query");
+  if (given.has("load") && given.has("query"))
+    errors.push("cannot use load and querying options together");
+  if (isSeries && (operands.length > 0 || given.has("check") || given.has("health")))
+    errors.push("--load and --query start and check nothing");
+  for (const option of OF_SERIES)
+    if (given.has(option) && !isSeries) errors.push(`--${option} needs --load or --query`);
+  return errors;
+}
+
 /** The options of the proxy as a type: `Given<ProxyOptions>` is one option read. */
 export type ProxyOptions = typeof proxyOptions;
 
@@ -292,7 +349,12 @@ export const proxyVerb = defineVerb({
   program: "pmproxy",
   actsAsPcp: true,
   summary: "proxy for PCP clients, web clients and key servers",
-  usage: ["[options]", "[options] start|stop|restart|status|reload"],
+  usage: [
+    "[options]",
+    "[options] start|stop|restart|status|reload",
+    "[-c PATH] [-h HOST] [-p PORT] --load ARCHIVE|EXPR",
+    "[-c PATH] [-h HOST] [-p PORT] --query EXPR",
+  ],
   options: proxyOptions,
   operands: [
     {
@@ -315,6 +377,10 @@ export const proxyVerb = defineVerb({
     {
       command: "pcpbox proxy --check -c /etc/pcp/pmproxy/pmproxy.conf",
       does: "find mistakes in a configuration file",
+    },
+    {
+      command: "pcpbox proxy --query 'rate(disk.dev.read[count:5])'",
+      does: "ask the archives of this machine, or the key server",
     },
   ],
   sections: [
@@ -352,6 +418,11 @@ export const proxyVerb = defineVerb({
           term: "/etc/pcp/pmproxy/pmproxy.conf",
           text: "configuration; then ~/.pmproxy.conf, ~/.pcp/pmproxy.conf and ./pmproxy.conf",
         },
+        {
+          term: "/etc/pcp/pmseries/pmseries.conf",
+          text: "the same for --load and --query, after these; likewise in the other places",
+        },
+        { term: "/var/lib/pcpbox", text: "catalogue of archives, and what is recorded" },
         { term: "/etc/pcp/pmproxy/pmproxy.options", text: "options for start and restart" },
         { term: "/etc/default/pmproxy", text: "environment for start and restart" },
         { term: "/etc/pcp/tls.conf", text: "certificates of this host" },
@@ -369,6 +440,5 @@ export const proxyVerb = defineVerb({
     },
   ],
   mistakeStatus: 1,
-  check: (given) =>
-    given.has("foreground") && given.has("managed") ? ["at most one of -f and -F allowed"] : [],
+  check: mistakes,
 });

@@ -12,6 +12,7 @@ import { type KeyServer, type KeyServerOptions, useKeyServer } from "./keys.ts";
 import { loadArchive } from "./load.ts";
 import { contextName, type LoadRequest, parseLoad } from "./load-request.ts";
 import { SeriesProblem } from "./problem.ts";
+import { embeddedSearch } from "./search-embedded.ts";
 import { keySearch } from "./search-key.ts";
 import type { SearchIndex } from "./search.ts";
 import type { LoadReport, SeriesService } from "./service.ts";
@@ -26,8 +27,6 @@ export interface SeriesUse {
   readonly streamSeconds?: number;
   /** Patterns of metrics that are not loaded (`discover.exclude.metrics`). */
   readonly excludeMetrics?: readonly string[];
-  /** Hits of a search that names no number (`result.count`). */
-  readonly resultCount?: number;
 }
 
 /** How a service is opened, whatever is behind it. */
@@ -245,7 +244,7 @@ async function catalogueRequest(
 export function openEmbeddedSeries(options: OpenEmbeddedSeriesOptions): EmbeddedSeriesService {
   const { zone } = options;
   const catalogue = openCatalogue(options.catalogue);
-  const search: SearchIndex | undefined = undefined;
+  const search = options.search ? embeddedSearch(catalogue) : undefined;
   const loading = loads((expression, signal) =>
     catalogueRequest(
       catalogue,

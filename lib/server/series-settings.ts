@@ -59,12 +59,11 @@ export function keyServerOptions(settings: KeyServerSettings): OpenKeySeriesOpti
 }
 
 /** What of the settings a service asks for at each use. */
-export const seriesUse = ({ series, discover, search }: ProxySettings): SeriesUse => ({
+export const seriesUse = ({ series, discover }: ProxySettings): SeriesUse => ({
   cursorCount: series.cursorCount,
   streamLength: series.streamMaxLength,
   streamSeconds: series.streamExpireSeconds,
   excludeMetrics: discover.excludeMetrics,
-  resultCount: search.resultCount,
 });
 
 /** The file of the catalogue: as configured, else in the state directory; undefined without one. */

@@ -3,21 +3,27 @@
 // ends. Files are made from `begin` on, when the process is the user that it stays. Refused at the
 // start: TLS files that cannot be read.
 
-import { existsSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type Log, PcpError } from "../base/mod.ts";
+import { type Log, PM_ERR, PcpError } from "../base/mod.ts";
 import type { Context } from "../context/mod.ts";
-import { type ArchiveSink, type Discovery, keySink, startDiscovery } from "../discover/mod.ts";
+import {
+  type ArchiveSink,
+  catalogueSink,
+  type Discovery,
+  keyFeed,
+  keySink,
+  startDiscovery,
+} from "../discover/mod.ts";
 import { localZone } from "../pcp/mod.ts";
-import { createPush, type Push } from "../push/mod.ts";
+import { createPush, type Push, type PushFeed } from "../push/mod.ts";
 import {
   type EmbeddedSeriesService,
   type KeySeriesService,
   type OpenKeySeriesOptions,
   openEmbeddedSeries,
   openKeySeries,
-  rescan,
 } from "../series/mod.ts";
 import { type Answer, createLoggerApi, createSeriesApi, type WebApi } from "../web/mod.ts";
 import { catalogueFile, keyServerOptions, seriesUse, storeOf } from "./series-settings.ts";
@@ -116,32 +122,29 @@ function openService(parts: TimeSeriesParts, key: KeyOptions | undefined): Servi
   }
 }
 
+/** How archives that are followed or pushed are written to a key server. */
+const writing = ({ discover, series }: ProxySettings) => ({
+  excludeMetrics: discover.excludeMetrics,
+  excludeIndoms: discover.excludeIndoms,
+  streamLength: series.streamMaxLength,
+  streamSeconds: series.streamExpireSeconds,
+});
+
 /** Follows the directories of `settings` into the store of `service`. */
 function openDiscovery(
   service: Service,
   directories: readonly string[],
   { settings, log }: TimeSeriesParts,
 ): Discovery | undefined {
-  const { discover, series } = settings();
+  const { discover } = settings();
   const wanted = discover.enabled ?? service.kind === "embedded";
   if (!wanted) return undefined;
   const told = (level: "info" | "warning" | "error", text: string): void => log.write(level, text);
-  const { excludeMetrics, excludeIndoms } = discover;
-  if (service.kind === "embedded") {
-    void rescan(
-      service.catalogue,
-      directories.filter((each) => existsSync(each)),
-    ).catch((error: unknown) => log.warning(String(error)));
-    return undefined;
-  }
-  const sink: ArchiveSink = keySink(service.server, {
-    excludeMetrics,
-    excludeIndoms,
-    streamLength: series.streamMaxLength,
-    streamSeconds: series.streamExpireSeconds,
-    catchUpSeconds: discover.catchUpSeconds,
-    log: told,
-  });
+  const { catchUpSeconds, excludeMetrics } = discover;
+  const sink: ArchiveSink =
+    service.kind === "keys"
+      ? keySink(service.server, { ...writing(settings()), catchUpSeconds, log: told })
+      : catalogueSink(service.catalogue, { excludeMetrics, log: told });
   return startDiscovery({
     directories,
     sink,
@@ -155,10 +158,12 @@ function openDiscovery(
 function openPush(
   directory: string,
   { settings, log }: TimeSeriesParts,
+  feed: PushFeed | undefined,
   onArchive: (base: string) => void,
 ): Push {
   return createPush({
     directory,
+    ...(feed === undefined ? {} : { feed }),
     settings: () => {
       const { enabled, authenticate, cached, syncMs, archives, freeBytes, workMs, timeoutMs } =
         settings().logger;
@@ -186,7 +191,16 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
   let discovery: Discovery | undefined;
   const onArchive = (base: string): void => discovery?.nudge(base);
   const { remoteArchiveDirectory } = first.paths;
-  const push = first.deprecated ? undefined : openPush(remoteArchiveDirectory, parts, onArchive);
+  let feed: PushFeed | undefined;
+  const lateFeed: PushFeed = {
+    open: (archive) => {
+      if (feed === undefined) throw new PcpError(PM_ERR.NOTCONN, "the key server is not in use");
+      return feed.open(archive);
+    },
+  };
+  const push = first.deprecated
+    ? undefined
+    : openPush(remoteArchiveDirectory, parts, keys === undefined ? undefined : lateFeed, onArchive);
   const seriesApi = createSeriesApi({
     service: () => service,
     limits: () => ({ ...settings().series.limits, resultCount: settings().search.resultCount }),
@@ -221,8 +235,23 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
       if (service === undefined) return;
       const recorded = recordDirectory(first);
       const followed = first.discover.path ?? first.paths.archiveDirectory;
-      const all = [followed, remoteArchiveDirectory, recorded ?? followed];
-      discovery = openDiscovery(service, realNames(all), parts);
+      // What is pushed goes to a key server as it comes.
+      const pushed = service.kind === "keys" ? followed : remoteArchiveDirectory;
+      try {
+        if (service.kind === "keys")
+          feed = keyFeed(service.server, {
+            ...writing(first),
+            log: (level, text) => log.write(level, text),
+          });
+        discovery = openDiscovery(
+          service,
+          realNames([followed, pushed, recorded ?? followed]),
+          parts,
+        );
+      } catch (error) {
+        if (!(error instanceof PcpError)) throw error;
+        log.error(`discovery: ${error.message}`);
+      }
     },
     reload() {
       push?.reset();
