@@ -65,7 +65,7 @@ function sourceMetadata({ labels, json }: SourceLabels) {
   const sets = new Map<number, readonly Label[]>();
   const domains = new Map<
     Indom,
-    Map<InstanceId, { name: string; identity: string; own: readonly Label[] }>
+    Map<InstanceId, { name: string; identity: string; own: readonly Label[] | undefined }>
   >();
   const known: KnownMetadata = {
     labels,
@@ -95,7 +95,7 @@ export function readMetadata(first: SourceLabels, left: Exclusions): ReadMetadat
         sets.get(keyOf(PM_LABEL.DOMAIN, indom >>> 22)) ?? NONE,
         sets.get(keyOf(PM_LABEL.INDOM, indom)) ?? NONE,
       ]);
-      domain.set(inst, { name, identity, own: NONE });
+      domain.set(inst, { name, identity, own: undefined });
     }
   };
 

@@ -63,8 +63,8 @@ export interface KnownInstance {
   readonly name: string;
   /** Labels that were known then, from identityLabels. */
   readonly identity: string;
-  /** Labels of its own, as far as they are known. */
-  readonly own: readonly Label[];
+  /** Labels of its own; undefined: those of the archive count. */
+  readonly own: readonly Label[] | undefined;
 }
 
 /** Metadata as who follows an archive knows them (5.3), in the place of what is in force at a time. */
