@@ -126,6 +126,7 @@ function clear(database: Database): void {
   const names = (condition: string): readonly { name: string }[] =>
     database.query<{ name: string }, []>(`SELECT name FROM sqlite_schema WHERE ${condition}`).all();
   for (const { name } of names("type = 'trigger'")) database.run(`DROP TRIGGER "${name}"`);
+  for (const { name } of names("type = 'view'")) database.run(`DROP VIEW "${name}"`);
   // Those of an index's own go with it.
   for (const { name } of names("type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%fts5vocab%'"))
     database.run(`DROP TABLE "${name}"`);

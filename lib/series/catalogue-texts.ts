@@ -38,8 +38,9 @@ CREATE INDEX describes_texts ON describes (texts);
 CREATE VIRTUAL TABLE words USING fts5(
   name, oneline, helptext, content='document', content_rowid='id', tokenize="porter ${TOKENS}"
 );
+CREATE VIEW named AS SELECT id, name FROM document WHERE type <> 0;
 CREATE VIRTUAL TABLE names USING fts5(
-  name, content='document', content_rowid='id', tokenize="${TOKENS}"
+  name, content='named', content_rowid='id', tokenize="${TOKENS}"
 );
 CREATE VIRTUAL TABLE word_place USING fts5vocab(words, 'instance');
 CREATE VIRTUAL TABLE word_count USING fts5vocab(words, 'row');

@@ -101,8 +101,11 @@ function questions({ database, guard }: Catalogue) {
         ({ term }) => term,
       );
     },
-    /** Documents in which terms stand in their order, whatever stands between. */
-    inOrder: (terms: readonly string[], columns: readonly TextField[]): ReadonlySet<number> => {
+    /**
+     * Documents in which terms stand in their order, whatever stands between, in whichever field: as the
+     * module of key servers has it, one place serves for a term that is asked for twice.
+     */
+    inOrder: (terms: readonly string[]): ReadonlySet<number> => {
       let reached: Map<number, number> | undefined;
       for (const term of terms) {
         const next = new Map<number, number>();
@@ -111,10 +114,9 @@ function questions({ database, guard }: Catalogue) {
           term,
         );
         for (const { doc, col, offset } of places) {
-          if (!columns.includes(col)) continue;
           const place = COLUMNS.indexOf(col) * FIELD_PLACES + offset;
           const before = reached === undefined ? -1 : reached.get(doc);
-          if (before === undefined || place <= before) continue;
+          if (before === undefined || place < before) continue;
           if (place < (next.get(doc) ?? Infinity)) next.set(doc, place);
         }
         reached = next;
@@ -142,7 +144,7 @@ function searchText({ all, terms, inOrder }: Questions, query: TextQuery, limit:
   );
   const order = terms(words);
   if (order.length > 1 && found.length > 0) {
-    const fits = inOrder(order, columns);
+    const fits = inOrder(order);
     found = found.filter(({ id }) => fits.has(id));
   }
   const ranked = merged(found);

@@ -20,7 +20,9 @@ import { fuzzHelp, PMDA_FUZZERS } from "./pmda.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 import { fuzzRest } from "./rest.fuzz.ts";
+import { fuzzResp } from "./resp.fuzz.ts";
 import { fuzzSasl } from "./sasl.fuzz.ts";
+import { fuzzSearch } from "./search.fuzz.ts";
 import { fuzzSeries } from "./series.fuzz.ts";
 import { TEXT_FUZZERS } from "./text.fuzz.ts";
 import { fuzzTimes } from "./time.fuzz.ts";
@@ -34,6 +36,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   link: fuzzLink,
   gate: fuzzGate,
   head: fuzzHead,
+  resp: fuzzResp,
   sasl: fuzzSasl,
   ...TEXT_FUZZERS,
   ...PMDA_FUZZERS,
@@ -46,6 +49,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   derived: fuzzDerived,
   series: fuzzSeries,
   keys: fuzzKeys,
+  search: fuzzSearch,
   web: fuzzWeb,
   rest: fuzzRest,
   linux: fuzzLinux,

@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromiumPath } from "./chromium.ts";
 import { pcp7Root } from "./pcp7.ts";
+import { redisearchModule } from "./redisearch.ts";
 
 /** The peers tests may ask for. */
 export type Peer =
@@ -17,6 +18,7 @@ export type Peer =
   | "pcp7-sasl"
   | "redis"
   | "valkey"
+  | "redisearch"
   | "openssl"
   | "avahi"
   | "chromium"
@@ -91,6 +93,8 @@ function look(peer: Peer): Finding {
       return Bun.which("redis-server") === null ? "no redis-server" : null;
     case "valkey":
       return notRoot() ?? missing("valkey-server", [join(pcp7Root, "/usr/bin/valkey-server")]);
+    case "redisearch":
+      return look("redis") ?? missing("RediSearch (PCPBOX_REDISEARCH)", [redisearchModule]);
     case "openssl":
       return Bun.which("openssl") === null ? "no openssl" : null;
     case "avahi":
