@@ -201,7 +201,7 @@ describe("documents of a load", () => {
   };
 
   test("metrics, domains and instances, each once, with their texts", async () => {
-    const found = await documentsOf(join(REC, "v3-dyn"));
+    const found = await documentsOf(join(REC, "v3-labels"));
     expect(new Set(found).size).toBe(found.length);
     const types = found.map((each) => JSON.parse(each)[12]);
     expect(new Set(types)).toEqual(new Set(["metric", "indom", "instance"]));
