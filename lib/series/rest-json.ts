@@ -4,7 +4,7 @@
 import { utf8 } from "../base/mod.ts";
 import { type Column, putNumber, textAt, textBytes, VALUE_ROOM } from "./column.ts";
 import type { SeriesBlock } from "./evaluate.ts";
-import { stampText } from "./report.ts";
+import { putWhole } from "./numerals.ts";
 import { timeOfValue } from "./samples.ts";
 import type { SeriesDescriptor, SeriesInstance, SeriesLabel } from "./store.ts";
 
@@ -168,10 +168,45 @@ export const successJson = (success: boolean, { quoting, client }: JsonForm): st
 /** Bytes of a piece; a piece is given away when it is about full. */
 const PIECE = 64 * 1024;
 
+/** Room at first: most answers are short, and a large buffer for each costs more than its answer. */
+const ROOM = 2048;
+
+const MILLION = 1e6;
+const TEN_MILLIONS = 1e7;
+
+/** Writes a number of 13 digits, given as its first 7 and its last 6; gives the place behind it. */
+function putSplit(bytes: Uint8Array, at: number, high: number, low: number): number {
+  // Whole numbers of 32 bits are divided quickly.
+  let rest = high | 0;
+  for (let place = at + 6; place >= at; place--) {
+    const next = (rest / 10) | 0;
+    bytes[place] = 0x30 + rest - next * 10;
+    rest = next;
+  }
+  rest = low | 0;
+  for (let place = at + 12; place >= at + 7; place--) {
+    const next = (rest / 10) | 0;
+    bytes[place] = 0x30 + rest - next * 10;
+    rest = next;
+  }
+  return at + 13;
+}
+
+/** Room for a time: two numbers of at most 15 digits, their signs, and the point. */
+const STAMP_ROOM = 40;
+const POINT = 0x2e;
+
+const VALUE = utf8(',"value":"');
+const CLOSE = utf8('"}');
+
 /** Bytes that grow. */
 class Bytes {
-  private bytes = new Uint8Array(PIECE + 4096);
+  private bytes = new Uint8Array(ROOM);
   length = 0;
+  /** The time that was written last, and how. */
+  private time = Number.NaN;
+  private readonly stamp = new Uint8Array(STAMP_ROOM + VALUE.length);
+  private stampLength = 0;
 
   private room(more: number): void {
     if (this.length + more <= this.bytes.length) return;
@@ -218,6 +253,33 @@ class Bytes {
     else this.length = end;
   }
 
+  /** What stands before a value: its head, its time as stampText tells it, the name of the member. */
+  open(head: Uint8Array, time: number): void {
+    this.room(head.length + STAMP_ROOM + VALUE.length);
+    const { bytes } = this;
+    bytes.set(head, this.length);
+    let at = this.length + head.length;
+    if (time === this.time) {
+      bytes.set(this.stamp.subarray(0, this.stampLength), at);
+      this.length = at + this.stampLength;
+      return;
+    }
+    const from = at;
+    const milliseconds = Math.floor(time / 1000);
+    const high = Math.floor(milliseconds / MILLION);
+    at =
+      high < MILLION || high >= TEN_MILLIONS
+        ? putWhole(bytes, at, milliseconds)
+        : putSplit(bytes, at, high, milliseconds - high * MILLION);
+    bytes[at] = POINT;
+    at = putWhole(bytes, at + 1, time - milliseconds * 1000);
+    for (let index = 0; index < VALUE.length; index++) bytes[at++] = VALUE[index] ?? 0;
+    this.time = time;
+    this.stampLength = at - from;
+    this.stamp.set(bytes.subarray(from, at));
+    this.length = at;
+  }
+
   take(): Uint8Array {
     const taken = this.bytes.slice(0, this.length);
     this.length = 0;
@@ -232,7 +294,6 @@ export async function* valuesJson(
 ): AsyncGenerator<Uint8Array> {
   const out = new Bytes();
   let any = false;
-  const close = utf8('"}');
   const opening = utf8(
     client === undefined ? "[" : `{"client":${quoted(client, quoting)},"result":[`,
   );
@@ -240,33 +301,31 @@ export async function* valuesJson(
     const { series, instances, places, times, ends, values } = block;
     /** What stands before the time, for each instance. */
     const heads = new Map<number, Uint8Array>();
-    const headOf = (place: number): Uint8Array => {
-      const known = heads.get(place);
+    const headOf = (of: number): Uint8Array => {
+      const known = heads.get(of);
       if (known !== undefined) return known;
-      const instance = instances[place] ?? "";
+      const instance = instances[of] ?? "";
       const own = instance === series ? "" : `"instance":"${instance}",`;
-      const head = utf8(`,{"series":"${series}",${own}"timestamp":`);
-      heads.set(place, head);
-      return head;
+      const made = utf8(`,{"series":"${series}",${own}"timestamp":`);
+      heads.set(of, made);
+      return made;
     };
-    let last = Number.NaN;
-    let stamp = close;
+    let place = -1;
+    let head = CLOSE;
     let index = 0;
     for (let sample = 0; sample < times.length; sample++)
       for (const end = ends[sample] ?? 0; index < end; index++) {
-        const time = timeOfValue(block, sample, index);
-        if (time !== last) {
-          last = time;
-          stamp = utf8(`${stampText(time)},"value":"`);
+        const own = places[index] ?? 0;
+        if (own !== place) {
+          place = own;
+          head = headOf(place);
         }
-        const head = headOf(places[index] ?? 0);
         if (!any) out.copy(opening);
         // The first value has no comma before it.
-        out.copy(any ? head : head.subarray(1));
+        out.open(any ? head : head.subarray(1), timeOfValue(block, sample, index));
         any = true;
-        out.copy(stamp);
         out.value(values, index, quoting);
-        out.copy(close);
+        out.copy(CLOSE);
         if (out.length >= PIECE) yield out.take();
       }
   }
