@@ -196,7 +196,7 @@ export async function mendPushed(directory: string, log: Pick<Log, "write">): Pr
       return await readdir(path);
     } catch (error) {
       // Not there yet, not a directory, or not ours to read: then there is nothing of ours in it.
-      if (asPcpError(error).code >= 0) throw error;
+      if (asPcpError(error).code < -4096) throw error;
       return [];
     }
   };
