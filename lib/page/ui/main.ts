@@ -93,12 +93,16 @@ const skip = (id: string, text: string): HTMLElement =>
 const frame: Part = {
   update(state) {
     live.hidden = state.view !== "live";
+    // The past has hosts of its own.
+    hosts.bar.hidden = state.view === "history";
+    hosts.troubles.hidden = state.view === "history";
     VIEWS.forEach((view, at) => {
       const tab = tabs[at];
       tab?.setAttribute("href", writeRoute({ ...state, view }));
       if (tab !== undefined) set(tab, "aria-current", view === state.view ? "page" : undefined);
     });
-    document.title = `${state.host} · pcpbox`;
+    const past = state.past.origin === "" ? "History" : state.past.origin;
+    document.title = `${state.view === "history" ? past : state.host} · pcpbox`;
   },
 };
 for (const part of [hosts, tree, search, help, board, past, server, frame]) app.add(part);

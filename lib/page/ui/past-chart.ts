@@ -219,6 +219,7 @@ export function createPastChart(events: ChartEvents): PastChart {
         return { ...line, values };
       });
       table = tableOf(scaled);
+      set(element, "aria-label", `${heading} of the past`);
       write(title, heading);
       write(unitText, unit.title);
       write(extent, extentText(next, drawn.length));

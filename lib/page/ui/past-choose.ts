@@ -141,6 +141,17 @@ export function createChoose(app: App): Choose {
     change({ metric: name });
   };
   const offer = createOffer(choose);
+  let shown = "";
+  let told = "";
+  /** The text of a metric, where there is an index of texts. */
+  const tell = async (metric: string): Promise<void> => {
+    told = metric;
+    write(oneline, "");
+    if (metric === "") return;
+    const found = await names.texts(metric);
+    const text = found.find(({ name }) => name === metric)?.oneline ?? "";
+    if (told === metric) write(oneline, text);
+  };
   let timer: ReturnType<typeof setTimeout> | undefined;
   let turn = 0;
   const input = el("input", {
@@ -194,15 +205,15 @@ export function createChoose(app: App): Choose {
   input.addEventListener("keydown", (event) => {
     const { key } = event;
     if (key === "ArrowDown" && !offer.isOpen) void search();
-    else if (key === "ArrowDown" || key === "ArrowUp")
+    else if (key === "ArrowDown" || key === "ArrowUp") {
       set(input, "aria-activedescendant", offer.go(key === "ArrowDown" ? 1 : -1));
-    else if (key === "Enter") choose(offer.chosen ?? input.value.trim());
+      void tell(offer.chosen ?? "");
+    } else if (key === "Enter") choose(offer.chosen ?? input.value.trim());
     else if (key === "Escape" && offer.isOpen) close();
     else return;
     event.preventDefault();
   });
 
-  let shown = "";
   let known: Origins = { hosts: [], archives: [] };
   const group = (label: string, list: readonly string[]): HTMLElement | null =>
     list.length === 0
@@ -214,14 +225,6 @@ export function createChoose(app: App): Choose {
     const groups = [group("Hosts", [...known.hosts, ...others]), group("Archives", known.archives)];
     origin.replaceChildren(...groups.filter((each) => each !== null));
     origin.value = wanted;
-  };
-  /** The text of a metric, where there is an index of texts. */
-  const tell = async (metric: string): Promise<void> => {
-    write(oneline, "");
-    if (metric === "") return;
-    const found = await names.texts(metric);
-    const text = found.find(({ name }) => name === metric)?.oneline ?? "";
-    if (shown === metric) write(oneline, text);
   };
   return {
     element: el(
@@ -236,7 +239,7 @@ export function createChoose(app: App): Choose {
       if (past.metric === shown) return;
       shown = past.metric;
       if (document.activeElement !== input || input.value === "") input.value = shown;
-      tell(shown).catch((error: unknown) => write(oneline, String(error)));
+      void tell(shown);
     },
     async load() {
       known = await askOrigins();

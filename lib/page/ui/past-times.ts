@@ -55,7 +55,8 @@ export function createTimes(events: TimesEvents): Times {
     const start = inputTime(from.value);
     const end = inputTime(to.value);
     if (start !== undefined && end !== undefined && start < end) events.chosen(between(start, end));
-    set(to, "aria-invalid", start !== undefined && end !== undefined && start >= end);
+    const isTurned = start !== undefined && end !== undefined && start >= end;
+    set(to, "aria-invalid", isTurned ? "true" : undefined);
   };
   const zone = el("span", { class: "muted zone" });
   const button = (text: string, label: string, click: () => void): HTMLElement =>

@@ -121,7 +121,7 @@ function createQueryField(run: (text: string) => void, reset: () => void) {
     complain(text: string): void {
       complaint.hidden = text === "";
       write(complaint, text);
-      set(field, "aria-invalid", text !== "");
+      set(field, "aria-invalid", text === "" ? undefined : "true");
       set(field, "aria-describedby", text === "" ? undefined : complaint.id);
       // The server's caret is below a copy of the text: the cursor goes there.
       const lines = text.split("\n");
