@@ -9,20 +9,19 @@ import {
   type Discovery,
   type DiscoveryOptions,
   type DiscoveryProblem,
+  LEAST_PAUSE,
   POLL_SECONDS,
   PROBLEMS_TOLD,
 } from "./types.ts";
 import { watchFolders } from "./watch.ts";
 
-/** Least ms between two looks at a directory because of changes. */
-const LEAST_PAUSE = 1000;
 /** At most one part in so many of the time is spent on one directory. */
 const SHARE = 10;
 const MOST_PAUSE = 60_000;
 const NOTHING = (): void => undefined;
 
 /** When directories are to be looked at. */
-function schedule(now: () => number) {
+function schedule(now: () => number, leastPause: number) {
   /** Time at which a directory may be looked at; only of those that wait. */
   const due = new Map<string, number>();
   /** Time before which it is not looked at again because of a change. */
@@ -50,7 +49,7 @@ function schedule(now: () => number) {
     },
     /** A look is over that took so many ms. */
     rest(folder: string, took: number): void {
-      const pause = Math.min(MOST_PAUSE, Math.max(LEAST_PAUSE, took * SHARE));
+      const pause = Math.min(MOST_PAUSE, Math.max(leastPause, took * SHARE));
       rests.set(folder, now() + pause);
     },
   };
@@ -80,7 +79,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
   const roots = [...new Set(options.directories.map((each) => resolve(each)))];
   const closing = new AbortController();
   const { signal } = closing;
-  const plan = schedule(() => performance.now());
+  const plan = schedule(() => performance.now(), options.leastPause ?? LEAST_PAUSE);
   const problems = complaints(log);
   const present = new Set<string>();
   /** Directories below one that is followed. */

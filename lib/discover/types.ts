@@ -56,6 +56,8 @@ export interface DiscoveryOptions {
   readonly watching?: "inotify" | "polling";
   /** Seconds between two looks where the system does not tell; POLL_SECONDS by default. */
   readonly pollSeconds?: number;
+  /** Least milliseconds between two looks at a directory because of changes; LEAST_PAUSE by default. */
+  readonly leastPause?: number;
   /** How the system is asked; for tests. Throws what fs.watch throws. */
   readonly watchFolder?: WatchFolder;
 }
@@ -69,6 +71,8 @@ export type WatchFolder = (
 
 /** Default of `pollSeconds`. */
 export const POLL_SECONDS = 10;
+/** Default of `leastPause`. */
+export const LEAST_PAUSE = 1000;
 /** Most problems that a status holds. */
 export const PROBLEMS_TOLD = 32;
 

@@ -56,7 +56,13 @@ function follow(
   const said: string[] = [];
   const log = (level: string, text: string): void => void said.push(`${level}: ${text}`);
   const sink = catalogueSink(catalogue, { log, excludeMetrics });
-  const discovery = startDiscovery({ directories: [directory], sink, log, ...options });
+  const discovery = startDiscovery({
+    directories: [directory],
+    sink,
+    log,
+    leastPause: 50,
+    ...options,
+  });
   let ended: Promise<void> | undefined;
   const end = (): Promise<void> => {
     ended ??= discovery.close().then(catalogue.close);

@@ -1,8 +1,18 @@
 // Goal: discovery fills a key server as the real pmproxy does, key by key: a recorded run is repeated
 // exactly. Nothing is written twice or lost when archives rotate, end, shrink, are damaged or deleted, when
 // the key server goes and comes back, and when discovery itself begins again.
-import { afterAll, expect, test } from "bun:test";
-import { appendFileSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "bun:test";
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { keySink, type KeySinkOptions } from "../../lib/discover/key-sink.ts";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
@@ -15,6 +25,7 @@ import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import recorded from "../fixtures/series/grow.discovery.json";
 import { dumpServer } from "../series/key-dump.ts";
+import { type GrowingArchive, growingArchive, START } from "./growing.ts";
 
 const ARCHIVES = join(import.meta.dir, "../fixtures/series/archives");
 const GROW = join(ARCHIVES, "grow");
@@ -51,7 +62,7 @@ function follow(
   const said: string[] = [];
   const log = (level: string, text: string) => void said.push(`${level}: ${text}`);
   const sink = keySink(server, { ...options, log });
-  const discovery = startDiscovery({ directories: [directory], sink, log });
+  const discovery = startDiscovery({ directories: [directory], sink, log, leastPause: 50 });
   closers.push(() => discovery.close());
   return { discovery, said };
 }
@@ -95,5 +106,232 @@ describePeer(["pcp6", "redis"], "the recorded run", () => {
     await settled(discovery, ({ records }) => records === 2);
     expect(await dumpServer(server)).toEqual(recordedKeys(join(place, "grow")) as never);
     expect(discovery.status().archives).toMatchObject({ found: 1, failed: 0, growing: 1 });
+  });
+});
+
+type Stream = readonly (readonly [id: string, fields: readonly (readonly [string, string])[]])[];
+
+/** Seconds that the stream of a metric holds, from its values and from its times, which agree. */
+async function secondsOf(server: KeyServer, metric = "grow.plain"): Promise<number[]> {
+  const keys = await dumpServer(server);
+  const found = keys[`pcp:series:metric.name:${stringId(metric)}`]?.value;
+  const [series = ""] = Array.isArray(found) ? (found as string[]) : [];
+  const stream = (keys[`pcp:values:series:${series.replace("hex:", "")}`]?.value ?? []) as Stream;
+  return stream.map(([id, fields]) => {
+    const second = Number(id.split("-")[0]) / 1000 - START;
+    for (const [, value] of fields) expect(Number(value)).toBe(second);
+    return second;
+  });
+}
+
+const upTo = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, at) => from + at);
+
+function appendAll(archive: GrowingArchive, seconds: readonly number[]): void {
+  for (const second of seconds) archive.append(second);
+}
+
+const becomes = (server: KeyServer, seconds: readonly number[], metric?: string) =>
+  until(async () => (await secondsOf(server, metric)).join() === seconds.join());
+
+describePeer(["redis"], "archives as they change", () => {
+  /** An archive with seconds 0 to 2 that is followed; second 2 was read. */
+  async function begin(options: KeySinkOptions = {}) {
+    const used = await use();
+    const place = newFolder();
+    const running = follow(used.server, place, options);
+    await until(() => running.discovery.status().complete);
+    const archive = growingArchive(join(place, "a"));
+    appendAll(archive, [0, 1, 2]);
+    await becomes(used.server, options.catchUpSeconds === undefined ? [2] : [0, 1, 2]);
+    return { ...used, ...running, place, archive };
+  }
+
+  test("volumes, instances, marks, records that are written in two pieces", async () => {
+    const { server, archive, discovery } = await begin();
+    archive.addInstance(1, "one", 3);
+    archive.append(3);
+    archive.mark(4);
+    archive.switchVolume();
+    appendAll(archive, [5, 6]);
+    await becomes(server, [2, 3, 5, 6]);
+    await becomes(server, [3, 5, 6], "grow.inst");
+    const record = archive.record(7);
+    appendFileSync(archive.volume, record.subarray(0, 30));
+    await settled(discovery, ({ growing }) => growing === 1);
+    expect(await secondsOf(server)).toEqual([2, 3, 5, 6]);
+    appendFileSync(archive.volume, record.subarray(30));
+    await becomes(server, [2, 3, 5, 6, 7]);
+  });
+
+  test("a metadata record that is written in two pieces holds back the data behind it", async () => {
+    const { server, archive } = await begin();
+    const size = statSync(`${archive.base}.meta`).size;
+    archive.addInstance(1, "one", 3);
+    const record = readFileSync(`${archive.base}.meta`).subarray(size);
+    truncateSync(`${archive.base}.meta`, size + 10);
+    archive.append(3);
+    await Bun.sleep(300);
+    expect(await secondsOf(server)).toEqual([2]);
+    appendFileSync(`${archive.base}.meta`, record.subarray(10));
+    await becomes(server, [2, 3]);
+    await becomes(server, [3], "grow.inst");
+  });
+
+  test("rotation: a new archive goes on, the old one is compressed, renamed, deleted", async () => {
+    const { server, archive, discovery, place, said } = await begin();
+    const next = growingArchive(join(place, "b"));
+    appendAll(next, [10, 11]);
+    await becomes(server, [2, 11]);
+    for (const ending of ["meta", "0"]) {
+      const path = `${archive.base}.${ending}`;
+      writeFileSync(`${path}.zst`, Bun.zstdCompressSync(readFileSync(path)));
+      rmSync(path);
+    }
+    await settled(discovery, ({ found }) => found === 1);
+    next.append(12);
+    await becomes(server, [2, 11, 12]);
+    for (const ending of ["meta", "index", "0"])
+      renameSync(`${next.base}.${ending}`, join(place, `c.${ending}`));
+    // Under another name it is another archive, whose last record is read again.
+    await settled(discovery, ({ found, records }) => found === 1 && records === 4);
+    rmSync(join(place, "c.meta"));
+    await settled(discovery, ({ found }) => found === 0);
+    expect(await secondsOf(server)).toEqual([2, 11, 12]);
+    expect(said.filter((line) => !line.startsWith("info"))).toEqual([]);
+  });
+
+  test("data that become shorter, or are replaced, are told of and read on", async () => {
+    const { server, archive, said, discovery } = await begin();
+    appendAll(archive, [3, 4]);
+    await becomes(server, [2, 3, 4]);
+    truncateSync(archive.volume, statSync(archive.volume).size - 60);
+    await settled(discovery, () => said.some((line) => line.includes("become shorter")));
+    appendAll(archive, []);
+    expect(await secondsOf(server)).toEqual([2, 3, 4]);
+  });
+
+  test("damage is told once; what comes before it counts", async () => {
+    const { server, archive, said, discovery } = await begin();
+    archive.append(3);
+    const size = statSync(archive.volume).size;
+    appendFileSync(archive.volume, Buffer.alloc(64, 0xff));
+    await settled(discovery, ({ failed }) => failed === 1);
+    expect(await secondsOf(server)).toEqual([2, 3]);
+    appendFileSync(archive.volume, Buffer.alloc(64, 0xff));
+    await Bun.sleep(300);
+    expect(said.filter((line) => line.startsWith("error"))).toEqual([
+      expect.stringContaining("a.0") as string,
+    ]);
+    truncateSync(archive.volume, size);
+    appendAll(archive, [4]);
+    await becomes(server, [2, 3, 4]);
+    await settled(discovery, ({ failed }) => failed === 0);
+  });
+
+  test("a file named lock holds everything back", async () => {
+    const { server, archive, place } = await begin();
+    writeFileSync(join(place, "lock"), "");
+    appendAll(archive, [3, 4]);
+    await Bun.sleep(300);
+    expect(await secondsOf(server)).toEqual([2]);
+    rmSync(join(place, "lock"));
+    await becomes(server, [2, 3, 4]);
+  });
+
+  test("excluded metrics and instance domains", async () => {
+    const { server, archive, discovery } = await begin({
+      excludeMetrics: ["grow.i*"],
+      excludeIndoms: ["300.1"],
+    });
+    archive.addInstance(1, "one", 3);
+    archive.append(3);
+    await becomes(server, [2, 3]);
+    expect(await secondsOf(server, "grow.inst")).toEqual([]);
+    expect(discovery.status().archives.excluded).toBe(1);
+    expect(() => keySink(server, { excludeIndoms: ["x"] })).toThrow('"x"');
+  });
+
+  test("catching up begins before the last record", async () => {
+    const { server, archive } = await begin({ catchUpSeconds: 1e9 });
+    archive.append(3);
+    await becomes(server, [0, 1, 2, 3]);
+  });
+
+  test("archives of a directory in which nothing changes are not read", async () => {
+    const { server } = await use();
+    const place = newFolder();
+    appendAll(growingArchive(join(place, "a")), [0, 1]);
+    const { discovery } = follow(server, place);
+    await until(() => discovery.status().complete);
+    await Bun.sleep(300);
+    expect(discovery.status().archives).toMatchObject({ found: 1, read: 0, records: 0 });
+    discovery.nudge(join(place, "a.0"));
+    await becomes(server, [1]);
+  });
+});
+
+describePeer(["redis"], "begun again", () => {
+  test("discovery: no value twice, none lost but those of the time between", async () => {
+    const { server } = await use();
+    const place = newFolder();
+    const archive = growingArchive(join(place, "a"));
+    let second = 0;
+    const expected: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      // Written while nobody follows: only the last of these is read.
+      appendAll(archive, [second, second + 1]);
+      const { discovery } = follow(server, place);
+      await until(() => discovery.status().complete);
+      appendAll(archive, [second + 2]);
+      await until(async () => (await secondsOf(server)).at(-1) === second + 2);
+      appendAll(archive, [second + 3, second + 4]);
+      await until(async () => (await secondsOf(server)).at(-1) === second + 4);
+      expected.push(...upTo(second + 2, second + 4));
+      await discovery.close();
+      second += 5;
+    }
+    const found = await secondsOf(server);
+    expect(found).toEqual([...new Set(found)].sort((a, b) => a - b));
+    expect(found).toEqual(expect.arrayContaining(expected));
+  }, 30_000);
+
+  test("the key server, empty: metadata are there again, values go on without a gap", async () => {
+    const first = await use();
+    const place = newFolder();
+    const archive = growingArchive(join(place, "a"));
+    const { discovery, said } = follow(first.server, place);
+    await until(() => discovery.status().complete);
+    archive.addInstance(1, "one", 0);
+    appendAll(archive, [0, 1, 2]);
+    await becomes(first.server, [2]);
+    await first.stop();
+    await until(() => first.server.state.kind === "down");
+    appendAll(archive, upTo(3, 20));
+    await Bun.sleep(300);
+    appendAll(archive, upTo(21, 30));
+    const { stop } = await startRedis(first.port);
+    closers.push(stop);
+    await first.server.ready();
+    await becomes(first.server, upTo(3, 30));
+    await becomes(first.server, upTo(3, 30), "grow.inst");
+    archive.append(31);
+    await becomes(first.server, upTo(3, 31));
+    expect(said.filter((line) => !line.startsWith("info"))).toEqual([]);
+  }, 30_000);
+});
+
+describe("without a key server", () => {
+  test("discovery waits for it, and can be ended meanwhile", async () => {
+    const server = useKeyServer({ servers: ["127.0.0.1:1"], pauses: [50] });
+    const place = newFolder();
+    const { discovery } = follow(server, place);
+    await until(() => discovery.status().complete);
+    appendAll(growingArchive(join(place, "a")), [0, 1]);
+    await until(() => discovery.status().lastEvent !== undefined);
+    await Bun.sleep(100);
+    await discovery.close();
+    await server.close();
+    expect(discovery.status().archives).toMatchObject({ read: 0 });
   });
 });
