@@ -4,8 +4,6 @@
 // start: TLS files that cannot be read.
 
 import { realpathSync } from "node:fs";
-import { hostname } from "node:os";
-import { join } from "node:path";
 import { type Log, PM_ERR, PcpError } from "../base/mod.ts";
 import type { Context } from "../context/mod.ts";
 import {
@@ -18,6 +16,7 @@ import {
 } from "../discover/mod.ts";
 import { localZone } from "../pcp/mod.ts";
 import { createPush, type Push, type PushFeed } from "../push/mod.ts";
+import type { Recorder } from "../record/mod.ts";
 import {
   type EmbeddedSeriesService,
   type KeySeriesService,
@@ -26,6 +25,7 @@ import {
   openKeySeries,
 } from "../series/mod.ts";
 import { type Answer, createLoggerApi, createSeriesApi, type WebApi } from "../web/mod.ts";
+import { openRecorder, recordDirectory } from "./recording.ts";
 import { catalogueFile, keyServerOptions, seriesUse, storeOf } from "./series-settings.ts";
 import type { ProxySettings } from "./settings.ts";
 import { usableDirectory } from "./state-directory.ts";
@@ -174,14 +174,6 @@ function openPush(
   });
 }
 
-/** Where the recorder's archives are; undefined when it is off or has no place. */
-function recordDirectory({ record, paths }: ProxySettings): string | undefined {
-  if (!record.enabled) return undefined;
-  if (record.path !== undefined && record.path !== "") return record.path;
-  const state = usableDirectory(paths.stateDirectories);
-  return state === undefined ? undefined : join(state, "archives", hostname());
-}
-
 /** Makes the time series of a proxy that starts with `first`. Throws PcpError for TLS files that cannot be read. */
 export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): TimeSeries {
   const { settings, log } = parts;
@@ -189,6 +181,7 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
   const keys = storeOf(first) === "keys" ? keyServerOptions(first.keyServer) : undefined;
   let service: Service | undefined;
   let discovery: Discovery | undefined;
+  let recorder: Recorder | undefined;
   const onArchive = (base: string): void => discovery?.nudge(base);
   const { remoteArchiveDirectory } = first.paths;
   let feed: PushFeed | undefined;
@@ -212,6 +205,7 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
     await ended(seriesApi.close(), "time series requests", log);
     await ended(loggerApi?.close(), "pushed archives", log);
     await ended(push?.close(), "pushed archives", log);
+    await ended(recorder?.close(), "recorder", log);
     await ended(discovery?.close(), "discovery", log);
     await ended(service?.close(), "time series", log);
   };
@@ -226,6 +220,7 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
             : { ...service.status(), requests: seriesApi.status() },
         ...(discovery === undefined ? {} : { discovery: discovery.status() }),
         ...(push === undefined ? {} : { push: push.status() }),
+        ...(recorder === undefined ? {} : { record: recorder.status() }),
       }),
       close: () => (closed ??= close()),
     },
@@ -233,25 +228,25 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
       if (closed !== undefined || !isOn) return;
       service = openService(parts, keys);
       if (service === undefined) return;
-      const recorded = recordDirectory(first);
-      const followed = first.discover.path ?? first.paths.archiveDirectory;
+      const recorded = recordDirectory(first, log);
       // What is pushed goes to a key server as it comes.
-      const pushed = service.kind === "keys" ? followed : remoteArchiveDirectory;
+      const own = service.kind === "keys" ? [recorded] : [recorded, remoteArchiveDirectory];
+      const made = own.flatMap((each) =>
+        each === undefined ? [] : (usableDirectory([each]) ?? []),
+      );
       try {
         if (service.kind === "keys")
           feed = keyFeed(service.server, {
             ...writing(first),
             log: (level, text) => log.write(level, text),
           });
-        discovery = openDiscovery(
-          service,
-          realNames([followed, pushed, recorded ?? followed]),
-          parts,
-        );
+        const followed = first.discover.path ?? first.paths.archiveDirectory;
+        discovery = openDiscovery(service, realNames([followed, ...made]), parts);
       } catch (error) {
         if (!(error instanceof PcpError)) throw error;
         log.error(`discovery: ${error.message}`);
       }
+      if (recorded !== undefined) recorder = openRecorder(recorded, first, parts, onArchive);
     },
     reload() {
       push?.reset();
