@@ -1,19 +1,15 @@
 // The store over a key server (spec series.md 2, 7.3, 10): each question becomes one round of commands, or
 // two where names are looked up behind identifiers. Maps are walked in pieces, values are read in
 // blocks, some series ahead of the one that is told. Refused: answers with errors in them.
-import { type Column } from "./column.ts";
 import type { SeriesId } from "./ids.ts";
 import { stringId } from "./ids.ts";
+import { keyValues } from "./key-values.ts";
 import type { KeyCommand, KeyReply, KeyServer } from "./keys.ts";
 import { SeriesProblem } from "./problem.ts";
 import {
   DESCRIPTOR_FIELDS,
   descriptorOfReply,
   descriptorPairs,
-  entryAfter,
-  entryBefore,
-  entryOfMicroseconds,
-  ID_BYTES,
   idBytes,
   idOfReply,
   KEYS,
@@ -21,20 +17,16 @@ import {
   listName,
   type MapName,
   mapName,
-  microsecondsOfEntry,
   partsOfReply,
   textOfReply,
 } from "./schema.ts";
 import {
-  BLOCK_VALUES,
   type Leaf,
   type NameList,
   type SeriesDescriptor,
   type SeriesInstance,
   type SeriesLabel,
   type SeriesStore,
-  type ValueBlock,
-  type ValuesRequest,
 } from "./store.ts";
 
 /** How the store asks. */
@@ -47,12 +39,10 @@ export interface KeyStoreOptions {
 export const CURSOR_COUNT = 256;
 /** Identifiers whose names are asked for in one command. */
 const NAMES_AT_ONCE = 1024;
-/** Most samples of one answer. */
-const MOST_SAMPLES = 16_384;
-/** Requests for values that are prepared together. */
-const REQUESTS_AT_ONCE = 1024;
-/** Values that may be on their way or wait to be told. */
-const VALUES_AHEAD = 4 * BLOCK_VALUES;
+/** Maps of so many entries are asked for whole, when that is known of them. */
+const WHOLE_MAP = 2048;
+/** Maps whose size is kept in mind. */
+const KEPT_SIZES = 4096;
 
 /** Replies without errors; throws the first error. */
 function sound(replies: readonly KeyReply[]): readonly KeyReply[] {
@@ -65,6 +55,7 @@ const byBytes = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** What the functions of the store share. */
 function asker(server: KeyServer, cursorCount: number) {
+  const sizes = new Map<MapName, number>();
   const ask = async (commands: readonly KeyCommand[]): Promise<readonly KeyReply[]> =>
     commands.length === 0 ? [] : sound(await server.run(commands));
 
@@ -91,19 +82,32 @@ function asker(server: KeyServer, cursorCount: number) {
 
   /** Gives every entry of a map to `look`, some of them perhaps twice. */
   const scan = async (map: MapName, look: (id: SeriesId, name: string) => void): Promise<void> => {
-    let cursor = "0";
-    do {
-      const command = ["HSCAN", KEYS.map(map), cursor, "COUNT", String(cursorCount)];
-      const [reply] = await ask([command]);
-      const [next, pairs] = partsOfReply(reply);
+    const lookAt = (pairs: KeyReply | undefined): number => {
       const list = partsOfReply(pairs);
       for (let at = 0; at + 1 < list.length; at += 2) {
         const id = idOfReply(list[at]);
         const name = textOfReply(list[at + 1]);
         if (id !== undefined && name !== undefined) look(id, name);
       }
+      return list.length / 2;
+    };
+    // How large it was last decides how it is read, not what is told.
+    if ((sizes.get(map) ?? Infinity) <= WHOLE_MAP) {
+      const [reply] = await ask([["HGETALL", KEYS.map(map)]]);
+      sizes.set(map, lookAt(reply));
+      return;
+    }
+    let cursor = "0";
+    let size = 0;
+    do {
+      const command = ["HSCAN", KEYS.map(map), cursor, "COUNT", String(cursorCount)];
+      const [reply] = await ask([command]);
+      const [next, pairs] = partsOfReply(reply);
+      size += lookAt(pairs);
       cursor = textOfReply(next) ?? "0";
     } while (cursor !== "0");
+    if (sizes.size >= KEPT_SIZES) sizes.clear();
+    sizes.set(map, size);
   };
 
   return { ask, members, namesOf, scan };
@@ -226,189 +230,11 @@ async function namesThrough(
   return sets.map((ids) => ids.map((id) => names.get(id) ?? ""));
 }
 
-/** Instances of one request's values: a number for each identifier, in the order of their coming. */
-interface Places {
-  readonly instances: string[];
-  readonly byName: Map<string, number>;
-  /** Names as they came, by number. */
-  readonly names: Buffer[];
-}
-
-/** The number of an instance's name; undefined for a name that is none. */
-function placeOf(
-  { instances, byName, names }: Places,
-  name: Buffer,
-  guess: number,
-  series: string,
-): number | undefined {
-  if (names[guess]?.equals(name) === true) return guess;
-  if (name.length !== 0 && name.length !== ID_BYTES) return undefined;
-  const key = name.toString("latin1");
-  const known = byName.get(key);
-  if (known !== undefined) return known;
-  const place = instances.push(name.length === 0 ? series : name.toString("hex")) - 1;
-  byName.set(key, place);
-  names.push(Buffer.from(name));
-  return place;
-}
-
-/** Texts of values as a column. */
-function columnOf(texts: readonly Buffer[]): Column {
-  const ends = new Uint32Array(texts.length);
-  let size = 0;
-  texts.forEach((each, at) => {
-    size += each.length;
-    ends[at] = size;
-  });
-  return { kind: "text", bytes: Buffer.concat(texts, size), ends };
-}
-
-/** The time of an entry; throws for what is no time, as other programs may have written it. */
-function timeOf(id: KeyReply | undefined, series: string): number {
-  const time = Buffer.isBuffer(id) ? microsecondsOfEntry(id) : Number.NaN;
-  if (!Number.isNaN(time)) return time;
-  const shown = Buffer.isBuffer(id) ? id.toString("latin1") : "nothing";
-  throw new SeriesProblem(`values of ${series}: "${shown}" is no time`, "corrupt");
-}
-
-/** Entries of a stream as a block. */
-function blockOf(
-  request: number,
-  series: string,
-  entries: readonly KeyReply[],
-  places: Places,
-): ValueBlock {
-  const times = new Float64Array(entries.length);
-  const ends = new Uint32Array(entries.length);
-  const found: number[] = [];
-  const texts: Buffer[] = [];
-  entries.forEach((entry, at) => {
-    const [id, fields] = partsOfReply(entry);
-    const list = partsOfReply(fields);
-    times[at] = timeOf(id, series);
-    for (let field = 0, guess = 0; field + 1 < list.length; field += 2) {
-      const name = list[field];
-      const value = list[field + 1];
-      if (!Buffer.isBuffer(name) || !Buffer.isBuffer(value)) continue;
-      const place = placeOf(places, name, guess, series);
-      if (place === undefined) continue;
-      guess = place + 1;
-      found.push(place);
-      texts.push(value);
-    }
-    ends[at] = texts.length;
-  });
-  return {
-    request,
-    times,
-    ends,
-    places: Uint32Array.from(found),
-    instances: places.instances,
-    values: columnOf(texts),
-  };
-}
-
-/** One request under way: what is asked for next, and how much. */
-interface Reading {
-  readonly request: number;
-  readonly series: string;
-  readonly newest: boolean;
-  /** Samples of one answer, so that it has no more than BLOCK_VALUES values. */
-  readonly page: number;
-  /** Values of a first answer at most. */
-  readonly expected: number;
-  readonly places: Places;
-  /** The bounds that are left, as the commands take them. */
-  from: string;
-  to: string;
-  left: number;
-}
-
-const numberOf = (reply: KeyReply | undefined): number => (typeof reply === "number" ? reply : 0);
-
-/** Readings of some requests, with sizes from the number of instances and of samples. */
-async function prepare(
-  { ask }: Asker,
-  requests: readonly ValuesRequest[],
-  first: number,
-): Promise<Reading[]> {
-  const sizes = await ask(
-    requests.flatMap(({ series }): KeyCommand[] => [
-      ["SCARD", KEYS.instances(series)],
-      ["XLEN", KEYS.values(series)],
-    ]),
-  );
-  return requests.map(({ series, from, to, newest, most }, at) => {
-    const width = Math.max(1, numberOf(sizes[2 * at]));
-    const length = numberOf(sizes[2 * at + 1]);
-    const page = Math.max(1, Math.min(MOST_SAMPLES, Math.floor(BLOCK_VALUES / width)));
-    const left = Math.min(newest ?? Infinity, most ?? Infinity);
-    return {
-      request: first + at,
-      series,
-      newest: newest !== undefined,
-      page,
-      expected: Math.min(page, length, left) * width,
-      places: { instances: [], byName: new Map(), names: [] },
-      from: entryOfMicroseconds(from),
-      to: entryOfMicroseconds(to),
-      left: length === 0 ? 0 : left,
-    };
-  });
-}
-
-/** The next entries of a reading; none when it is over. */
-async function nextEntries({ ask }: Asker, reading: Reading): Promise<readonly KeyReply[]> {
-  const { series, newest, page, left, from, to } = reading;
-  const count = Math.min(page, left);
-  if (count <= 0) return [];
-  const key = KEYS.values(series);
-  const command = newest ? ["XREVRANGE", key, to, from] : ["XRANGE", key, from, to];
-  const [reply] = await ask([[...command, "COUNT", String(count)]]);
-  const entries = partsOfReply(reply);
-  const [last] = partsOfReply(entries.at(-1));
-  if (entries.length > 0) timeOf(last, series);
-  reading.left = entries.length < count || !Buffer.isBuffer(last) ? 0 : left - entries.length;
-  if (!Buffer.isBuffer(last)) return entries;
-  if (!newest) reading.from = entryAfter(last);
-  else {
-    const before = entryBefore(last);
-    if (before === undefined) reading.left = 0;
-    else reading.to = before;
-  }
-  return entries;
-}
-
-/** Values of all requests in their order; first answers are asked for ahead. */
-async function* values(
-  asks: Asker,
-  requests: readonly ValuesRequest[],
-): AsyncGenerator<ValueBlock> {
-  for (let first = 0; first < requests.length; first += REQUESTS_AT_ONCE) {
-    const part = requests.slice(first, first + REQUESTS_AT_ONCE);
-    const readings = await prepare(asks, part, first);
-    const ahead: Promise<readonly KeyReply[] | Error>[] = [];
-    let expected = 0;
-    let asked = 0;
-    for (const [at, reading] of readings.entries()) {
-      for (; asked < readings.length && (asked <= at || expected < VALUES_AHEAD); asked++) {
-        const next = readings[asked] ?? reading;
-        expected += next.expected;
-        ahead.push(nextEntries(asks, next).catch((error: Error) => error));
-      }
-      const answer = (await ahead.shift()) ?? [];
-      if (answer instanceof Error) throw answer;
-      expected -= reading.expected;
-      for (let entries = answer; entries.length > 0; entries = await nextEntries(asks, reading))
-        yield blockOf(reading.request, reading.series, entries, reading.places);
-    }
-  }
-}
-
 /** The store of a key server. Its questions are rejected while there is no connection. */
 export function keyStore(server: KeyServer, options: KeyStoreOptions = {}): SeriesStore {
   const asks = asker(server, options.cursorCount ?? CURSOR_COUNT);
   const { ask } = asks;
+  const values = keyValues(server);
   return {
     select: (leaves) => select(asks, leaves),
     descriptors: async (series) =>
@@ -428,7 +254,7 @@ export function keyStore(server: KeyServer, options: KeyStoreOptions = {}): Seri
       const [reply] = await ask([["HVALS", KEYS.map(listName(list))]]);
       return partsOfReply(reply).map(textOfReply).filter(present);
     },
-    values: (requests) => values(asks, requests),
+    values,
     expressions: async (series) =>
       (await ask(series.map((id) => ["HGET", KEYS.expression(id), "query"]))).map(textOfReply),
     fabricate: async (series, expression, descriptor: SeriesDescriptor) => {

@@ -207,7 +207,7 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
       }
     },
     run: async (commands) => {
-      const replies: KeyReply[] = Array.from({ length: commands.length }, () => null);
+      const replies: KeyReply[] = [];
       for (let next = 0; next < commands.length;) next = await runWindow(commands, next, replies);
       return replies;
     },

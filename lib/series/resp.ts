@@ -37,20 +37,29 @@ const CRC = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc & 0xffff;
 });
 
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+
 /** The slot of a key in a cluster: by the part in braces where there is one. */
 export function slotOf(key: KeyArgument): number {
-  const bytes = typeof key === "string" ? Buffer.from(key) : key;
-  let from = 0;
-  let to = bytes.length;
-  const open = bytes.indexOf(0x7b);
-  const close = open < 0 ? -1 : bytes.indexOf(0x7d, open + 1);
-  if (close > open + 1) {
-    from = open + 1;
-    to = close;
+  if (typeof key !== "string") return slotOfBytes(key);
+  let crc = 0;
+  for (let at = 0; at < key.length; at++) {
+    const code = key.charCodeAt(at);
+    // Keys of series are ASCII without braces, and many.
+    if (code === OPEN || code >= 0x80) return slotOfBytes(Buffer.from(key));
+    crc = ((crc << 8) ^ (CRC[(crc >> 8) ^ code] ?? 0)) & 0xffff;
   }
+  return crc % SLOTS;
+}
+
+function slotOfBytes(key: Buffer): number {
+  const open = key.indexOf(OPEN);
+  const close = open < 0 ? -1 : key.indexOf(CLOSE, open);
+  const [from, to] = close > open + 1 ? [open + 1, close] : [0, key.length];
   let crc = 0;
   for (let at = from; at < to; at++)
-    crc = ((crc << 8) ^ (CRC[((crc >> 8) ^ (bytes[at] ?? 0)) & 0xff] ?? 0)) & 0xffff;
+    crc = ((crc << 8) ^ (CRC[(crc >> 8) ^ (key[at] ?? 0)] ?? 0)) & 0xffff;
   return crc % SLOTS;
 }
 

@@ -2,7 +2,7 @@
 // 16): one line that ends with CR LF. PCP quotes bytes outside ASCII as `\xHH`, which no JSON parser takes;
 // callers choose between that and UTF-8. Where nothing was found there is no data: `[]` or `{}`.
 import { utf8 } from "../base/mod.ts";
-import { type Column, putNumber, textAt, textBytes, VALUE_ROOM } from "./column.ts";
+import { type Column, putNumber, textAt, VALUE_ROOM } from "./column.ts";
 import type { SeriesBlock } from "./evaluate.ts";
 import { putWhole } from "./numerals.ts";
 import { timeOfValue } from "./samples.ts";
@@ -228,15 +228,15 @@ class Bytes {
   }
 
   /** Bytes of a text, quoted where they must be. */
-  text(bytes: Uint8Array, quoting: Quoting): void {
-    this.room(bytes.length);
-    for (let at = 0; at < bytes.length; at++) {
+  text(bytes: Uint8Array, from: number, to: number, quoting: Quoting): void {
+    this.room(to - from);
+    for (let at = from; at < to; at++) {
       const byte = bytes[at] ?? 0;
       const escape = SAFE[byte] === 1 ? undefined : escapeOf(byte, quoting);
       if (escape === undefined) this.bytes[this.length++] = byte;
       else {
         this.ascii(escape);
-        this.room(bytes.length - at);
+        this.room(to - at);
       }
     }
   }
@@ -244,7 +244,8 @@ class Bytes {
   /** A value as text. */
   value(column: Column, index: number, quoting: Quoting): void {
     if (column.kind === "text") {
-      this.text(textBytes(column, index), quoting);
+      const from = index === 0 ? 0 : (column.ends[index - 1] ?? 0);
+      this.text(column.bytes, from, column.ends[index] ?? 0, quoting);
       return;
     }
     this.room(VALUE_ROOM);

@@ -164,21 +164,24 @@ const LAST_PART = 0xffff_ffff_ffff_ffffn;
 const DASH = 0x2d;
 const ZERO = 0x30;
 
-/** Microseconds since 1970 of an entry's identifier; NaN for what is none, or is beyond exact numbers. */
-export function microsecondsOfEntry(entry: Uint8Array): number {
+/**
+ * Microseconds since 1970 of an entry's identifier, or of a part of bytes that is one; NaN for what is
+ * none, or is beyond exact numbers.
+ */
+export function microsecondsOfEntry(entry: Uint8Array, from = 0, to = entry.length): number {
   let ms = 0;
   let us = 0;
   let dash = -1;
-  for (let at = 0; at < entry.length; at++) {
+  for (let at = from; at < to; at++) {
     const digit = (entry[at] ?? 0) - ZERO;
     if (digit >= 0 && digit <= 9) {
       if (dash < 0) ms = ms * 10 + digit;
       else us = us * 10 + digit;
-    } else if (entry[at] === DASH && dash < 0 && at > 0) dash = at;
+    } else if (entry[at] === DASH && dash < 0 && at > from) dash = at;
     else return Number.NaN;
   }
   const time = ms * 1000 + us;
-  return dash > 0 && dash < entry.length - 1 && Number.isSafeInteger(time) ? time : Number.NaN;
+  return dash > from && dash < to - 1 && Number.isSafeInteger(time) ? time : Number.NaN;
 }
 
 /** The first entry that can be behind this one. */
