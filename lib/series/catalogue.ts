@@ -92,6 +92,9 @@ function rows(database: Database) {
     series,
     instance,
     archive,
+    knownSeries: database.query<Id, Cell[]>(
+      "SELECT id FROM series WHERE hash = ? AND labels IS ? AND source = ? AND pmid = ?",
+    ),
     knownInstance: database.query<Id, Cell[]>(
       "SELECT id FROM instance WHERE hash = ? AND inst = ? AND labels = ?",
     ),
@@ -129,9 +132,17 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     labelIds.set(key, id);
     return id;
   };
+  const labelsIds = new Map<string, number>();
   const labelsId = (labels: readonly SeriesLabel[]): number => {
     const ids = labels.map(labelId).sort((a, b) => a - b);
-    return put.labels(hashOf(ids), (id) => ids.forEach((label) => put.labelled.run(id, label)));
+    const key = ids.join();
+    const before = labelsIds.get(key);
+    if (before !== undefined) return before;
+    const id = put.labels(hashOf(ids), (made) =>
+      ids.forEach((label) => put.labelled.run(made, label)),
+    );
+    labelsIds.set(key, id);
+    return id;
   };
   const instanceIds = new Map<SurveyedInstance, readonly [id: number, labels: number]>();
   const instanceId = (each: SurveyedInstance): readonly [id: number, labels: number] => {
@@ -164,10 +175,14 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
   for (const each of survey.series) {
     const { indom, pmid, semantics, type, units } = each.descriptor;
     const labels = each.labels.length === 0 ? null : labelsId(each.labels);
-    const id = put.series(each.id, each.name, indom, pmid, semantics, source, type, units, labels);
+    const known = put.knownSeries.get(each.id, labels, source, pmid);
+    const id =
+      known?.id ??
+      put.series(each.id, each.name, indom, pmid, semantics, source, type, units, labels);
     const slots = each.instances.length === 0 ? null : putSlots(each);
     put.holds.run(id, archive, each.pmid, slots);
-    for (const label of each.labels) put.carries.run(labelId(label), id);
+    // Who is known with these labels is known to carry them.
+    if (known === null) for (const label of each.labels) put.carries.run(labelId(label), id);
     if (slots === null) continue;
     if (put.has.run(id, slots).changes === 0) continue;
     for (const label of labelsOfSlots(slots, each.instances)) put.carries.run(label, id);
