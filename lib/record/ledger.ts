@@ -126,12 +126,15 @@ export async function openLedger(
       join(directory, LIST),
       [...archives].map(([name, state]) => `${name} ${state}\n`).join(""),
     );
+  let isTold = false;
   /** Where there is no room for the list, what it says is found out again the next time. */
   const saveLater = async (): Promise<void> => {
     try {
       await save();
+      isTold = false;
     } catch (error) {
-      told(`${join(directory, LIST)} was not written: ${asPcpError(error).message}`);
+      if (!isTold) told(`${join(directory, LIST)} was not written: ${asPcpError(error).message}`);
+      isTold = true;
     }
   };
   const remove = (name: string): void => {

@@ -185,7 +185,7 @@ async function hasRoom(work: Work, now: number): Promise<boolean> {
   }
   if (!isFull || (await roomBelow(directory)) >= freeBytes) return true;
   await endArchive(work);
-  enter(work, "full", `${directory}: less than ${freeBytes} bytes are left`);
+  enter(work, "full", `${directory}: no room is left`);
   return false;
 }
 
@@ -350,7 +350,8 @@ async function write(
     // Neither ours nor the system's: a fault of this program.
     if (fault !== error && fault.code < -4096) throw error;
     await endArchive(work);
-    enter(work, FULL.has(fault.code) ? "full" : "failed", fault.message);
+    if (FULL.has(fault.code)) enter(work, "full", `${options.directory}: no room is left`);
+    else enter(work, "failed", fault.message);
   }
 }
 
