@@ -3,7 +3,15 @@
 // made anew; a damaged one is kept beside it. Several processes may use one file. Refused, with one
 // sentence: a file that cannot be written, a disk that is full, a database of another program.
 import { Database, SQLiteError } from "bun:sqlite";
-import { renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { asPcpError, PM_ERR, PcpError } from "../base/mod.ts";
 import { TEXT_TABLES, SCRATCH_TABLES } from "./catalogue-texts.ts";
 
@@ -11,6 +19,12 @@ import { TEXT_TABLES, SCRATCH_TABLES } from "./catalogue-texts.ts";
 const VERSION = 2;
 /** Marks a database as a catalogue: "PCPb". */
 const APPLICATION = 0x50435062;
+/** The name of a catalogue without a file. */
+const MEMORY = ":memory:";
+/** Larger files are not looked through when they were closed properly. */
+const CHECKED_BYTES = 64 * 1024 * 1024;
+/** Places in the head of SQLite's files: bytes of a page, change, pages, change when these were counted. */
+const HEAD = { pageBytes: 16, change: 24, pages: 28, counted: 92, length: 96 } as const;
 /** Milliseconds for which a process waits while another one writes. */
 const BUSY_MS = 10_000;
 
@@ -81,15 +95,6 @@ ${SCRATCH_TABLES}`;
 
 const ENOSPC = -28;
 
-/** What went wrong with the file, as one sentence; errors that are not SQLite's stay as they are. */
-export function catalogueError(file: string, error: unknown): unknown {
-  if (!(error instanceof SQLiteError)) return error;
-  const full = error.code === "SQLITE_FULL";
-  const reason = full ? "no space left for it" : error.message;
-  const code = full ? ENOSPC : PM_ERR.GENERIC;
-  return new PcpError(code, `catalogue ${file}: ${reason}`, { cause: error });
-}
-
 /** What says that a file is no catalogue, or a damaged one. */
 const DAMAGE: ReadonlySet<string> = new Set(["SQLITE_CORRUPT", "SQLITE_NOTADB"]);
 
@@ -97,10 +102,42 @@ const isDamage = (error: unknown): boolean =>
   error instanceof SQLiteError &&
   DAMAGE.has((error.code ?? "").replace(/^(SQLITE_[A-Z]+)_.*/, "$1"));
 
+/** Stands beside a file in which damage was met: the next who opens it makes it anew. */
+const suspectOf = (file: string): string => `${file}.suspect`;
+
+/** What went wrong with the file, as one sentence; errors that are not SQLite's stay as they are. */
+export function catalogueError(file: string, error: unknown): unknown {
+  if (!(error instanceof SQLiteError)) return error;
+  if (isDamage(error) && file !== MEMORY) {
+    const text = `catalogue ${file}: ${error.message}`;
+    try {
+      writeFileSync(suspectOf(file), "");
+    } catch (problem) {
+      return new PcpError(PM_ERR.GENERIC, `${text}; ${asPcpError(problem).message}`);
+    }
+    return new PcpError(PM_ERR.GENERIC, `${text}; it is made anew when it is opened again`);
+  }
+  const full = error.code === "SQLITE_FULL";
+  const reason = full ? "no space left for it" : error.message;
+  const code = full ? ENOSPC : PM_ERR.GENERIC;
+  return new PcpError(code, `catalogue ${file}: ${reason}`, { cause: error });
+}
+
+const number = (database: Database, pragma: string): number => {
+  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
+  return Object.values(row ?? {})[0] ?? 0;
+};
+
+const isEmpty = (database: Database): boolean =>
+  database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() === null;
+
 function open(file: string): Database {
   const database = new Database(file, { create: true, strict: true });
   try {
     database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    // Before anything of it is changed. Another process may be making it: first whether it is made.
+    if (!isEmpty(database) && number(database, "application_id") !== APPLICATION)
+      throw new PcpError(PM_ERR.GENERIC, `catalogue ${file}: a database of another program`);
     database.run("PRAGMA journal_mode = WAL");
     // A commit that a power cut takes away is catalogued again; it never leaves half of itself.
     database.run("PRAGMA synchronous = NORMAL");
@@ -112,14 +149,6 @@ function open(file: string): Database {
     throw error;
   }
 }
-
-const number = (database: Database, pragma: string): number => {
-  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
-  return Object.values(row ?? {})[0] ?? 0;
-};
-
-const isEmpty = (database: Database): boolean =>
-  database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() === null;
 
 /** Takes out all tables, whatever version had them. */
 function clear(database: Database): void {
@@ -137,13 +166,10 @@ function clear(database: Database): void {
 }
 
 /** Makes the tables unless they are there; in place, since other processes may have the file open. */
-function prepare(database: Database, file: string): void {
+function prepare(database: Database): void {
   database
     .transaction(() => {
-      const known = number(database, "application_id") === APPLICATION;
-      if (known && number(database, "user_version") === VERSION) return;
-      if (!known && !isEmpty(database))
-        throw new PcpError(PM_ERR.GENERIC, `catalogue ${file}: a database of another program`);
+      if (number(database, "user_version") === VERSION) return;
       clear(database);
       database.run(TABLES);
       database.run(`PRAGMA application_id = ${APPLICATION}`);
@@ -158,23 +184,43 @@ function isSound(database: Database): boolean {
   return checked?.quick_check === "ok";
 }
 
+/** Bytes of a file; undefined where there is none. */
+const sizeOf = (file: string): number | undefined =>
+  statSync(file, { throwIfNoEntry: false })?.size;
+
+/** Whether a file that nobody has open is shorter than its head says. */
+function isCut(file: string): boolean {
+  const size = sizeOf(file) ?? 0;
+  if (size < HEAD.length) return size > 0;
+  const head = Buffer.alloc(HEAD.length);
+  const descriptor = openSync(file, "r");
+  try {
+    readSync(descriptor, head, 0, head.length, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (head.readUInt32BE(HEAD.change) !== head.readUInt32BE(HEAD.counted)) return false;
+  const pageBytes = head.readUInt16BE(HEAD.pageBytes);
+  return size < head.readUInt32BE(HEAD.pages) * (pageBytes === 1 ? 0x1_0000 : pageBytes);
+}
+
 /** Puts a damaged file aside, in the place of one that was put there before. */
 function putAside(file: string): void {
-  try {
-    renameSync(file, `${file}.damaged`);
-    for (const suffix of ["-wal", "-shm"]) rmSync(`${file}${suffix}`, { force: true });
-  } catch (error) {
-    throw asPcpError(error);
-  }
+  renameSync(file, `${file}.damaged`);
+  for (const suffix of ["-wal", "-shm"]) rmSync(`${file}${suffix}`, { force: true });
 }
 
 /** The file as it is; undefined for a damaged one. */
 function openSound(file: string, check: boolean): Database | undefined {
+  // What a user left behind who did not close it is in a file of its own.
+  const isClosed = (sizeOf(`${file}-wal`) ?? 0) === 0;
+  if (isClosed && isCut(file)) return undefined;
+  const whole = check && (!isClosed || (sizeOf(file) ?? 0) <= CHECKED_BYTES);
   let database: Database | undefined;
   try {
     database = open(file);
-    prepare(database, file);
-    if (!check || isSound(database)) return database;
+    prepare(database);
+    if (!whole || isSound(database)) return database;
     database.close();
     return undefined;
   } catch (error) {
@@ -184,21 +230,39 @@ function openSound(file: string, check: boolean): Database | undefined {
   }
 }
 
+function openNew(file: string): Database {
+  const database = open(file);
+  try {
+    prepare(database);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function openFile(file: string, check: boolean): Database {
+  const isSuspect = sizeOf(suspectOf(file)) !== undefined;
+  const database = isSuspect ? undefined : openSound(file, check);
+  if (database !== undefined) return database;
+  if (sizeOf(file) !== undefined) putAside(file);
+  if (isSuspect) rmSync(suspectOf(file), { force: true });
+  return openNew(file);
+}
+
 /**
- * A catalogue file, made anew when there is no sound one; `:memory:` for none. Without `check`, damage is
- * found only where it is met. Throws PcpError.
+ * A catalogue file, made anew when there is no sound one; `:memory:` for none. Without `check`, and in large
+ * files that were closed properly, damage is found only where it is met. Throws PcpError.
  */
 export function openDatabase(file: string, check = true): Database {
   try {
-    let database = openSound(file, check && file !== ":memory:");
-    if (database === undefined) {
-      putAside(file);
-      database = open(file);
-      prepare(database, file);
-    }
+    const database = file === MEMORY ? openNew(file) : openFile(file, check);
     database.run(OWN_TABLES);
     return database;
   } catch (error) {
-    throw catalogueError(file, error);
+    if (error instanceof SQLiteError) throw catalogueError(file, error);
+    if (error instanceof PcpError) throw error;
+    const { code, message } = asPcpError(error);
+    throw new PcpError(code, `catalogue ${file}: ${message}`, { cause: error });
   }
 }
