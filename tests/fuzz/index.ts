@@ -9,6 +9,7 @@ import { fuzzSessions, fuzzTables } from "./collector.fuzz.ts";
 import { fuzzDecompress } from "./decompress.fuzz.ts";
 import { fuzzDerived } from "./derived.fuzz.ts";
 import { fuzzExtract } from "./extract.fuzz.ts";
+import { fuzzFeed } from "./discover.fuzz.ts";
 import { fuzzFrames } from "./frame.fuzz.ts";
 import { fuzzGate } from "./gate.fuzz.ts";
 import { fuzzHead } from "./head.fuzz.ts";
@@ -49,6 +50,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   derived: fuzzDerived,
   series: fuzzSeries,
   keys: fuzzKeys,
+  feed: fuzzFeed,
   search: fuzzSearch,
   web: fuzzWeb,
   rest: fuzzRest,
