@@ -184,7 +184,10 @@ export const SERIES_REQUESTS: readonly SeriesRequest[] = [
       firstOf(parameters, "name", "names") === "" ? "page" : labels.lacks(parameters, isPost),
     ask: (question) => {
       const wanted = firstOf(question.parameters, "name", "names");
-      return wanted === undefined ? labels.ask(question) : told(question, wanted, tellLabelValues);
+      if (wanted === undefined) return labels.ask(question);
+      // A name is a member of the answer, which it can be only once.
+      const once = [...new Set(listOf(wanted))].join(",");
+      return told(question, once, tellLabelValues);
     },
   },
   lookup("metrics", "series", "metric", tellMetrics),
