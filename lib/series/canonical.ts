@@ -9,8 +9,9 @@ function selectorText(selector: Selector): string {
   }
   const { key, comparison, value } = selector;
   const isQuoted = comparison === "==" || comparison === "~~" || comparison === "!=";
-  // PCP takes any key that `metric.name` begins with for its own, and writes the value alone.
-  if (comparison === "==" && "metric.name".startsWith(key)) return value;
+  if (comparison === "==" && key === "metric.name") return value;
+  // PCP takes any other key that `metric.name` begins with for its own, and leaves it out.
+  if (comparison === "==" && "metric.name".startsWith(key)) return `=="${value}"`;
   return `${key}${comparison}${isQuoted ? `"${value}"` : value}`;
 }
 

@@ -462,17 +462,20 @@ type Elementwise = "abs" | "floor" | "round" | "sqrt" | "log" | "rescale";
 function applyElementwise(call: Call, operand: Valued, name: Elementwise): Samples {
   const { samples } = operand;
   const { values } = samples;
+  // A text of a float is read as one, and goes on as a double.
+  const isFloat = operand.descriptor.type.toLowerCase() === "float";
+  const read = isFloat ? Math.fround : (value: number): number => value;
   switch (name) {
     case "abs":
     case "floor":
     case "round":
       return { ...samples, values: mapTyped(name, values, numericType(operand.descriptor)) };
     case "sqrt":
-      return { ...samples, values: mapNumbers(values, Math.sqrt) };
+      return { ...samples, values: mapNumbers(values, (value) => Math.sqrt(read(value))) };
     case "log": {
       const base = call.number;
       const divisor = base === undefined ? 1 : Math.log(base.value);
-      return { ...samples, values: mapNumbers(values, (value) => Math.log(value) / divisor) };
+      return { ...samples, values: mapNumbers(values, (value) => Math.log(read(value)) / divisor) };
     }
     case "rescale": {
       const { from, to } = rescaling(operand, call.units ?? "");

@@ -48,7 +48,7 @@ export interface Token {
 
 const SPACE = /[ \t\n\v\f\r]*/y;
 const TOKEN =
-  /(?<name>[A-Za-z][A-Za-z0-9_.*%\\]*)|(?<double>\d+\.\d*|\.\d+)|(?<range>\d+[A-Za-z]+)|(?<integer>\d+)|"(?<string>[^"]*)"|(?<operator><=|==|=~|>=|!=|!~|~~|&&|\|\||[-+*/(){}[\]:,<>=])/y;
+  /(?<name>[A-Za-z][A-Za-z0-9_.*%\\]*)|(?<double>\d+\.\d*|\.\d*)|(?<range>\d+[A-Za-z]+)|(?<integer>\d+)|"(?<string>[^"]*)"|(?<operator><=|==|=~|>=|!=|!~|~~|&&|\|\||[-+*/(){}[\]:,<>=])/y;
 const NAMES: ReadonlySet<string> = new Set(Object.values(FUNCTIONS).flat());
 const MAX_INTEGER = 0xffff_ffff;
 

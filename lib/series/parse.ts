@@ -231,11 +231,11 @@ class Parser {
       this.times = { ...this.times, [word]: Number(text) };
       return;
     }
-    this.once(word, text);
     if (word === "interval")
       this.times = { ...this.times, interval: this.spanOf("time delta", text) };
     else if (word === "zone") this.times = { ...this.times, zone: this.zoneOf(text) };
     else this.times = { ...this.times, [word]: { text, at: this.instantOf(text, isNumber) } };
+    this.once(word, text);
   }
 
   private twice(key: TimeKey, first: string, second: string): QueryError {
@@ -245,6 +245,7 @@ class Parser {
     );
   }
 
+  /** A second time that can be read has to be the first one. */
   private once(key: TimeKey, text: string): void {
     const before = this.given.get(key);
     if (before !== undefined && before !== text) throw this.twice(key, before, text);
@@ -268,8 +269,8 @@ class Parser {
   }
 
   private setRange(text: string): void {
-    this.once("range", text);
     this.times = { ...this.times, range: this.spanOf("range", text) };
+    this.once("range", text);
   }
 
   private zoneOf(text: string): string {

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { UTC } from "../../lib/pcp/mod.ts";
+import { canonicalText } from "../../lib/series/canonical.ts";
 import { parseQuery, parseWindow, QueryError, type QueryNode } from "../../lib/series/mod.ts";
 import command from "../fixtures/series/queries-cli.json";
 import edge from "../fixtures/series/queries-edge.json";
@@ -143,4 +144,26 @@ test("strange texts: a tree, or one error with its caret in the text", () => {
     }),
     { numRuns: 500, seed: 7 },
   );
+});
+
+test.each([
+  // A dot alone is a number, as far as the lexer is concerned.
+  [".a*", "cannot parse given string\n\n.a*\n ^ -- syntax error\n"],
+  // A second time is read before it is held against the first.
+  [
+    'a[start:1]+b[start:"xyz"]',
+    "Cannot parse time with __pmtimespecParse:\nxyz\n^ -- unexpected value\n",
+  ],
+  ["a[10sec]+b[10x]", "Cannot parse range with pmParseInterval:\n10x\n  ^ -- unexpected value\n"],
+  ['a[tz:"UTC"]+b[tz:"x"]', 'Invalid second timezone requested - "UTC" vs "x"'],
+])("as the real program says: %s", (text, message) => {
+  expect(messageOf(text)).toBe(message);
+});
+
+test.each([
+  ["a{metric.name==a}", "a{a}"],
+  ['a{metric.na=="a"}', 'a{=="a"}'],
+  ["a{m.name==a}", 'a{m.name=="a"}'],
+])("canonical text of %s", (text, canonical) => {
+  expect(canonicalText(parse(text).root, () => "a")).toBe(canonical);
 });
