@@ -1,7 +1,7 @@
 // What is recorded, as far as an archive needs to know it: which of the wanted metrics there are, and
 // their descriptors, labels and texts, read once and kept while the context answers. What single
 // metrics lack is left out; what ends the conversation is thrown.
-import type { ArchiveLabelSet } from "../archive/mod.ts";
+import { type ArchiveLabelSet, loggerMetrics, PM_TEXT, type TextRecord } from "../archive/mod.ts";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import type { Context } from "../context/mod.ts";
 import {
@@ -16,7 +16,6 @@ import {
   PM_TYPE,
   pmidDomain,
 } from "../pcp/mod.ts";
-import { PM_TEXT, type TextRecord } from "../archive/mod.ts";
 import type { Pace, WantedMetric } from "./types.ts";
 
 /** A metric that is recorded. */
@@ -135,6 +134,7 @@ async function readTexts(
   context: Context,
   metrics: ReadonlyMap<Pmid, SourceMetric>,
 ): Promise<TextRecord[]> {
+  const own = loggerMetrics();
   const texts: TextRecord[] = [];
   const read = async (ident: Pmid | Indom, isIndom: boolean): Promise<void> => {
     const kind = isIndom ? PM_TEXT.INDOM : PM_TEXT.PMID;
@@ -146,8 +146,9 @@ async function readTexts(
       texts.push({ kind: "text", type, ident, text });
     }
   };
-  for (const pmid of metrics.keys()) await read(pmid, false);
-  for (const indom of idents(metrics).indoms) await read(indom, true);
+  const recorders = own.metrics.map(({ desc }) => desc.pmid);
+  for (const pmid of new Set([...metrics.keys(), ...recorders])) await read(pmid, false);
+  for (const indom of idents(metrics).indoms.add(own.indom)) await read(indom, true);
   return texts;
 }
 
