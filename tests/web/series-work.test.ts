@@ -279,6 +279,21 @@ test("readers that do not read take no place from others", async () => {
   expect(api.status()).toEqual(QUIET);
 });
 
+test("a long answer takes no more memory than a short one", async () => {
+  const stand = standOf((at) => Promise.resolve(at < 2000 ? BLOCK : undefined));
+  const { body } = await from(over(stand), "a", VALUES);
+  if (typeof body === "string" || body instanceof Uint8Array) throw new Error("not streamed");
+  let bytes = 0;
+  let before = 0;
+  for await (const piece of body) {
+    bytes += piece.length;
+    if (before === 0 && bytes > 2e7) before = process.memoryUsage.rss();
+  }
+  expect(bytes).toBeGreaterThan(1e8);
+  Bun.gc(true);
+  expect(process.memoryUsage.rss() - before).toBeLessThan(100 << 20);
+}, 20_000);
+
 test("long work lets others have their turn", async () => {
   // Blocks that come at once, without waiting for anything.
   const stand = standOf((at) => Promise.resolve(at < 20_000 ? block(500) : undefined));
