@@ -39,6 +39,7 @@ import {
   tickTime,
   zoomed,
 } from "../../lib/page/ui/past-range.ts";
+import { seriesRows } from "../../lib/page/ui/past-status.ts";
 import { plainJson } from "../../lib/page/ui/rest.ts";
 import { UTC } from "../../lib/pcp/mod.ts";
 import { parseQuery, quoted } from "../../lib/series/mod.ts";
@@ -291,4 +292,42 @@ test("the largest first; one axis for all; a file", () => {
       "",
     ].join("\r\n"),
   );
+});
+
+test("the state of time series in words, of whatever there is", () => {
+  const archives = { found: 12, growing: 1, waiting: 3 };
+  const status = {
+    series: { store: "embedded", archives: 1234, unreadable: 2, search: true },
+    discovery: {
+      directories: [
+        { path: "/a", watched: "inotify" },
+        { path: "/b", watched: "missing" },
+      ],
+      complete: false,
+      archives,
+      problems: [{ path: "/a/x", problem: "Illegal label record" }],
+    },
+    record: { state: "recording", archive: "/r/x", records: 9 },
+    push: { archives: 2 },
+  };
+  expect(Object.fromEntries(seriesRows(status))).toEqual({
+    store: "archives themselves, 1,234 in the catalogue, 2 unreadable",
+    search: "on",
+    "looks in": "/a\n/b (not there)",
+    found: "12 archives, 1 growing, 3 wait to be read, the first look is not over",
+    problems: "/a/x: Illegal label record",
+    recorder: "recording, 9 records, /r/x",
+    pushed: "2 archives growing",
+  });
+  const keys = {
+    store: "keys",
+    servers: [{ host: "k", port: 6379 }],
+    connected: false,
+    reason: "no",
+  };
+  expect(seriesRows({ series: keys })).toEqual([
+    ["store", "key server, k:6379, not connected: no"],
+  ]);
+  expect(seriesRows({})).toEqual([]);
+  expect(seriesRows({ series: 5, discovery: null, record: [], push: "x" })).toEqual([]);
 });

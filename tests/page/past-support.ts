@@ -132,8 +132,11 @@ function live(path: string): Response {
   return Response.json({ metrics: [] });
 }
 
-/** Starts a server over the archives, or over none. */
-export async function startPastServer(isEmpty = false): Promise<PastServer> {
+/** Starts a server over the archives, or over none; it writes texts as JSON has them, or as PCP does. */
+export async function startPastServer(
+  options: { readonly isEmpty?: boolean; readonly quoting?: "json" | "pcp" } = {},
+): Promise<PastServer> {
+  const { isEmpty = false, quoting = "json" } = options;
   const folder = mkdtempSync(join(tmpdir(), "past-"));
   const service = openEmbeddedSeries({ catalogue: ":memory:", search: true, zone: UTC });
   if (!isEmpty) {
@@ -145,7 +148,7 @@ export async function startPastServer(isEmpty = false): Promise<PastServer> {
       );
     await service.load(`{source.path=="${folder}"}`);
   }
-  const api = createSeriesApi({ service: () => service });
+  const api = createSeriesApi({ service: () => service, quoting });
   const html = bundlePage();
   const asked: string[] = [];
   const answer = async (request: Request): Promise<Response> => {
@@ -160,7 +163,7 @@ export async function startPastServer(isEmpty = false): Promise<PastServer> {
     const reply = await api.answer({
       method: request.method,
       path,
-      query: url.search.slice(1),
+      ...(url.search === "" ? {} : { query: url.search.slice(1) }),
       body: await request.bytes(),
       header: (name) => request.headers.get(name) ?? undefined,
     });

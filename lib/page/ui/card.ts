@@ -55,6 +55,13 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
     name,
   );
   const remove = (): void => app.change((state) => withoutChart(state, host, name));
+  /** To what archives have of it. */
+  const older = (): void =>
+    app.change((state) => {
+      const origin = source.context?.hostName ?? host;
+      const past = { ...state.past, origin, metric: name, lines: undefined, query: undefined };
+      return { ...state, view: "history", past };
+    });
   const element = el(
     "article",
     { class: "card", "aria-label": `${name} of ${host}` },
@@ -64,6 +71,11 @@ export function createCard(app: App, source: Source, first: ChartState): Card {
       el("h3", {}, title),
       unitText,
       el("span", { class: "host" }, host),
+      el(
+        "button",
+        { type: "button", class: "quiet older", "aria-label": `History of ${name}`, click: older },
+        "history",
+      ),
       restLink(source.link("fetch", { names: name }), "REST", {
         "aria-label": `Request of ${name}`,
       }),

@@ -22,7 +22,7 @@ import {
   windowText,
   withWindow,
 } from "./past-query.ts";
-import { type Ends, gridOf, type PastRange, stepOf } from "./past-range.ts";
+import { type Ends, endsOf, gridOf, type PastRange, stepOf } from "./past-range.ts";
 import { askFacts, askQuery, type SeriesFacts } from "./past-rest.ts";
 import { RestFault } from "./rest.ts";
 
@@ -200,12 +200,7 @@ async function windowOf(
   operand: string,
   facts: readonly SeriesFacts[],
 ): Promise<{ readonly ends: Ends; readonly step: number | undefined } | undefined> {
-  const chosen =
-    range.kind === "last"
-      ? { from: now - range.seconds, to: now }
-      : range.kind === "between"
-        ? range
-        : await wholeOf(operand, signal);
+  const chosen = endsOf(range, now) ?? (await wholeOf(operand, signal));
   if (chosen === undefined) return undefined;
   const lines = facts.reduce((sum, { instances }) => sum + Math.max(1, instances.size), 0);
   // Of what is no number each change counts.
@@ -226,7 +221,10 @@ export async function answerOf(question: PastQuestion, lookup: Lookup): Promise<
   const sent =
     window === undefined ? query : withWindow(query, windowText(window.ends, window.step));
   const values = isNone || (window === undefined && !isOwn) ? [] : await valuesOf(sent, signal);
-  const ends = window?.ends ?? spanOf(values) ?? { from: question.now - 3600, to: question.now };
+  const { range, now } = question;
+  const ends = window?.ends ??
+    spanOf(values) ??
+    endsOf(range, now) ?? { from: now - 3600, to: now };
   const step = window?.step;
   if (values.length === 0) {
     const newest = isNone || isOwn ? [] : await valuesOf(withWindow(operand, NEWEST), signal);

@@ -3,7 +3,7 @@
 import { el, restLink } from "./dom.ts";
 import { facts } from "./help.ts";
 import { askStatus } from "./past-rest.ts";
-import { fieldsOf, textOf } from "./types.ts";
+import { seriesRows } from "./past-status.ts";
 
 /** Why there is nothing to ask. */
 export type Lack =
@@ -11,18 +11,6 @@ export type Lack =
   | "off"
   /** There is a store, with nothing in it. */
   | "empty";
-
-/** A member of the state in few words; undefined where it is not there. */
-function words(value: unknown): string | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== "object") return textOf(value) || String(value);
-  return Object.entries(value)
-    .filter(([, member]) => member !== null && member !== "" && member !== undefined)
-    .map(([name, member]) =>
-      typeof member === "object" ? `${name}: ${JSON.stringify(member)}` : `${name}: ${member}`,
-    )
-    .join("\n");
-}
 
 const code = (text: string): HTMLElement => el("code", {}, text);
 
@@ -94,11 +82,7 @@ export function createPastHelp(again: () => void): PastHelp {
   );
   let shown: Lack | undefined;
   const tell = async (): Promise<void> => {
-    const status = await askStatus();
-    const rows = ["series", "discovery", "record"].map(
-      (name) => [name, words(fieldsOf(status)[name])] as const,
-    );
-    state.replaceChildren(facts(rows));
+    state.replaceChildren(facts(seriesRows(await askStatus())));
   };
   return {
     element,

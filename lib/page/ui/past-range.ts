@@ -41,6 +41,13 @@ export function between(one: number, other: number): PastRange {
   return { kind: "between", from: Math.floor(from), to: Math.ceil(to) };
 }
 
+/** The ends of a range at a time; of all there is nobody knows them before they are asked for. */
+export function endsOf(range: PastRange, now: number): Ends | undefined {
+  if (range.kind === "all") return undefined;
+  if (range.kind === "between") return { from: range.from, to: range.to };
+  return { from: now - range.seconds, to: now };
+}
+
 /** Around the middle, `factor` times as long. */
 export function zoomed({ from, to }: Ends, factor: number): PastRange {
   const half = Math.max(SHORTEST, (to - from) * factor) / 2;

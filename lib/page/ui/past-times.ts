@@ -29,6 +29,8 @@ export interface Times {
 }
 
 const BETWEEN = "between";
+/** Typing that goes on is not asked for. */
+const SETTLE_MS = 600;
 
 export function createTimes(events: TimesEvents): Times {
   let ends: Ends = { from: 0, to: 0 };
@@ -47,8 +49,14 @@ export function createTimes(events: TimesEvents): Times {
     el("option", { value: "all" }, "all there is"),
     el("option", { value: BETWEEN }, "from … to …"),
   );
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  // Each part that is typed is a change.
+  const later = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(read, SETTLE_MS);
+  };
   const time = (label: string): HTMLInputElement =>
-    el("input", { type: "datetime-local", step: 1, "aria-label": label, change: () => read() });
+    el("input", { type: "datetime-local", step: 1, "aria-label": label, change: later });
   const from = time("From");
   const to = time("To");
   const read = (): void => {

@@ -11,6 +11,7 @@ import { selected, usualQuery } from "./past-query.ts";
 import {
   between,
   type Ends,
+  endsOf,
   lengthText,
   moved,
   type PastRange,
@@ -40,14 +41,6 @@ const keyOf = ({ origin, metric, query, range }: PastState): string =>
   JSON.stringify(query === undefined ? [origin, metric, range] : [query, range]);
 
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
-
-/** The ends of a range before its answer is there. */
-function endsOf(range: PastRange, before: Ends): Ends {
-  if (range.kind === "between") return range;
-  if (range.kind === "all") return before;
-  const to = nowSeconds();
-  return { from: to - range.seconds, to };
-}
 
 /** The line that says how the question goes, with what can be done about it. */
 function createNotice() {
@@ -198,8 +191,8 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
     chart.element,
   );
 
-  /** Says what failed, and when it is tried again. */
-  const fail = (error: unknown, again: () => void): void => {
+  /** Says what failed, and when it is tried again; `isQuery`: what the server refuses is the text. */
+  const fail = (error: unknown, isQuery: boolean, again: () => void): void => {
     if (!(error instanceof RestFault)) throw error;
     if (error.kind === "cancelled") return;
     if (isAbsent(error)) {
@@ -208,7 +201,7 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
       help.show("off");
       return;
     }
-    const isText = error.kind === "refused" && error.status === 400;
+    const isText = isQuery && error.kind === "refused" && error.status === 400;
     query.complain(isText ? error.message.trimEnd() : "");
     if (isText) {
       notice.say("");
@@ -288,7 +281,7 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
       chart.show(heading, next, past().lines);
       if (next.values === 0) tellEmpty(next, state.query ?? `${state.metric} of ${state.origin}`);
     } catch (error) {
-      if (!mine.signal.aborted) fail(error, () => void run());
+      if (!mine.signal.aborted) fail(error, true, () => void run());
     } finally {
       clearTimeout(slow);
       if (running === mine) running = undefined;
@@ -318,7 +311,7 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
       } else show(app.state);
     } catch (error) {
       isLoaded = false;
-      fail(error, () => void load());
+      fail(error, false, () => void load());
     }
   };
 
@@ -328,12 +321,12 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
     if (next.query !== undefined) query.show(next.query, true);
     const hasQuestion = next.query !== undefined || (next.metric !== "" && next.origin !== "");
     if (hasQuestion && keyOf(next) !== asked) {
-      ends = endsOf(next.range, ends);
+      ends = endsOf(next.range, nowSeconds()) ?? ends;
       times.show(next.range, ends, next.follow);
       void run();
       return;
     }
-    if (!hasQuestion) ends = endsOf(next.range, ends);
+    if (!hasQuestion) ends = endsOf(next.range, nowSeconds()) ?? ends;
     times.show(next.range, ends, next.follow);
     if (!hasQuestion && isLoaded) notice.say("Choose a metric, or write a query.");
     if (answer !== undefined) chart.show(heading, answer, next.lines);

@@ -5,6 +5,7 @@ import { type Child, el, restLink, write } from "./dom.ts";
 import { facts } from "./help.ts";
 import { stateText } from "./hosts.ts";
 import { formatted, type Unit } from "./numbers.ts";
+import { seriesRows } from "./past-status.ts";
 import { ask, urlOf } from "./rest.ts";
 import type { PageState } from "./route.ts";
 import type { Source } from "./source.ts";
@@ -53,9 +54,8 @@ function plain(value: unknown): string {
 
 /** Members that have a place of their own. */
 const KNOWN = new Set(
-  "name pid uptimeSeconds ready ports listeners connections pcp http tls resp web counters memory".split(
-    " ",
-  ),
+  `name pid uptimeSeconds ready ports listeners connections pcp http tls resp web counters memory series
+  discovery push record`.split(/\s+/),
 );
 
 /** Who answers for the proxy's own machine. */
@@ -111,7 +111,13 @@ function relayPanels(status: Fields): HTMLElement {
         ["server", textOf(resp["server"])],
       ]),
     ),
+    ...seriesPanels(status),
   );
+}
+
+function seriesPanels(status: Fields): readonly HTMLElement[] {
+  const rows = seriesRows(status);
+  return rows.length === 0 ? [] : [section("Time series", facts(rows))];
 }
 
 function listenerPanel(status: Fields): HTMLElement {
