@@ -4,8 +4,10 @@
 import type { SeriesId } from "./ids.ts";
 import { stringId } from "./ids.ts";
 import { keyValues } from "./key-values.ts";
+import { checkPresence } from "./keys-client.ts";
 import type { KeyCommand, KeyReply, KeyServer } from "./keys.ts";
 import { SeriesProblem } from "./problem.ts";
+import { askInBytes } from "./resp.ts";
 import {
   DESCRIPTOR_FIELDS,
   descriptorOfReply,
@@ -44,20 +46,17 @@ const WHOLE_MAP = 2048;
 /** Maps whose size is kept in mind. */
 const KEPT_SIZES = 4096;
 
-/** Replies without errors; throws the first error. */
-function sound(replies: readonly KeyReply[]): readonly KeyReply[] {
-  for (const reply of replies) if (reply instanceof SeriesProblem) throw reply;
-  return replies;
-}
-
 const present = <T>(value: T | undefined): value is T => value !== undefined;
 const byBytes = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** What the functions of the store share. */
 function asker(server: KeyServer, cursorCount: number) {
   const sizes = new Map<MapName, number>();
-  const ask = async (commands: readonly KeyCommand[]): Promise<readonly KeyReply[]> =>
-    commands.length === 0 ? [] : sound(await server.run(commands));
+  const ask = (commands: readonly KeyCommand[]): Promise<readonly KeyReply[]> =>
+    askInBytes(server.pipe, commands, (reply) => {
+      checkPresence(reply);
+      if (reply instanceof SeriesProblem) throw reply;
+    });
 
   /** Members of sets that are identifiers, as 40 digits. */
   const members = async (keys: readonly string[]): Promise<readonly SeriesId[][]> =>

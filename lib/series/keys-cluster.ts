@@ -1,36 +1,28 @@
-// A cluster of key servers: each command goes to the node that has the slot of its key, over a connection to
-// each node that is needed. Nodes that say that a slot has moved, or is moving, are followed, in the
-// order of the commands, so that commands of one key never overtake each other within one call.
-// Refused: slots that no node has, and more redirections of a command than MAX_ROUNDS.
-import { PM_ERR, PcpError } from "../base/mod.ts";
+// Many commands at once for a cluster of key servers: each goes to the node that has the slot of its key,
+// over a connection to each node that is needed. Nodes that say that a slot has moved, or is moving, are
+// followed, in the order of the commands, so that commands of one key never overtake each other within
+// one call. Refused: slots that no node has, and more redirections of a command than MAX_ROUNDS.
+import { PcpError } from "../base/mod.ts";
+import type { NodeAddress } from "./keys-client.ts";
 import {
-  ask,
   type Connection,
   type ConnectionOptions,
   connectTo,
   notConnected,
   reasonOf,
 } from "./keys-connection.ts";
-import { SeriesProblem } from "./problem.ts";
-import { CommandBuffer, type KeyReply, type TakeReply } from "./resp.ts";
+import { CommandBuffer, type TakeReply } from "./resp.ts";
 
-/** Connections to one server, or to all nodes of a cluster. */
-export interface Link extends Connection {
-  readonly cluster: boolean;
-}
+/** Connections for many commands. */
+export type Bulk = Pick<Connection, "pipe" | "close" | "destroy">;
 
 /** Rounds in which commands are sent again. */
 const MAX_ROUNDS = 16;
 /** ms before a command is sent again whose slot is being moved. */
 const MOVING_PAUSE = 20;
 const MINUS = 0x2d;
-const MOST_PORT = 0xffff;
-/** Most slots of a cluster. */
-const SLOTS = 16_384;
 
-interface Node {
-  readonly host: string;
-  readonly port: number;
+interface Node extends NodeAddress {
   connection: Promise<Connection> | undefined;
 }
 
@@ -49,33 +41,17 @@ interface Again {
 
 const REDIRECTION = /^(MOVED|ASK) (\d+) (.*):(\d+)$/;
 
-/** A node's slots, from an answer to CLUSTER SLOTS: `[first, last, [host, port, …], …]`. */
-function rangeOf(reply: KeyReply): { first: number; last: number; host: string; port: number } {
-  const [first, last, node] = Array.isArray(reply) ? (reply as readonly KeyReply[]) : [];
-  const [name, port] = Array.isArray(node) ? (node as readonly KeyReply[]) : [];
-  const host = Buffer.isBuffer(name) ? name.toString() : "";
-  if (
-    typeof first !== "number" ||
-    typeof last !== "number" ||
-    typeof port !== "number" ||
-    !(first >= 0 && last < SLOTS && port > 0 && port <= MOST_PORT)
-  )
-    throw new PcpError(PM_ERR.IPC, "key server: slots of a cluster that are none");
-  return { first, last, host: host === "?" ? "" : host, port };
-}
-
 /**
- * Opens a cluster, of which `seed` is a connection to a node at `host`. `onLost` hears of each node that
- * is lost. Rejects when the node does not tell the slots.
+ * Connections to the nodes of a cluster, made when they are needed; `nodeOf` tells the node of a slot, until
+ * a node says otherwise. `onLost` hears of each that is lost.
  */
-export async function openCluster(
-  seed: Connection,
-  seedHost: string,
+export function bulkOfCluster(
+  nodeOf: (slot: number) => NodeAddress | undefined,
   options: ConnectionOptions,
   onLost: (reason: string) => void,
-): Promise<Link> {
+): Bulk {
   const nodes = new Map<string, Node>();
-  const bySlot: (Node | undefined)[] = Array.from({ length: SLOTS }, () => undefined);
+  const moved = new Map<number, Node>();
   let over = false;
 
   const nodeAt = (host: string, port: number): Node => {
@@ -103,12 +79,11 @@ export async function openCluster(
     return node.connection;
   };
 
-  const reply = await ask(seed, ["CLUSTER", "SLOTS"]);
-  if (reply instanceof SeriesProblem) throw reply;
-  for (const each of Array.isArray(reply) ? (reply as readonly KeyReply[]) : []) {
-    const { first, last, host, port } = rangeOf(each);
-    bySlot.fill(nodeAt(host === "" ? seedHost : host, port), first, last + 1);
-  }
+  const nodeOfSlot = (slot: number): Node => {
+    const known = moved.get(slot) ?? nodeOf(slot);
+    if (known === undefined) throw notConnected(`no node of the cluster has slot ${slot}`);
+    return nodeAt(known.host, known.port);
+  };
 
   /** Where a command goes that was refused by a node; undefined for an error that is its answer. */
   const againOf = (command: number, message: string, from: Node): Again | undefined => {
@@ -116,7 +91,7 @@ export async function openCluster(
     const [, kind, slot, host = "", port] = REDIRECTION.exec(message) ?? [];
     if (kind === undefined) return undefined;
     const node = nodeAt(host === "" ? from.host : host, Number(port));
-    if (kind === "MOVED" && Number(slot) < SLOTS) bySlot[Number(slot)] = node;
+    if (kind === "MOVED") moved.set(Number(slot), node);
     return { command, node, asking: kind === "ASK" };
   };
 
@@ -129,9 +104,7 @@ export async function openCluster(
   ): Promise<readonly Again[]> => {
     const lanes = new Map<Node, Lane>();
     const put = (command: number, own: Node | undefined, asking: boolean): void => {
-      const node = own ?? bySlot[commands.slotOf(command)];
-      if (node === undefined)
-        throw notConnected(`no node of the cluster has slot ${commands.slotOf(command)}`);
+      const node = own ?? nodeOfSlot(commands.slotOf(command));
       const lane = lanes.get(node) ?? { buffer: new CommandBuffer(), numbers: [] };
       lanes.set(node, lane);
       if (asking) {
@@ -167,8 +140,6 @@ export async function openCluster(
   };
 
   return {
-    cluster: true,
-    lost: new Promise<string>(() => undefined),
     pipe: async (commands, take) => {
       let again = await round(commands, undefined, false, take);
       for (let count = 1; again.length > 0; count++) {

@@ -1,5 +1,5 @@
-// One connection to one key server: commands go out as bytes, replies are found as bytes and handed to who
-// sent the commands, in order. Nothing is made for a single command, which is what loading and reading
+// One connection to one key server for many commands: they go out as bytes, replies are found as bytes and
+// handed to who sent the commands, in order. Nothing is made for a single command, which is what loading and reading
 // of many values need. Refused: more waiting bytes than QUEUE_BYTES, certificates that do not fit, and
 // servers that say nothing for too long or something that is no reply.
 import { checkServerIdentity } from "node:tls";

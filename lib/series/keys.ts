@@ -1,17 +1,18 @@
-// The connection to a key server (spec series.md 1): Redis or Valkey, alone or as a cluster. It reconnects
-// for ever with growing pauses, and refuses what is asked meanwhile with the reason. Replies are bytes;
-// nothing of them is ever decoded here. Refused: what keys-setup.ts and keys-connection.ts refuse.
+// The connection to a key server (spec series.md 1): Redis or Valkey, alone or as a cluster; general commands
+// go over the `redis` package, many at once as bytes over connections of their own, which are made when they
+// are needed and lost together with it. It reconnects for ever with growing pauses, and refuses what is
+// asked meanwhile with the reason. Refused: what keys-client.ts and keys-connection.ts refuse.
 import { PcpError, PM_ERR } from "../base/mod.ts";
-import { type Link } from "./keys-cluster.ts";
-import { notConnected, reasonOf } from "./keys-connection.ts";
-import { checkPresence, openLink, type SetupOptions } from "./keys-setup.ts";
+import { type Client, openClient, type SetupOptions } from "./keys-client.ts";
+import { type Bulk, bulkOfCluster } from "./keys-cluster.ts";
 import {
-  CommandBuffer,
-  type KeyCommand,
-  type KeyReply,
-  readReply,
-  type TakeReply,
-} from "./resp.ts";
+  type Address,
+  COMMAND_TIMEOUT,
+  connectTo,
+  notConnected,
+  reasonOf,
+} from "./keys-connection.ts";
+import type { CommandBuffer, KeyCommand, KeyReply, TakeReply } from "./resp.ts";
 
 export type { KeyServerTls } from "./keys-connection.ts";
 export type { KeyArgument, KeyCommand, KeyReply, TakeReply } from "./resp.ts";
@@ -41,8 +42,8 @@ export interface KeyServer {
   /** Waits for a connection. Rejects with the signal's reason, or when it is closed. */
   ready(signal?: AbortSignal): Promise<void>;
   /**
-   * Sends commands, so many at once as are bounded by WINDOW_COMMANDS and WINDOW_BYTES, and gives their
-   * replies in order. Rejects with PM_ERR_NOTCONN and the reason when the connection is or gets lost.
+   * Sends commands, so many at once as are bounded by WINDOW_COMMANDS and WINDOW_PARTS, and gives their
+   * replies in order. For few: many are quicker as bytes. Rejects with PM_ERR_NOTCONN and the reason when the connection is or gets lost.
    */
   run(commands: readonly KeyCommand[]): Promise<KeyReply[]>;
   /**
@@ -58,25 +59,83 @@ export interface KeyServer {
 /** Milliseconds between attempts. */
 export const RECONNECT_PAUSES: readonly number[] = [100, 500, 1000, 2000];
 /** Most commands that one call of `run` has on their way. */
-export const WINDOW_COMMANDS = 4096;
-/** Bytes of these commands, unless one command has more. */
-export const WINDOW_BYTES = 1024 * 1024;
-/** Buffers that are kept for the next commands, and the largest of them. */
-const KEPT_BUFFERS = 16;
-const KEPT_BYTES = 64 * 1024;
+const WINDOW_COMMANDS = 1024;
+/** Most parts of these commands, unless one command has more. */
+const WINDOW_PARTS = 65_536;
+
+/** A client, and the connections beside it. */
+interface Link extends Client {
+  readonly bulk: Bulk;
+}
+
+/** A connection for many commands to one server, made when it is needed; its loss ends the client. */
+function bulkOfServer(
+  address: Address,
+  options: KeyServerOptions,
+  onLost: (reason: string) => void,
+): Bulk {
+  let connection: Promise<Bulk> | undefined;
+  let over = false;
+  const connect = async (): Promise<Bulk> => {
+    try {
+      const made = await connectTo(address, options);
+      if (over) made.destroy("closed");
+      void made.lost.then((reason) => {
+        if (!over) onLost(reason);
+      });
+      return made;
+    } catch (error) {
+      const reason = reasonOf(error);
+      onLost(reason);
+      throw error instanceof PcpError ? error : notConnected(reason);
+    }
+  };
+  return {
+    pipe: async (commands, take) => {
+      connection ??= connect();
+      await (await connection).pipe(commands, take);
+    },
+    close: async () => {
+      over = true;
+      const [made] = await Promise.allSettled([connection]);
+      if (made.status === "fulfilled") await made.value?.close();
+    },
+    destroy: (reason) => {
+      over = true;
+      connection?.then(
+        (made) => made.destroy(reason),
+        // Whoever asked for it was told.
+        () => undefined,
+      );
+    },
+  };
+}
+
+/** Parts of a list of commands, each within the bounds of what is sent at once. */
+function* windows(commands: readonly KeyCommand[]): Generator<readonly KeyCommand[]> {
+  let from = 0;
+  let parts = 0;
+  for (const [at, command] of commands.entries()) {
+    parts += command.length;
+    if (at > from && (at - from === WINDOW_COMMANDS || parts > WINDOW_PARTS)) {
+      yield commands.slice(from, at);
+      from = at;
+      parts = command.length;
+    }
+  }
+  if (from < commands.length) yield from === 0 ? commands : commands.slice(from);
+}
 
 /** Uses a key server: connects, and again whenever the connection is lost, until it is closed. */
 export function useKeyServer(options: KeyServerOptions): KeyServer {
-  const { pauses = RECONNECT_PAUSES, onState } = options;
+  const { pauses = RECONNECT_PAUSES, timeout = COMMAND_TIMEOUT, onState } = options;
   let link: Link | undefined;
   let state: KeyServerState = { kind: "down", reason: "not connected yet" };
   let schema = 0;
   let generation = 0;
-  let hasSearch = false;
   let renewing = false;
   const closing = new AbortController();
   let waiters: (() => void)[] = [];
-  const buffers: CommandBuffer[] = [];
 
   const tell = (next: KeyServerState): void => {
     const same = next.kind === "down" && state.kind === "down" && next.reason === state.reason;
@@ -101,16 +160,27 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
 
   /** A new connection, in the place of an old one if there is one. */
   const connect = async (): Promise<Link> => {
-    const lostNode = (): void => void renew(next.link);
-    const next = await openLink(options, lostNode);
+    const client = await openClient(options);
+    const { address, nodeOf, version } = client;
+    const bulk =
+      address === undefined
+        ? bulkOfCluster(nodeOf, options, () => void renew(next))
+        : bulkOfServer(address, options, client.destroy);
+    const next: Link = { ...client, bulk };
     if (closing.signal.aborted) {
-      next.link.destroy("closed");
+      client.destroy();
       throw notConnected("closed");
     }
-    ({ link, schema, hasSearch } = next);
+    link = next;
+    ({ schema } = next);
     generation++;
-    tell({ kind: "up", cluster: next.link.cluster, version: next.version });
-    return next.link;
+    tell({ kind: "up", cluster: address === undefined, version });
+    return next;
+  };
+
+  const close = async ({ bulk, close: end }: Link): Promise<void> => {
+    await bulk.close();
+    await end();
   };
 
   /** A cluster of which a node was lost is looked at anew; what is on its way over the old one goes on. */
@@ -127,7 +197,7 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
       }
     }
     renewing = false;
-    await old.close();
+    await close(old);
   };
 
   const keepConnected = async (): Promise<void> => {
@@ -137,6 +207,8 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
         attempt = 0;
         const reason = await open.lost;
         link = undefined;
+        open.destroy();
+        open.bulk.destroy(reason);
         tell({ kind: "down", reason });
       } catch (error) {
         tell({ kind: "down", reason: reasonOf(error) });
@@ -146,42 +218,36 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
   };
   void keepConnected();
 
-  const pipe = async (commands: CommandBuffer, take: TakeReply): Promise<void> => {
+  /** Works over the connection as it is; when that is lost over a cluster, it is made anew. */
+  const over = async <T>(work: (used: Link) => Promise<T>): Promise<T> => {
     const used = link;
     if (used === undefined)
       throw notConnected(state.kind === "down" ? state.reason : "not connected yet");
     try {
-      await used.pipe(commands, take);
+      return await work(used);
     } catch (error) {
-      const isLost = error instanceof PcpError && error.code === PM_ERR.NOTCONN;
-      if (isLost && used.cluster) void renew(used);
-      throw error;
+      const isOwn = error instanceof PcpError;
+      const isLost = !isOwn || error.code === PM_ERR.NOTCONN;
+      if (isLost && used.address === undefined) void renew(used);
+      throw isOwn ? error : notConnected(reasonOf(error));
     }
   };
 
-  /** Sends the commands from `from` on that fit into a window; gives the number behind the last. */
-  const runWindow = async (
-    commands: readonly KeyCommand[],
-    from: number,
-    replies: KeyReply[],
-  ): Promise<number> => {
-    const buffer = buffers.pop() ?? new CommandBuffer();
-    buffer.clear();
-    let next = from;
-    while (
-      next < commands.length &&
-      buffer.count < WINDOW_COMMANDS &&
-      (buffer.count === 0 || buffer.length < WINDOW_BYTES)
-    )
-      buffer.add(commands[next++] ?? []);
-    await pipe(buffer, (number, bytes, at) => {
-      const reply = readReply(bytes, at);
-      checkPresence(reply);
-      replies[from + number] = reply;
+  const runWindow = (commands: readonly KeyCommand[]): Promise<KeyReply[]> =>
+    over(async (used) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => {
+          reject(notConnected(`no answer within ${timeout} ms`));
+          used.destroy();
+        }, timeout);
+      });
+      try {
+        return await Promise.race([Promise.all(commands.map(used.send)), late]);
+      } finally {
+        clearTimeout(timer);
+      }
     });
-    if (buffers.length < KEPT_BUFFERS && buffer.bytes.length <= KEPT_BYTES) buffers.push(buffer);
-    return next;
-  };
 
   return {
     get state() {
@@ -194,7 +260,7 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
       return generation;
     },
     get hasSearch() {
-      return link !== undefined && hasSearch;
+      return link?.hasSearch === true;
     },
     ready: async (signal) => {
       while (link === undefined) {
@@ -208,16 +274,17 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
     },
     run: async (commands) => {
       const replies: KeyReply[] = [];
-      for (let next = 0; next < commands.length;) next = await runWindow(commands, next, replies);
+      for (const part of windows(commands))
+        for (const each of await runWindow(part)) replies.push(each);
       return replies;
     },
-    pipe,
+    pipe: (commands, take) => over(({ bulk }) => bulk.pipe(commands, take)),
     close: async () => {
       closing.abort();
       const open = link;
       link = undefined;
       tell({ kind: "down", reason: "closed" });
-      await open?.close();
+      if (open !== undefined) await close(open);
     },
   };
 }

@@ -177,6 +177,9 @@ export class CommandBuffer {
   }
 }
 
+/** Sends commands that are bytes; see KeyServer.pipe. */
+export type Pipe = (commands: CommandBuffer, take: TakeReply) => Promise<void>;
+
 const broken = (what: string): PcpError => new PcpError(PM_ERR.IPC, `key server: ${what}`);
 
 /** What follows a head: nothing, bytes, or other parts. */
@@ -319,3 +322,37 @@ export class ReplyReader {
 /** A reply that lies at `from`. */
 export const readReply = (bytes: Buffer, from: number): KeyReply =>
   new ReplyReader(bytes, from).read();
+
+/** Commands of one call of askInBytes that are on their way at once, and their bytes. */
+const ASKED_COMMANDS = 4096;
+const ASKED_BYTES = 1024 * 1024;
+/** Buffers that are kept for the next commands, and the largest of them. */
+const KEPT_BUFFERS = 16;
+const KEPT_BYTES = 64 * 1024;
+const kept: CommandBuffer[] = [];
+
+/** Asks in bytes, and gives the replies in order; `check` sees each, and may throw. */
+export async function askInBytes(
+  pipe: Pipe,
+  commands: readonly KeyCommand[],
+  check: (reply: KeyReply) => void,
+): Promise<readonly KeyReply[]> {
+  const replies: KeyReply[] = [];
+  for (let from = 0; from < commands.length;) {
+    const buffer = kept.pop() ?? new CommandBuffer();
+    let next = from;
+    do buffer.add(commands[next++] ?? []);
+    while (next < commands.length && buffer.count < ASKED_COMMANDS && buffer.length < ASKED_BYTES);
+    const first = from;
+    await pipe(buffer, (number, bytes, at) => {
+      const reply = readReply(bytes, at);
+      check(reply);
+      replies[first + number] = reply;
+    });
+    // One that was not sent whole is not used again.
+    buffer.clear();
+    if (kept.length < KEPT_BUFFERS && buffer.bytes.length <= KEPT_BYTES) kept.push(buffer);
+    from = next;
+  }
+  return replies;
+}

@@ -27,14 +27,14 @@ const textOf = (command: KeyCommand): string => command.map(String).join(" ");
 /** Starts one; `answer` gives the bytes of a reply, `piece` is how many are sent at once. */
 export function startFakeServer(answer: (command: string) => string, piece = 0): FakeServer {
   const commands: string[] = [];
-  const listener = Bun.listen<{ rest: Buffer }>({
+  const listener = Bun.listen<{ rest: Buffer; sent: Promise<void> }>({
     hostname: "127.0.0.1",
     port: 0,
     socket: {
       open: (socket) => {
-        socket.data = { rest: Buffer.alloc(0) };
+        socket.data = { rest: Buffer.alloc(0), sent: Promise.resolve() };
       },
-      data: async (socket, chunk) => {
+      data: (socket, chunk) => {
         const { data } = socket;
         let bytes = Buffer.concat([data.rest, chunk]);
         let said = "";
@@ -48,11 +48,14 @@ export function startFakeServer(answer: (command: string) => string, piece = 0):
           scanner.at = 0;
         }
         data.rest = bytes;
-        if (piece === 0) socket.write(said);
-        for (let at = 0; piece > 0 && at < said.length; at += piece) {
-          socket.write(said.slice(at, at + piece));
-          await Bun.sleep(1);
-        }
+        // One answer behind the other, however slow they go.
+        data.sent = data.sent.then(async () => {
+          const step = piece === 0 ? said.length : piece;
+          for (let at = 0; at < said.length; at += step) {
+            socket.write(said.slice(at, at + step));
+            if (piece > 0) await Bun.sleep(1);
+          }
+        });
       },
     },
   });

@@ -2,10 +2,22 @@
 // slots of keys are those of the servers; and a connection takes what no real server says on demand:
 // replies byte by byte, nonsense, a server that is loading, one that is too old, silence of a caller.
 import { afterAll, describe, expect, test } from "bun:test";
-import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
+import {
+  type KeyCommand,
+  type KeyReply,
+  type KeyServer,
+  useKeyServer,
+} from "../../lib/series/keys.ts";
 import { QUEUE_BYTES } from "../../lib/series/keys-connection.ts";
 import { SeriesProblem } from "../../lib/series/problem.ts";
-import { CommandBuffer, digitsOf, readReply, ReplyScanner, slotOf } from "../../lib/series/resp.ts";
+import {
+  askInBytes,
+  CommandBuffer,
+  digitsOf,
+  readReply,
+  ReplyScanner,
+  slotOf,
+} from "../../lib/series/resp.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { type FakeServer, startFakeServer, usualAnswer } from "./fake-key-server.ts";
 
@@ -101,6 +113,8 @@ describe("a connection", () => {
     closers.push(keys.close);
     return keys;
   };
+  const ask = (keys: KeyServer, ...commands: KeyCommand[]): Promise<readonly KeyReply[]> =>
+    askInBytes(keys.pipe, commands, () => undefined);
   const refusal = async (keys: KeyServer, wanted: string): Promise<void> => {
     await waitUntil(() => keys.state.kind === "down" && keys.state.reason.includes(wanted), 5000);
     expect(keys.state).toMatchObject({ kind: "down", reason: expect.stringContaining(wanted) });
@@ -110,7 +124,7 @@ describe("a connection", () => {
     const list = `*3\r\n${"$4\r\nabcd\r\n".repeat(3)}`;
     const keys = use(fake((command) => (command === "LIST" ? list : usualAnswer(command)), 1));
     await keys.ready();
-    const [one, two] = await keys.run([["LIST"], ["LIST"]]);
+    const [one, two] = await ask(keys, ["LIST"], ["LIST"]);
     expect(String(one)).toBe("abcd,abcd,abcd");
     expect(String(two)).toBe("abcd,abcd,abcd");
   });
@@ -140,7 +154,7 @@ describe("a connection", () => {
   test("what is no reply ends it, and it is made anew", async () => {
     const keys = use(fake((command) => (command === "PING" ? "?\r\n" : usualAnswer(command))));
     await keys.ready();
-    expect(keys.run([["PING"]])).rejects.toThrow("a byte 63 where a reply begins");
+    expect(ask(keys, ["PING"])).rejects.toThrow("a byte 63 where a reply begins");
     await waitUntil(() => keys.generation === 2, 5000);
     expect(keys.generation).toBe(2);
   });
@@ -151,7 +165,7 @@ describe("a connection", () => {
     );
     await keys.ready();
     // The first reply is sound, whatever follows.
-    expect(await keys.run([["PING"]])).toEqual(["PONG"]);
+    expect(await ask(keys, ["PING"])).toEqual(["PONG"]);
     await waitUntil(() => keys.generation === 2, 5000);
     expect(keys.generation).toBe(2);
   });
@@ -183,6 +197,6 @@ describe("a connection", () => {
     const buffer = new CommandBuffer();
     buffer.add(["SET", "a", Buffer.alloc(QUEUE_BYTES)]);
     expect(keys.pipe(buffer, () => undefined)).rejects.toThrow("too much on its way");
-    expect(await keys.run([["PING"]])).toEqual(["OK"]);
+    expect(await ask(keys, ["PING"])).toEqual(["OK"]);
   });
 });
