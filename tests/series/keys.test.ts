@@ -2,6 +2,7 @@
 // says at once when there is nothing to speak to, comes back by itself, and works with passwords,
 // over TLS, over sockets and with clusters.
 import { afterAll, expect, test } from "bun:test";
+import { tracingChannel } from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type KeyServer, type KeyServerState, useKeyServer } from "../../lib/series/keys.ts";
@@ -160,6 +161,22 @@ describePeer("redis", "one key server", () => {
     expect(states[0]).toMatchObject({ kind: "down", reason: expect.stringMatching(/certificate/) });
     await daemon.stop();
   });
+});
+
+testWith("redis", "commands are not described where nobody listens", async () => {
+  const server = await startRedis();
+  const keys = use({ servers: [`127.0.0.1:${server.port}`] });
+  await keys.ready();
+  const channel = tracingChannel("node-redis:command");
+  expect(channel.hasSubscribers).toBe(false);
+  const heard: unknown[] = [];
+  const listener = (message: unknown): unknown => heard.push(message);
+  channel.start.subscribe(listener);
+  expect(channel.hasSubscribers).toBe(true);
+  expect(await keys.run([["PING"]])).toEqual(["PONG"]);
+  channel.start.unsubscribe(listener);
+  expect(heard).toHaveLength(1);
+  await server.stop();
 });
 
 testWith("valkey", "Valkey", async () => {
