@@ -94,6 +94,8 @@ const ENOENT = -2;
 const ENOTDIR = -20;
 /** Archives that are looked at between two turns of others. */
 const LOOKS_AT_ONCE = 64;
+/** Milliseconds for which what was read of a directory is taken for what is in it. */
+const LISTING_MS = 1000;
 
 const problemText = (error: PcpError): string => error.message || pmErrStr(error.code);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -244,13 +246,25 @@ export function followCatalogue(
 ): CatalogueFollower {
   const wait = backlog();
   const known = catalogued(catalogue);
+  // Reading a directory for each of its archives would take long where there are thousands.
+  let listings: Listings = new Map();
+  let listed = 0;
+  const recentListings = (): Listings => {
+    const now = performance.now();
+    if (now - listed > LISTING_MS) {
+      listings = new Map();
+      listed = now;
+    }
+    return listings;
+  };
 
   /** Looks at archives; what changed waits, what has gone is dropped. */
   const lookAt = async (
     paths: Iterable<string>,
     before: ReadonlyMap<string, CataloguedArchive>,
   ): Promise<FolderLook> => {
-    const listings: Listings = new Map();
+    listings = new Map();
+    listed = performance.now();
     const problems: FollowProblem[] = [];
     const gone = new Set(before.keys());
     let found = 0;
@@ -305,7 +319,10 @@ export function followCatalogue(
       const { path, stamp, metaBytes } = next;
       const before = known.one(path);
       const light = onlyData(before, stamp);
-      const problem = take(catalogue, path, stamp, light, options);
+      const problem = take(catalogue, path, stamp, light, {
+        ...options,
+        listings: recentListings(),
+      });
       wait.drop(path);
       return {
         path,
