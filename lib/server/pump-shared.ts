@@ -3,8 +3,11 @@
 
 /** Sessions that fit in the ring; when it is full the next one stays where it is. */
 export const SLOTS = 1024;
-/** Words of a session: id, client descriptor, server descriptor, PDU ceiling (0: not looked at). */
-export const SLOT_WORDS = 4;
+/**
+ * Words of a session: id, client descriptor, server descriptor, PDU ceiling (0: not looked at), 1 where replies
+ * are PDUs and the next byte begins one.
+ */
+export const SLOT_WORDS = 5;
 
 /** Control words before the slots. Reader and writer count modulo 2^32. */
 export const READER = 0;

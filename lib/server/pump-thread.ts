@@ -7,6 +7,7 @@
 import { dlopen, ptr, read } from "bun:ffi";
 import { libraryNames } from "../base/mod.ts";
 import { PduGate } from "./gate.ts";
+import { ReplyBounds, UNFRAMED_LOOKS } from "./reply-bounds.ts";
 import {
   FIRST_SLOT,
   MODE,
@@ -80,20 +81,37 @@ class Pair {
   open = true;
   /** The client has sent something since the server last did. */
   asked = false;
-  /** The server has sent something since the last look. */
-  moved = false;
+  /** The server has sent something since the last look; at first it has, before this pair came here. */
+  moved = true;
   quietLooks = 0;
+  /** Looks for which it is still busy because bytes without known ends have moved. */
+  patience = 0;
+  /** Where replies of a pmcd end; undefined: nothing is known of them. */
+  readonly bounds: ReplyBounds | undefined;
   deadline = Number.POSITIVE_INFINITY;
   constructor(
     readonly id: number,
     clientFd: number,
     serverFd: number,
     readonly gate: PduGate | undefined,
+    isFramed: boolean,
   ) {
     this.client = new End(clientFd, this);
     this.server = new End(serverFd, this);
     this.client.peer = this.server;
     this.server.peer = this.client;
+    this.bounds = isFramed ? new ReplyBounds() : undefined;
+  }
+
+  /** A request or a reply may be under way. */
+  isBusy(): boolean {
+    const isFramed = this.bounds?.isFramed === true;
+    if (this.moved && !isFramed) this.patience = UNFRAMED_LOOKS;
+    else if (this.patience > 0) this.patience -= 1;
+    const within = this.bounds?.within === true;
+    return (
+      this.asked || this.moved || within || this.patience > 0 || this.client.kept !== undefined
+    );
   }
 }
 
@@ -216,6 +234,7 @@ function run(start: PumpStart, report: (report: PumpReport) => void): void {
       pair.asked = true;
       totals[0] = (totals[0] ?? 0) + got;
     } else {
+      pair.bounds?.pass(buffer, got);
       pair.asked = false;
       pair.moved = true;
       totals[1] = (totals[1] ?? 0) + got;
@@ -252,12 +271,19 @@ function run(start: PumpStart, report: (report: PumpReport) => void): void {
     limitWait(pair);
   };
 
-  const take = (id: number, clientFd: number, serverFd: number, ceiling: number): void => {
+  const take = (
+    id: number,
+    clientFd: number,
+    serverFd: number,
+    ceiling: number,
+    isFramed: boolean,
+  ): void => {
     const pair = new Pair(
       id,
       clientFd,
       serverFd,
       ceiling > 0 ? new PduGate(ceiling, false) : undefined,
+      isFramed,
     );
     pairs.set(id, pair);
     ends[clientFd] = pair.client;
@@ -274,7 +300,7 @@ function run(start: PumpStart, report: (report: PumpReport) => void): void {
       if (head === Atomics.load(ring, WRITER) >>> 0) return;
       const at = FIRST_SLOT + (head % SLOTS) * SLOT_WORDS;
       const word = (index: number): number => Atomics.load(ring, at + index);
-      take(word(0), word(1), word(2), word(3));
+      take(word(0), word(1), word(2), word(3), word(4) === 1);
       Atomics.store(ring, READER, (head + 1) | 0);
     }
   };
@@ -284,7 +310,7 @@ function run(start: PumpStart, report: (report: PumpReport) => void): void {
     const at = performance.now();
     for (const pair of pairs.values()) {
       if (pair.deadline <= at) close(pair, false);
-      else if (pair.asked || pair.moved || pair.client.kept !== undefined) pair.quietLooks = 0;
+      else if (draining && pair.isBusy()) pair.quietLooks = 0;
       else if (draining && ++pair.quietLooks > 1) close(pair, false);
       pair.moved = false;
     }

@@ -26,9 +26,16 @@ export interface Pump {
   readonly ready: boolean;
   /**
    * Takes over two connected sockets; the descriptors are the pump's from now on. `ceiling`: largest
-   * PDU of the client, 0 = not looked at. False when it cannot: nothing has changed then.
+   * PDU of the client, 0 = not looked at; `isFramed`: the server's next byte begins a PDU. False when
+   * it cannot: nothing has changed then.
    */
-  take(clientFd: number, serverFd: number, ceiling: number, closed: PumpClosed): boolean;
+  take(
+    clientFd: number,
+    serverFd: number,
+    ceiling: number,
+    isFramed: boolean,
+    closed: PumpClosed,
+  ): boolean;
   /** Ends its sessions as they become quiet. */
   drain(): void;
   /** Ends the thread and everything in it. */
@@ -101,13 +108,14 @@ export function createPump(log: Log, connectionBuffer: number): Pump {
     get ready() {
       return state === "running";
     },
-    take(clientFd, serverFd, ceiling, closed) {
+    take(clientFd, serverFd, ceiling, isFramed, closed) {
       const tail = Atomics.load(ring, WRITER) >>> 0;
       const used = (tail - (Atomics.load(ring, READER) >>> 0)) >>> 0;
       if (state !== "running" || used >= SLOTS) return false;
       lastId = (lastId + 1) & 0x7fffffff;
       const at = FIRST_SLOT + (tail % SLOTS) * SLOT_WORDS;
-      for (const [index, word] of [lastId, clientFd, serverFd, ceiling].entries()) {
+      const words = [lastId, clientFd, serverFd, ceiling, Number(isFramed)];
+      for (const [index, word] of words.entries()) {
         Atomics.store(ring, at + index, word);
       }
       Atomics.store(ring, WRITER, (tail + 1) | 0);

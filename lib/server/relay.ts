@@ -7,6 +7,7 @@ import { closeDescriptor, utf8 } from "../base/mod.ts";
 import type { HostPort } from "./settings.ts";
 import type { RelaySession, Server } from "./server.ts";
 import { PduGate } from "./gate.ts";
+import { ReplyBounds, UNFRAMED_LOOKS } from "./reply-bounds.ts";
 import { dial, type DialTls, NativeWire, type Wire, type WireSink } from "./wire.ts";
 import type { Timed } from "./deadlines.ts";
 
@@ -289,6 +290,10 @@ export class RelayPair implements RelaySession, Timed {
   private replies = 0;
   /** The pump has it: it ends when the pump says so, or is stopped. */
   away = false;
+  /** Where replies of a pmcd end; nothing is known of other servers. */
+  private readonly bounds: ReplyBounds | undefined;
+  /** How often this session is still taken for busy because bytes without known ends have moved. */
+  private patience = 0;
 
   constructor(
     readonly server: Server,
@@ -296,13 +301,23 @@ export class RelayPair implements RelaySession, Timed {
     readonly upstream: NativeWire,
     private readonly gate: PduGate | undefined,
   ) {
+    this.bounds = gate === undefined ? undefined : new ReplyBounds();
     this.fromClient = new FromClient(this, gate);
-    this.fromServer = new FromServer(this);
+    this.fromServer = new FromServer(this, this.bounds);
+  }
+
+  /** Where replies end is known: PDUs in the clear. */
+  private get isFramed(): boolean {
+    return this.bounds?.isFramed === true && (this.gate?.remaining ?? 0) > 0;
   }
 
   /** A request or a reply may be under way. Asked again, it says so once for each piece of news. */
   isBusy(): boolean {
-    const busy = this.asked || this.moved || this.client.full;
+    const { isFramed } = this;
+    if (this.moved && !isFramed) this.patience = UNFRAMED_LOOKS;
+    else if (this.patience > 0) this.patience -= 1;
+    const within = isFramed && this.bounds?.within === true;
+    const busy = this.asked || this.moved || within || this.client.full || this.patience > 0;
     this.moved = false;
     return busy;
   }
@@ -361,6 +376,8 @@ export class RelayPair implements RelaySession, Timed {
     const { client, upstream, gate, server } = this;
     if (!(client instanceof NativeWire) || upstream.secure || this.clientEnded) return;
     if (!client.quiet || !upstream.quiet || gate?.atBoundary === false) return;
+    // The pump follows replies from here on.
+    if (this.isFramed && this.bounds?.within === true) return;
     const held: number[] = [];
     try {
       held.push(client.duplicate(), upstream.duplicate());
@@ -371,7 +388,8 @@ export class RelayPair implements RelaySession, Timed {
     const [clientFd, serverFd] = held;
     if (clientFd !== undefined && serverFd !== undefined) {
       const ceiling = gate?.remaining ?? 0;
-      this.away = server.pump.take(clientFd, serverFd, ceiling, (why) => this.returned(why));
+      const closed = (why: string | undefined): void => this.returned(why);
+      this.away = server.pump.take(clientFd, serverFd, ceiling, this.isFramed, closed);
     }
     if (!this.away) {
       for (const fd of held) closeDescriptor(fd);
@@ -439,9 +457,13 @@ class FromClient implements WireSink {
 }
 
 class FromServer implements WireSink {
-  constructor(private readonly pair: RelayPair) {}
+  constructor(
+    private readonly pair: RelayPair,
+    private readonly bounds: ReplyBounds | undefined,
+  ) {}
   data(bytes: Uint8Array): void {
     const { pair } = this;
+    this.bounds?.pass(bytes);
     pair.asked = false;
     pair.moved = true;
     pair.server.counters.bytesToClients += bytes.length;

@@ -86,6 +86,7 @@ describe("drain", () => {
   test("a long reply to a slow reader is finished", async () => {
     const { port, proxy } = await serverWith();
     const much = Buffer.alloc(20_000_000, "0123456789abcdef");
+    much.writeInt32BE(much.length);
     const pmcd = await slowPmcd(0, much);
     const client = await session(port, pmcd);
     client.socket.pause();
@@ -98,6 +99,39 @@ describe("drain", () => {
     await stopping;
     expect(text.length).toBe(WELCOME.length + much.length);
   });
+
+  for (const rounds of [0, 20])
+    for (const isPdu of [true, false])
+      test(`a reply that pauses is finished, ${isPdu ? "PDUs" : "others"}, after ${rounds} others`, async () => {
+        const { port, proxy } = await serverWith();
+        const reply = Buffer.alloc(40, "reply");
+        // A pause within a PDU can be seen; others are believed for a while.
+        if (isPdu) reply.writeInt32BE(reply.length);
+        const pauseMs = isPdu ? 900 : 250;
+        let isPausing = false;
+        const pmcd = await standIn((socket: Socket) => {
+          socket.on("data", async () => {
+            if (!isPausing) return void socket.write(reply);
+            for (const byte of [0, 3, 20]) {
+              socket.write(reply.subarray(byte, byte === 0 ? 3 : byte === 3 ? 20 : 40));
+              await Bun.sleep(pauseMs);
+            }
+          });
+          socket.on("end", () => socket.end());
+        });
+        const client = await session(port, pmcd);
+        for (let round = 1; round <= rounds; round++) {
+          client.socket.write(Buffer.from(PDU, "latin1"));
+          await client.got(WELCOME.length + reply.length * round);
+        }
+        isPausing = true;
+        client.socket.write(Buffer.from(PDU, "latin1"));
+        await Bun.sleep(50);
+        const stopping = proxy.drain(4500);
+        const text = await client.end();
+        expect(text.length).toBe(WELCOME.length + reply.length * (rounds + 1));
+        await stopping;
+      }, 20_000);
 
   test("a session that never answers is cut at the limit", async () => {
     const { port, proxy, counters } = await serverWith();
