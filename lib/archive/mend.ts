@@ -12,6 +12,7 @@ import {
   readdirSync,
   readSync,
   rmSync,
+  statSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { PcpError, viewOf } from "../base/mod.ts";
@@ -23,7 +24,7 @@ import { type ArchiveVersion, timeBytes } from "./timestamp.ts";
 /** A file that was changed. */
 export interface Mended {
   readonly file: string;
-  /** Bytes that are there now; undefined: it had not even a label, so it was removed. */
+  /** Bytes that are there now; undefined: not even one whole record was, so it was removed. */
   readonly kept: number | undefined;
   /** Bytes that went. */
   readonly cut: number;
@@ -68,7 +69,7 @@ function openLabelled(path: string, volume: number): Open | "short" | undefined 
   }
 }
 
-/** Where the whole records of a file end, looked at from `from` on; undefined: not even one there. */
+/** Where the whole records of a file end, looked at from `from` on. */
 function recordsEnd(file: Open, from: number, shortest: number): number {
   let at = from;
   let windowAt = 0;
@@ -108,10 +109,12 @@ interface Parts {
   readonly meta: Open | undefined;
   readonly index: Open | undefined;
   readonly volumes: ReadonlyMap<number, Open>;
+  /** Volumes that had no whole label. */
+  readonly gone: ReadonlySet<number>;
 }
 
 /** Finds where the good part of each file ends. */
-function judge({ meta, index, volumes }: Parts): void {
+function judge({ meta, index, volumes, gone }: Parts): void {
   const entries = index === undefined ? [] : indexEntries(index);
   if (meta !== undefined) meta.size = recordsEnd(meta, labelBytes(meta.version), SHORTEST_META);
   for (const [number, volume] of volumes) {
@@ -124,18 +127,27 @@ function judge({ meta, index, volumes }: Parts): void {
     volume.size = end > known ? end : recordsEnd(volume, start, shortest);
   }
   if (index === undefined) return;
+  // A volume that is compressed is whole; one that went has nothing to point to.
+  const elsewhere = (volume: number): number => (gone.has(volume) ? 0 : Number.MAX_SAFE_INTEGER);
   const isGood = ({ volume, metaOffset, dataOffset }: IndexEntry): boolean =>
     dataOffset >= labelBytes(index.version) &&
-    dataOffset <= (volumes.get(volume)?.size ?? Number.MAX_SAFE_INTEGER) &&
+    dataOffset <= (volumes.get(volume)?.size ?? elsewhere(volume)) &&
     (meta === undefined || metaOffset <= meta.size);
   const bad = entries.findIndex((entry) => !isGood(entry));
   const good = bad < 0 ? entries.length : bad;
   index.size = labelBytes(index.version) + good * indexEntryBytes(index.version);
 }
 
-/** Cuts a file where it was found to end; what went. */
-function cut(file: Open): Mended | undefined {
+/**
+ * Cuts a file where it was found to end; what went. Volumes and indexes that are only a label are
+ * removed: programs of PCP do not open archives that have such.
+ */
+function cut(file: Open, isMeta: boolean): Mended | undefined {
   const { size } = fstatSync(file.descriptor);
+  if (!isMeta && file.size === labelBytes(file.version)) {
+    rmSync(file.path);
+    return { file: file.path, kept: undefined, cut: size };
+  }
   if (size <= file.size) return undefined;
   ftruncateSync(file.descriptor, file.size);
   fsyncSync(file.descriptor);
@@ -152,12 +164,14 @@ export function mendArchive(base: string): readonly Mended[] {
   const mended: Mended[] = [];
   const open: Open[] = [];
   const volumes = new Map<number, Open>();
+  const gone = new Set<number>();
   const take = (name: string, volume: number): Open | undefined => {
     const path = join(folder, name);
     const file = openLabelled(path, volume);
     if (file === "short" && volume >= 0) {
+      gone.add(volume);
+      mended.push({ file: path, kept: undefined, cut: statSync(path).size });
       rmSync(path);
-      mended.push({ file: path, kept: undefined, cut: 0 });
     }
     if (file === undefined || file === "short") return undefined;
     open.push(file);
@@ -173,9 +187,9 @@ export function mendArchive(base: string): readonly Mended[] {
       const volume = take(name, Number(ending));
       if (volume !== undefined) volumes.set(Number(ending), volume);
     }
-    judge({ meta, index, volumes });
+    judge({ meta, index, volumes, gone });
     for (const file of open) {
-      const change = cut(file);
+      const change = cut(file, file === meta);
       if (change !== undefined) mended.push(change);
     }
   } finally {

@@ -32,6 +32,8 @@ class LiveFile implements ArchiveOutput {
   private handle: FileHandle | undefined;
   /** Bytes of commits. */
   written = 0;
+  /** Whether the file is one of ours. */
+  private made = false;
   ended = false;
   /** Where it is until the first commit is complete. */
   path: string;
@@ -64,6 +66,7 @@ class LiveFile implements ArchiveOutput {
     this.waiting = new Writer();
     if (bytes.length > 0) {
       this.handle ??= await open(this.path, CREATE, FILE_MODE);
+      this.made = true;
       await writeWhole(this.handle, bytes, this.written);
       if (sync) await this.handle.datasync();
     }
@@ -83,7 +86,9 @@ class LiveFile implements ArchiveOutput {
     await handle?.close();
   }
 
-  remove = (): Promise<void> => rm(this.path, { force: true });
+  async remove(): Promise<void> {
+    if (this.made) await rm(this.path, { force: true });
+  }
 }
 
 /** Metadata, then volumes, then the index. */
@@ -168,7 +173,10 @@ export function openLiveFiles(base: string, sync: boolean): LiveFiles {
     async close() {
       const open = files;
       files = [];
-      for (const file of open) await file.close();
+      for (const file of open) {
+        closedBytes += file.written;
+        await file.close();
+      }
     },
   };
 }

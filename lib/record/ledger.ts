@@ -150,7 +150,9 @@ export async function openLedger(
     }
     for (const { file, cut } of mendArchive(join(directory, name)))
       told(`${file}: ${cut} bytes cut off that were no whole record`);
-    archives.set(name, "whole");
+    const hasVolume = filesOf(directory, name).some((path) => /\.\d+(\.zst)?$/.test(path));
+    if (hasVolume) archives.set(name, "whole");
+    else remove(name);
   };
   try {
     for (const [name, state] of archives) {
