@@ -9,10 +9,14 @@ import {
   archiveEnd,
   type Catalog,
   compressionOf,
+  type IndomView,
   instanceAt,
   instanceNameAt,
   type Listings,
+  type LookAtMeta,
+  META_TYPE,
   openArchive,
+  viewIndom,
 } from "../archive/mod.ts";
 import {
   type Desc,
@@ -86,8 +90,20 @@ export interface SurveyOptions {
   readonly listings?: Listings;
 }
 
+/**
+ * Bytes of instance domain records that are kept while an archive is surveyed: enough for the records of the
+ * first data. Of what follows only instances are kept that were not there before.
+ */
+const INDOM_BYTES = 16 * 1024 * 1024;
+
 /** Enough for the first records of every group of pmlogger, and for whole small archives. */
 export const SURVEY_BYTES = 1024 * 1024;
+
+const INDOM_TYPES: ReadonlySet<number> = new Set([
+  META_TYPE.INDOM_V2,
+  META_TYPE.INDOM,
+  META_TYPE.INDOM_DELTA,
+]);
 
 export const microseconds = ({ sec, nsec }: Timestamp): number =>
   sec * 1_000_000 + Math.floor(nsec / 1000);
@@ -274,18 +290,44 @@ interface Named {
   readonly name: string;
 }
 
-/** All instances that a domain ever has, in the order in which they appear, under their first names. */
-function everyInstance(catalog: Catalog, indom: Indom): readonly Named[] {
-  const found = new Map<number, Named>();
-  for (const record of catalog.indoms.get(indom)?.records ?? []) {
-    const fresh: Named[] = [];
-    for (let i = 0; i < record.count; i++) {
-      const inst = instanceAt(record, i);
-      const name = found.has(inst) ? undefined : instanceNameAt(record, i);
-      if (name !== undefined) fresh.push({ inst, name });
-    }
-    for (const each of fresh.sort((a, b) => a.inst - b.inst)) found.set(each.inst, each);
+/** Takes the instances of a record that are new, ascending. */
+function takeInstances(record: IndomView, found: Map<number, Named>): void {
+  const fresh: Named[] = [];
+  for (let i = 0; i < record.count; i++) {
+    const inst = instanceAt(record, i);
+    const name = found.has(inst) ? undefined : instanceNameAt(record, i);
+    if (name !== undefined) fresh.push({ inst, name });
   }
+  for (const each of fresh.sort((a, b) => a.inst - b.inst)) found.set(each.inst, each);
+}
+
+/** Instances of domains from records that are not kept. */
+function lateInstances() {
+  const domains = new Map<Indom, Map<number, Named>>();
+  let bytes = 0;
+  const look: LookAtMeta = (type, record, place) => {
+    if (!INDOM_TYPES.has(type)) return true;
+    bytes += record.length;
+    if (bytes <= INDOM_BYTES) return true;
+    const view = viewIndom(record, place);
+    const found = domains.get(view.indom) ?? new Map<number, Named>();
+    domains.set(view.indom, found);
+    takeInstances(view, found);
+    return false;
+  };
+  return { domains, look };
+}
+
+/** All instances that a domain ever has, in the order in which they appear, under their first names. */
+function everyInstance(
+  catalog: Catalog,
+  late: ReadonlyMap<Indom, ReadonlyMap<number, Named>>,
+  indom: Indom,
+): readonly Named[] {
+  const found = new Map<number, Named>();
+  for (const record of catalog.indoms.get(indom)?.records ?? []) takeInstances(record, found);
+  for (const each of late.get(indom)?.values() ?? [])
+    if (!found.has(each.inst)) found.set(each.inst, each);
   return [...found.values()];
 }
 
@@ -354,21 +396,23 @@ function textsOf(
 
 /** Surveys the archive of a name. Throws PcpError when it cannot be opened. */
 export function surveyArchive(name: string, options: SurveyOptions = {}): Survey {
-  const archive = openArchive(name, { growing: true }, undefined, undefined, options.listings);
+  const late = lateInstances();
+  const how = { growing: true, look: late.look };
+  const archive = openArchive(name, how, undefined, undefined, options.listings);
   const { catalog, label } = archive;
   const wanted = wantedMetrics(catalog, options.excluded);
   const found = surveyor(catalog, label.start, label.host);
   const complete = lookAtData(archive, options.dataBytes ?? SURVEY_BYTES, (result) =>
     lookAtRecord(result, catalog, found, wanted),
   );
-  if (!complete) {
+  if (!complete || late.domains.size > 0) {
     found.position.last = true;
     const domains = new Map<Indom, readonly Named[]>();
     for (const [pmid, names] of wanted) {
       const desc = catalog.descs.get(pmid);
       if (desc === undefined) continue;
       const { slots } = found.met.get(pmid) ?? found.meet(desc, names);
-      const all = domains.get(desc.indom) ?? everyInstance(catalog, desc.indom);
+      const all = domains.get(desc.indom) ?? everyInstance(catalog, late.domains, desc.indom);
       domains.set(desc.indom, all);
       for (const { inst, name } of all)
         if (!slots.has(inst)) slots.set(inst, found.meetInstance(desc.indom, inst, name));
