@@ -148,7 +148,8 @@ function hitOf(parts: readonly KeyReply[]): TextHit | undefined {
   };
   for (let at = 0; at + 1 < list.length; at += 2) {
     const member = plainText(list[at])?.toLowerCase();
-    const text = plainText(list[at + 1]);
+    // What was asked for and is not there comes as nil from some servers; PCP shows an empty text.
+    const text = list[at + 1] === null ? "" : plainText(list[at + 1]);
     if (text === undefined) continue;
     if (member === "type") {
       const type = typeOfPayload(payload) ?? TYPES.find((each) => each === text);

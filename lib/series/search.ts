@@ -21,7 +21,7 @@ export interface TextQuery {
   readonly offset: number;
 }
 
-/** A document that was found; members that were not asked for, or that it has not, are absent. */
+/** A document that was found; members that were not asked for, or that it has not, are absent or empty. */
 export interface TextHit {
   /** 40 digits. */
   readonly id: string;

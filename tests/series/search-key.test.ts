@@ -161,10 +161,10 @@ describe("replies", () => {
     expect(rounded.map(([name]) => name)).toEqual(Object.keys(JSON.parse(body)));
   });
 
-  test("members that are nil are absent, unknown ones are left out", async () => {
+  test("members that are nil are empty, unknown ones are left out", async () => {
     const fields = ["NAME", "a", "HELPTEXT", null, "COLOUR", "red", "TYPE", "metric", "odd"];
     const found = await answer([1, "id", "nan", "2", fields]);
-    expect(found.hits).toEqual([{ id: "id", score: 0, name: "a", type: "indom" }]);
+    expect(found.hits).toEqual([{ id: "id", score: 0, name: "a", helptext: "", type: "indom" }]);
   });
 
   test("what is no answer is refused", async () => {
