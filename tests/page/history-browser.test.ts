@@ -14,6 +14,7 @@ import {
   GAP_END,
   HOURS,
   type PastServer,
+  POOLS,
   rateOfDisk,
   START,
   startPastServer,
@@ -168,6 +169,27 @@ describePeer(peers, "choosing", () => {
     } finally {
       await other.stop();
     }
+  });
+});
+
+describePeer(peers, "bounds", () => {
+  peaceful("of many instances fewer samples are asked for, the largest are listed", async () => {
+    const hash = `#history?of=db1&metric=app.sessions&${WHOLE}`;
+    const { page, faults, close } = await visit(browser, server.port, hash, UTC);
+    const extent = await untilText(card(page).locator(".extent"), /left out/);
+    expect(extent).toMatch(
+      /^[\d,]+ values, 8 of 600 lines drawn, 100 smaller ones left out, one sample in 5 min$/,
+    );
+    const { step } = await windowOf(page);
+    expect((POOLS * HOURS * 3600) / step).toBeLessThanOrEqual(60_000);
+    await untilText(valueOf(page, "pool 599"), /^599$/);
+    expect(await card(page).getByRole("checkbox").count()).toBe(100);
+    await card(page).getByRole("button", { name: "All" }).click();
+    await untilText(card(page).locator(".extent"), /64 of 600 lines drawn/);
+    await card(page).getByRole("searchbox").fill("pool 42");
+    await untilText(card(page).locator(".legend"), /^pool 42\d/);
+    expect(faults).toEqual([]);
+    await close();
   });
 });
 

@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ArchiveWriter, PM_TEXT } from "../../lib/archive/mod.ts";
-import { bundlePage } from "../../lib/page/bundle.ts";
+import { createPage } from "../../lib/page/mod.ts";
 import {
   type Desc,
   indomBuild,
@@ -32,6 +32,7 @@ export const DISKS = 12;
 
 const CPU = indomBuild(60, 2);
 const DEV = indomBuild(60, 1);
+const POOL = indomBuild(61, 1);
 const KBYTE = { dimSpace: 1, scaleSpace: 1 };
 const desc = (item: number, type: number, sem: number, more: Partial<Desc> = {}): Desc => ({
   pmid: pmidBuild(60, 0, item),
@@ -46,6 +47,10 @@ const LOAD = desc(2, PM_TYPE.FLOAT, PM_SEM.INSTANT, { indom: CPU });
 const USED = desc(3, PM_TYPE.U64, PM_SEM.INSTANT, { units: unitsWord(KBYTE) });
 const STATE = desc(4, PM_TYPE.STRING, PM_SEM.DISCRETE);
 
+const SESSIONS = desc(5, PM_TYPE.U32, PM_SEM.INSTANT, { indom: POOL });
+/** Instances of a metric with many, which is recorded each ten minutes. */
+export const POOLS = 600;
+
 /** Kbyte that disk number `disk` reads in a second. */
 export const rateOfDisk = (disk: number): number => 100 * (disk + 1);
 
@@ -53,9 +58,12 @@ function record(time: number): ResultInit {
   const since = time < GAP_AT ? START : GAP_END;
   const disks = Array.from({ length: DISKS }, (_, disk) => disk);
   const hour = (time - START) / 3600;
+  const pools = Array.from({ length: time % 600 === 0 ? POOLS : 0 }, (_, pool) => pool);
+  const many = { pmid: SESSIONS.pmid, type: SESSIONS.type, instances: pools, values: pools };
   return {
     timestamp: { sec: time, nsec: 90_046_000 },
     sets: [
+      ...(pools.length === 0 ? [] : [many]),
       {
         pmid: READ.pmid,
         type: READ.type,
@@ -87,6 +95,7 @@ function writeArchive(base: string): void {
     [READ, "disk.dev.read_bytes", "Kbytes read from each disk"],
     [LOAD, "kernel.all.load", "1, 5 and 15 minute load average"],
     [USED, "mem.util.used", "used memory"],
+    [SESSIONS, "app.sessions", "sessions of each pool"],
     [STATE, "app.state", "what the application says of itself"],
   ] as const;
   for (const [each, name, text] of metrics) {
@@ -99,6 +108,10 @@ function writeArchive(base: string): void {
     (_, disk) => [disk, `sd${"abcdefghijkl"[disk]}`] as const,
   );
   writer.setInstances(DEV, disks);
+  writer.setInstances(
+    POOL,
+    Array.from({ length: POOLS }, (_, pool) => [pool, `pool ${pool}`] as const),
+  );
   writer.setInstances(CPU, [
     [1, "1 minute"],
     [5, "5 minute"],
@@ -115,8 +128,6 @@ function writeArchive(base: string): void {
 export interface PastServer {
   readonly port: number;
   readonly folder: string;
-  /** Paths with queries that were asked, of series and search. */
-  readonly asked: string[];
   /** Answers instead; undefined: nothing is disturbed. */
   disturb: ((path: string) => Response | Promise<Response> | undefined) | undefined;
   stop(): Promise<void>;
@@ -149,36 +160,35 @@ export async function startPastServer(
     await service.load(`{source.path=="${folder}"}`);
   }
   const api = createSeriesApi({ service: () => service, quoting });
-  const html = bundlePage();
-  const asked: string[] = [];
+  const page = createPage();
+  const replied = async (request: Request, path: string, query: string): Promise<Response> => {
+    const seen = {
+      method: request.method,
+      path,
+      ...(query === "" ? {} : { query }),
+      body: await request.bytes(),
+      header: (name: string) => request.headers.get(name) ?? undefined,
+    };
+    const reply = await (page.answer(seen) ?? api.answer(seen));
+    if (reply === undefined) return new Response("<b>Error</b>: no handler<p>", { status: 400 });
+    const { status, type, headers = {} } = reply;
+    const body = reply.body as string | Uint8Array<ArrayBuffer> | ReadableStream;
+    return new Response(body, { status, headers: { "Content-Type": type, ...headers } });
+  };
   const answer = async (request: Request): Promise<Response> => {
     const url = new URL(request.url);
     const { pathname: path } = url;
-    if (path === "/") return new Response(html, { headers: { "Content-Type": "text/html" } });
     if (path.startsWith("/pmapi/")) return live(path);
     if (path === "/-/status") return Response.json({ series: service.status(), record: {} });
-    asked.push(path + url.search);
+    if (path === "/") return replied(request, path, "");
     const other = server.disturb?.(path + url.search);
     if (other !== undefined) return other;
-    const reply = await api.answer({
-      method: request.method,
-      path,
-      ...(url.search === "" ? {} : { query: url.search.slice(1) }),
-      body: await request.bytes(),
-      header: (name) => request.headers.get(name) ?? undefined,
-    });
-    if (reply === undefined) return new Response("<b>Error</b>: no handler<p>", { status: 400 });
-    const { status, type, body } = reply;
-    return new Response(body as string | Uint8Array<ArrayBuffer> | ReadableStream, {
-      status,
-      headers: { "Content-Type": type },
-    });
+    return replied(request, path, url.search.slice(1));
   };
   const http = Bun.serve({ hostname: "127.0.0.1", port: 0, idleTimeout: 60, fetch: answer });
   const server: PastServer = {
     port: http.port ?? 0,
     folder,
-    asked,
     disturb: undefined,
     async stop() {
       await http.stop(true);

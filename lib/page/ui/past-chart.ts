@@ -82,7 +82,7 @@ export function extentText(answer: PastAnswer, drawn: number): string {
 export function createPastChart(events: ChartEvents): PastChart {
   const title = el("h2");
   const unitText = el("span", { class: "unit" });
-  const extent = el("span", { class: "muted extent" });
+  const extent = el("span", { class: "muted extent", role: "status" });
   const moment = el("p", { class: "moment muted" });
   const place = el("div", { class: "past-plot", tabindex: 0, role: "img" });
   const legend = createLegend("the answer", (names) => events.chosen(names.slice(0, MAX_LINES)));
