@@ -175,7 +175,11 @@ function loader(now: () => number) {
 const isInProgress = (error: unknown): boolean =>
   error instanceof Error && error.message === "load in-progress";
 
-/** The requests about series and for text search of one server. */
+/**
+ * The requests about series and for text search of one server. Its status: `requests` that have a place,
+ * `waiting` for one, `streams` under way, values `gathered` by functions; `loading`; `lastLoad`, once there was
+ * one: a LoadReport, or the `problem`, and `at` (RFC 3339). `close` ends a load; it does not close the service.
+ */
 export function createSeriesApi(options: SeriesApiOptions): WebApi {
   const now = options.now ?? currentTime;
   const usualZone = localZone(process.env);
