@@ -206,13 +206,15 @@ export async function openSource(
   const metrics = await resolve(context, wanted);
   const own = ["pmcd.pid", "pmcd.seqnum", "pmcd.timezone", "pmcd.zoneinfo"];
   const values = await readValues(context, own);
+  const zone = (await context.zone()).name;
   const timezone = values.get("pmcd.timezone");
   const zoneinfo = values.get("pmcd.zoneinfo");
   return {
     context,
     host: await context.hostName(),
-    timezone: typeof timezone === "string" ? timezone : (await context.zone()).name,
-    zoneinfo: typeof zoneinfo === "string" ? zoneinfo : "",
+    timezone: typeof timezone === "string" ? timezone : zone,
+    // Names of the zone data base begin with a colon; readers of PCP take them in both places.
+    zoneinfo: typeof zoneinfo === "string" ? zoneinfo : zone.startsWith(":") ? zone : "",
     pmcdPid: BigInt(values.get("pmcd.pid") ?? 0),
     pmcdSequence: Number(values.get("pmcd.seqnum") ?? 0),
     metrics,
