@@ -35,10 +35,12 @@ export type NumericType = (typeof NUMERIC)[number];
 export function numericType({ type }: SeriesDescriptor): NumericType {
   const name = type.toLowerCase();
   const found = NUMERIC.find((each) => each === name);
-  if (found === undefined)
-    throw new SeriesProblem("Series values' Type extract fail, unsupported type\n");
+  if (found === undefined) throw unsupported();
   return found;
 }
+
+const unsupported = (): SeriesProblem =>
+  new SeriesProblem("Series values' Type extract fail, unsupported type\n");
 
 function parsedUnits(id: string, text: string): Units {
   try {
@@ -118,6 +120,8 @@ export function describeCall(
     case "topk_sample":
       return averaged(descriptor);
     case "rescale": {
+      // Texts are of a type, what log makes without values is of none.
+      if (descriptor.type === "UNKNOWN") throw unsupported();
       const { to } = rescaling(operand, call.units ?? "");
       return { ...descriptor, units: pmUnitsStr(to) };
     }

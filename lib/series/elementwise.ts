@@ -115,7 +115,7 @@ function combineFractions(
 
 /** What operators on whole numbers do. */
 export interface WholeRules {
-  /** Signed products are `no value`, as the real programs say. */
+  /** Signed products other than 0 are `no value`, as the real programs say. */
   readonly noSignedProducts: boolean;
 }
 
@@ -142,7 +142,7 @@ function combineWhole(
     const value = wrap(exact);
     const lost =
       operator === "*"
-        ? value !== exact || (signed && rules.noSignedProducts)
+        ? value !== exact || (signed && rules.noSignedProducts && exact !== 0n)
         : operator === "-" && !signed && exact < 0n;
     if (lost) {
       absent[index] = 1;

@@ -60,6 +60,8 @@ export const STREAM_LENGTH = 8640;
 /** Default of `stream.expire`. */
 export const STREAM_SECONDS = 86_400;
 const SCHEMA = 2;
+/** The entry that no stream has. */
+const NO_ENTRY = "0-0";
 /** Records after which others get their turn. */
 const RECORDS_AT_ONCE = 256;
 /** ms before a load begins again, doubled up to the second. */
@@ -122,6 +124,7 @@ export function recordWriter(
     seconds: options.streamSeconds ?? STREAM_SECONDS,
   });
   const odd = new Set<Pmid>();
+  let isEarly = false;
   return {
     get values() {
       return values.values;
@@ -138,6 +141,11 @@ export function recordWriter(
         if (fresh.length > 0) metadata.meetInstances(metric, fresh, time, known === undefined);
       }
       if (metadataOnly === true) return;
+      if (entry === NO_ENTRY) {
+        if (!isEarly) warn("values of 1970-01-01 00:00:00 are left out: no stream takes them");
+        isEarly = true;
+        return;
+      }
       try {
         values.add(metric, entry, set);
       } catch (error) {

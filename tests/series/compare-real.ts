@@ -45,7 +45,7 @@ export async function ourAnswer(store: SeriesStore, query: string): Promise<stri
 }
 
 /** An answer with its parts in an order of their own: that of series follows the server's hashes. */
-function settled(answer: string): string {
+export function settled(answer: string): string {
   if (!answer.startsWith("[")) return answer;
   const inner = answer.trim().slice(1, -1);
   return inner

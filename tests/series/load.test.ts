@@ -18,6 +18,7 @@ import { pcp7, startValkey } from "../helpers/pcp7.ts";
 import { describePeer, testWith } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { startCluster } from "../helpers/redis-cluster.ts";
+import { desc, makeArchive } from "../extract/archive-maker.ts";
 import { forEachSuiteArchive } from "../helpers/suite-archives.ts";
 import zeroDump from "../fixtures/series/zero_disk_activity.dump-7.2.1.json";
 import type { Dump } from "./dump-store.ts";
@@ -303,3 +304,24 @@ describe("what is to be loaded", () => {
     expect(loadExpression("no such file")).toBe("no such file");
   });
 });
+
+testWith(
+  "redis",
+  "values of the first moment of 1970, which no stream takes, are left out",
+  async () => {
+    const { server } = await use(pcp6);
+    const base = join(folder, "early");
+    makeArchive(base, {
+      start: { sec: 0, nsec: 0 },
+      metadata: [desc("early.metric", "100.0.1")],
+      results: [0, 1, 2].map((sec) => ({
+        time: { sec, nsec: 0 },
+        sets: [["100.0.1", [[-1, 7]]]] as const,
+      })),
+    });
+    const warned: string[] = [];
+    const warn = (message: string): unknown => warned.push(message);
+    expect((await load(server, "early", {}, { warn })).values).toBe(2);
+    expect(warned).toEqual(["values of 1970-01-01 00:00:00 are left out: no stream takes them"]);
+  },
+);

@@ -154,16 +154,16 @@ export class QueryMaker {
       "x y",
       "==",
       "\t",
-      ".",
     ]);
     const cut = this.chance(2) ? 1 + this.random.below(3) : 0;
-    // The real one reads times past a dot, and bytes that are not ASCII.
-    if (/[é.]/.test(junk) && (text.slice(0, at).split('"').length & 1) === 0) return text;
+    // The real one reads times past bytes that are not ASCII.
+    if (junk === "é" && (text.slice(0, at).split('"').length & 1) === 0) return text;
     const broken = text.slice(0, at) + junk + text.slice(at + cut);
     return (broken.match(/"/g)?.length ?? 0) % 2 === 0 && broken.trim() !== "" ? broken : text;
   }
 
-  private times(): string {
+  /** Time specifications in brackets. */
+  times(): string {
     const [first, last] = this.known.times;
     const span = Math.max(1, last - first);
     const moment = (): string => {
@@ -340,10 +340,13 @@ export class QueryMaker {
         return {
           ...derived,
           text: `${name}(${whole})`,
-          type: name === "log" || name === "sqrt" ? "double" : inner.type,
+          // Without samples their type is unknown to the real one.
+          type: name === "log" || name === "sqrt" ? "?" : inner.type,
         };
       }
       case 6:
+        // As the scale of an operator's units is.
+        if (inner.isFraction || inner.type === "?") break;
         return { ...derived, text: `rescale(${whole},"${this.one(UNITS)}")`, isFraction: true };
       case 7: {
         if (inner.isOpen === true) break;
