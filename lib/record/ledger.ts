@@ -69,11 +69,10 @@ function readList(directory: string): Map<string, "open" | "whole"> {
 const filesOf = (directory: string, name: string): string[] =>
   readdirSync(directory)
     .filter((each) => {
-      if (each === `.${name}.meta.tmp` || /^\.\S+\.zst\.tmp$/.test(each))
+      if (each === `.${name}.meta.tmp` || /^\.\S+\.gz\.tmp$/.test(each))
         return each.startsWith(`.${name}.`);
       return (
-        each.startsWith(`${name}.`) &&
-        /^(meta|index|\d+)(\.zst)?$/.test(each.slice(name.length + 1))
+        each.startsWith(`${name}.`) && /^(meta|index|\d+)(\.gz)?$/.test(each.slice(name.length + 1))
       );
     })
     .toSorted((a, b) => Number(b.includes(".meta")) - Number(a.includes(".meta")))
@@ -143,14 +142,14 @@ export async function openLedger(
   };
   const mend = (name: string): void => {
     const files = filesOf(directory, name);
-    if (!files.some((path) => path.endsWith(".meta") || path.endsWith(".meta.zst"))) {
+    if (!files.some((path) => path.endsWith(".meta") || path.endsWith(".meta.gz"))) {
       // Killed before its first record was whole.
       remove(name);
       return;
     }
     for (const { file, cut } of mendArchive(join(directory, name)))
       told(`${file}: ${cut} bytes cut off that were no whole record`);
-    const hasVolume = filesOf(directory, name).some((path) => /\.\d+(\.zst)?$/.test(path));
+    const hasVolume = filesOf(directory, name).some((path) => /\.\d+(\.gz)?$/.test(path));
     if (hasVolume) archives.set(name, "whole");
     else remove(name);
   };

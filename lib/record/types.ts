@@ -36,7 +36,7 @@ export interface RecorderOptions {
   readonly keepBytes?: number;
   /** Room on the disk, bytes, that is left for others; 64 MiB by default. */
   readonly freeBytes?: number;
-  /** Compress archives when they are ended (zstd). */
+  /** Compress archives when they are ended (gzip). */
   readonly compress?: boolean;
   /** Make each record durable when it is written; by default so. */
   readonly sync?: boolean;
