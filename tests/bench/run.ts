@@ -4,7 +4,9 @@
 // Prints a line per figure with the ratio; asserts nothing. The load and the stand-in pmcd are C
 // (load.c), because what measures must not be the limit.
 //
-//   bun tests/bench/run.ts [--rounds N] [--seconds S] [--only TEXT] [--json FILE]
+// Time series (series.ts) beside pmproxy, pmseries and one Redis come last.
+//
+//   bun tests/bench/run.ts [--rounds N] [--seconds S] [--only TEXT] [--json FILE] [--size MB]
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +17,7 @@ import { benchAgents } from "./agents.ts";
 import { archiveLine, benchArchives } from "./archive.ts";
 import { benchExtract, extractHead, extractLine } from "./extract.ts";
 import { benchRest, type RestRow } from "./rest.ts";
+import { benchSeries } from "./series.ts";
 
 const { values: args } = parseArgs({
   options: {
@@ -22,6 +25,8 @@ const { values: args } = parseArgs({
     seconds: { type: "string", default: "1" },
     only: { type: "string", default: "" },
     json: { type: "string" },
+    // Of archives that nobody has seen: of these only as much as there is disk for.
+    size: { type: "string", default: "1000" },
   },
 });
 const rounds = Number(args.rounds);
@@ -272,6 +277,21 @@ async function main(): Promise<void> {
         rows.push(row);
         console.log(extractLine(row));
       },
+    });
+  }
+  if ("series".includes(args.only)) {
+    console.log("\nseries: pcpbox beside pmseries and pmproxy with one Redis");
+    await benchSeries({
+      rounds: Math.min(rounds, 3),
+      seconds: Number(seconds),
+      size: Number(args.size),
+      load,
+      program: join(root, "dist/pcpbox"),
+      show: (row) => {
+        rows.push(row);
+        console.log(figureLine(row));
+      },
+      tell: (line) => console.log(line),
     });
   }
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(rows, null, 2)}\n`);
