@@ -108,6 +108,7 @@ export function catalogueSink(
   let status = NOTHING;
 
   const hear = (said: SurveyReport): void => {
+    catalogue.stale();
     if (said.kind === "log") log?.(said.level, said.text);
     else if (said.kind === "status") {
       const { read, bytes } = said.status;

@@ -85,6 +85,9 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
   /** Directories below one that is followed. */
   const below = new Map<string, Set<string>>();
   let lastEvent: number | undefined;
+  /** The directories are known. */
+  let following = false;
+  /** The sink is done with them. */
   let complete = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let working: Promise<void> | undefined;
@@ -104,7 +107,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     wake();
   };
   const wake = (): void => {
-    if (working !== undefined || !complete || signal.aborted) return;
+    if (working !== undefined || !following || signal.aborted) return;
     clearTimeout(timer);
     working = work().finally(() => (working = undefined));
   };
@@ -204,7 +207,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
   };
   const waiting = setInterval(
     () => {
-      if (!complete || present.size === roots.length) return;
+      if (!following || present.size === roots.length) return;
       void lookForRoots().then((found) => found.forEach((each) => touch(each, true)));
     },
     Math.min(options.pollSeconds ?? POLL_SECONDS, POLL_SECONDS) * 1000,
@@ -218,10 +221,11 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       if (!present.has(root) && !problems.has(root) && !signal.aborted)
         log("warning", `discovery: directory ${root} is not there yet`);
     log("info", `discovery: first look at ${folders.length} directories begins`);
-    complete = true;
+    following = true;
     wake();
     await sink.start(folders, signal);
     if (signal.aborted) return;
+    complete = true;
     const { found, failed, read } = sink.status();
     const seconds = ((performance.now() - before) / 1000).toFixed(1);
     const said = `${found} archives found, ${read} read, ${failed} unreadable, ${seconds} s`;
@@ -238,7 +242,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
         directories: roots.map((path) => ({ path, watched: watch.modeOf(path) ?? "missing" })),
         folders: watch.folders,
         polled: watch.polled,
-        complete: complete && archives.waiting === 0,
+        complete,
         pending: plan.waiting,
         lastEvent,
         archives,

@@ -84,6 +84,8 @@ export interface Survey {
 export interface SurveyOptions {
   /** Bytes of data records that are looked at. */
   readonly dataBytes?: number;
+  /** Bytes of instance domain records that are kept meanwhile; INDOM_BYTES by default. */
+  readonly indomBytes?: number;
   /** Whether a metric of this name is left out. */
   readonly excluded?: (name: string) => boolean;
   /** Directories that were read before. */
@@ -302,13 +304,13 @@ function takeInstances(record: IndomView, found: Map<number, Named>): void {
 }
 
 /** Instances of domains from records that are not kept. */
-function lateInstances() {
+function lateInstances(kept = INDOM_BYTES) {
   const domains = new Map<Indom, Map<number, Named>>();
   let bytes = 0;
   const look: LookAtMeta = (type, record, place) => {
     if (!INDOM_TYPES.has(type)) return true;
     bytes += record.length;
-    if (bytes <= INDOM_BYTES) return true;
+    if (bytes <= kept) return true;
     const view = viewIndom(record, place);
     const found = domains.get(view.indom) ?? new Map<number, Named>();
     domains.set(view.indom, found);
@@ -396,7 +398,7 @@ function textsOf(
 
 /** Surveys the archive of a name. Throws PcpError when it cannot be opened. */
 export function surveyArchive(name: string, options: SurveyOptions = {}): Survey {
-  const late = lateInstances();
+  const late = lateInstances(options.indomBytes);
   const how = { growing: true, look: late.look };
   const archive = openArchive(name, how, undefined, undefined, options.listings);
   const { catalog, label } = archive;
