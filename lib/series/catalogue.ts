@@ -24,8 +24,13 @@ export interface CataloguedArchive {
 export interface Catalogue {
   readonly file: string;
   readonly database: Database;
-  /** Changes with every change, whoever makes it; what was kept of names and series before is stale. */
+  /**
+   * Changes with every change: what was kept of names and series before is stale. What other connections
+   * change is seen within SEEN_MS.
+   */
   readonly generation: number;
+  /** Says that another connection has written: it is seen at once. */
+  stale(): void;
   archives(): readonly CataloguedArchive[];
   /** Puts an archive in, over what was known of it. */
   put(path: string, stamp: string, survey: Survey): void;
@@ -189,6 +194,9 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
   }
 }
 
+/** Milliseconds between two looks at whether others have written: one costs as much as a small question. */
+const SEEN_MS = 5;
+
 /** How a catalogue is opened. */
 export interface CatalogueOptions {
   /** Whether the file is looked through for damage; true by default. */
@@ -202,6 +210,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
   const sweep = sweeper(database);
   let generation = 0;
   let version = 0;
+  let lookedAt = Number.NEGATIVE_INFINITY;
   const guard = <T>(body: () => T): T => {
     try {
       return body();
@@ -231,11 +240,15 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
     file,
     database,
     get generation() {
-      // Grows when another connection has written.
+      if (performance.now() - lookedAt < SEEN_MS) return generation;
       const { data_version: now = 0 } = guard(() => versionOf.get()) ?? {};
       if (now !== version) generation++;
       version = now;
+      lookedAt = performance.now();
       return generation;
+    },
+    stale: () => {
+      lookedAt = Number.NEGATIVE_INFINITY;
     },
     archives: () =>
       guard(() =>
