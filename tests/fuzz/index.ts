@@ -19,6 +19,7 @@ import { fuzzLinux } from "./linux.fuzz.ts";
 import { fuzzPdus } from "./pdu.fuzz.ts";
 import { fuzzHelp, PMDA_FUZZERS } from "./pmda.fuzz.ts";
 import { fuzzProbe } from "./probe.fuzz.ts";
+import { fuzzPush } from "./push.fuzz.ts";
 import type { Fuzzer } from "./random.ts";
 import { fuzzRest } from "./rest.fuzz.ts";
 import { fuzzResp } from "./resp.fuzz.ts";
@@ -51,6 +52,7 @@ export const FUZZERS: Readonly<Record<string, Fuzzer>> = {
   series: fuzzSeries,
   keys: fuzzKeys,
   feed: fuzzFeed,
+  push: fuzzPush,
   search: fuzzSearch,
   web: fuzzWeb,
   rest: fuzzRest,
