@@ -1,7 +1,15 @@
 // Work for one question about series: whether somebody still waits for it, its place among others, how
 // many values it holds, and that others get their turn while it goes on. Refuses more than the bounds say.
 import { PcpError, PM_ERR } from "../base/mod.ts";
-import type { SeriesStore, ValueBlock, ValuesRequest } from "../series/mod.ts";
+import type {
+  Leaf,
+  NameList,
+  SeriesDescriptor,
+  SeriesId,
+  SeriesStore,
+  ValueBlock,
+  ValuesRequest,
+} from "../series/mod.ts";
 import { BusyError, createFairTurns } from "./fair.ts";
 
 /** Bounds on what questions about series take together. One client gets half of each at most. */
@@ -139,11 +147,56 @@ const SLICE_MS = 10;
 
 const breath = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A store for one question: it stops when nobody waits, and lets others have their turn. */
-export function attended(store: SeriesStore, work: Work): SeriesStore {
-  async function* values(requests: readonly ValuesRequest[]): AsyncGenerator<ValueBlock> {
+/** A store for one question. A class, since one is made for each question: functions would be a dozen. */
+class AttendedStore implements SeriesStore {
+  constructor(
+    private readonly inner: SeriesStore,
+    private readonly work: Work,
+  ) {}
+
+  /** The store, if somebody still waits for its answers. */
+  private get wanted(): SeriesStore {
+    this.work.check();
+    return this.inner;
+  }
+
+  select(leaves: readonly Leaf[]) {
+    return this.wanted.select(leaves);
+  }
+  descriptors(series: readonly string[]) {
+    return this.wanted.descriptors(series);
+  }
+  metricNames(series: readonly string[]) {
+    return this.wanted.metricNames(series);
+  }
+  instances(series: readonly string[]) {
+    return this.wanted.instances(series);
+  }
+  instancesById(ids: readonly string[]) {
+    return this.wanted.instancesById(ids);
+  }
+  labels(ids: readonly string[]) {
+    return this.wanted.labels(ids);
+  }
+  sources(sources: readonly string[]) {
+    return this.wanted.sources(sources);
+  }
+  labelValues(names: readonly string[]) {
+    return this.wanted.labelValues(names);
+  }
+  names(list: NameList) {
+    return this.wanted.names(list);
+  }
+  expressions(series: readonly string[]) {
+    return this.wanted.expressions(series);
+  }
+  fabricate(series: SeriesId, expression: string, descriptor: SeriesDescriptor) {
+    return this.wanted.fabricate(series, expression, descriptor);
+  }
+  async *values(requests: readonly ValuesRequest[]): AsyncGenerator<ValueBlock> {
+    const { work } = this;
     let since = performance.now();
-    for await (const block of store.values(requests)) {
+    for await (const block of this.inner.values(requests)) {
       work.check();
       yield block;
       const now = performance.now();
@@ -153,26 +206,8 @@ export function attended(store: SeriesStore, work: Work): SeriesStore {
       since = performance.now();
     }
   }
-  const checked =
-    <Args extends readonly unknown[], Result>(ask: (...args: Args) => Promise<Result>) =>
-    (...args: Args): Promise<Result> => {
-      work.check();
-      return ask(...args);
-    };
-  return {
-    select: checked((leaves) => store.select(leaves)),
-    descriptors: checked((series) => store.descriptors(series)),
-    metricNames: checked((series) => store.metricNames(series)),
-    instances: checked((series) => store.instances(series)),
-    instancesById: checked((ids) => store.instancesById(ids)),
-    labels: checked((ids) => store.labels(ids)),
-    sources: checked((sources) => store.sources(sources)),
-    labelValues: checked((names) => store.labelValues(names)),
-    names: checked((list) => store.names(list)),
-    values,
-    expressions: checked((series) => store.expressions(series)),
-    fabricate: checked((series, expression, descriptor) =>
-      store.fabricate(series, expression, descriptor),
-    ),
-  };
 }
+
+/** A store for one question: it stops when nobody waits, and lets others have their turn. */
+export const attended = (store: SeriesStore, work: Work): SeriesStore =>
+  new AttendedStore(store, work);

@@ -399,6 +399,21 @@ test("long lists come in pieces that are one answer", async () => {
   });
 });
 
+test("a form that comes in pieces is read whole", async () => {
+  const stand = standOf(async (at) => (at === 0 ? block(2) : undefined));
+  const { port } = await serverWith({}, [], { api: over(stand) });
+  const body = "client=a%26b&expr=a%5Bcount%3A2%5D";
+  const head =
+    "POST /series/query HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
+    `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const client = await rawClient(port, head + body.slice(0, 11));
+  await Bun.sleep(20);
+  client.socket.write(body.slice(11, 20));
+  await Bun.sleep(20);
+  client.socket.write(body.slice(20));
+  expect(await client.end()).toContain('{"client":"a&b","result":[{"series":"0123');
+});
+
 test("answers without data are JSON for clients that ask for it", async () => {
   const api = apiOver(serviceOf(dumpStore([])));
   const headers = { accept: "application/json, text/plain, */*" };
