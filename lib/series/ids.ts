@@ -13,6 +13,15 @@ const idOf = (text: string): SeriesId => hasher.update(text).digest("hex") as Se
 export const asSeriesId = (text: string): SeriesId | undefined =>
   /^[0-9a-f]{40}$/.test(text) ? (text as SeriesId) : undefined;
 
+/** Characters whose order among others is not that of their bytes in UTF-8. */
+const HIGH = /[\ud800-\uffff]/;
+
+/** Names in the order of their bytes. */
+function byName({ name: a }: Label, { name: b }: Label): number {
+  if (HIGH.test(a) || HIGH.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : Number(a > b);
+}
+
 /**
  * Labels as they enter identifiers (3.2): a later set wins, optional ones are dropped after that, the
  * others sorted by the bytes of their names. Values are JSON as recorded. `null` without any.
@@ -22,7 +31,7 @@ export function identityLabels(sets: Iterable<readonly Label[]>): string {
   for (const labels of sets) for (const label of labels) merged.set(label.name, label);
   const kept = [...merged.values()]
     .filter(({ flags }) => (flags & PM_LABEL.OPTIONAL) === 0)
-    .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+    .sort(byName);
   if (kept.length === 0) return "null";
   return `{${kept.map(({ name, value }) => `"${name}":${value === "" ? "null" : value}`).join(",")}}`;
 }

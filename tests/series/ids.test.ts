@@ -51,4 +51,7 @@ test("labels of identifiers: later sets win, optional ones go, names are sorted 
   expect(identityLabels([[label("ab", "1"), label("a", ""), label("B", "3")]])).toBe(
     '{"B":3,"a":null,"ab":1}',
   );
+  const beyond = ["\u{1f600}", "\uff5e", "\ud7ff", "é", "z"];
+  const sorted = [...beyond].reverse().map((name) => `"${name}":1`);
+  expect(identityLabels([beyond.map((name) => label(name, "1"))])).toBe(`{${sorted.join(",")}}`);
 });
