@@ -18,6 +18,7 @@ import { watchFolders } from "./watch.ts";
 /** At most one part in so many of the time is spent on one directory. */
 const SHARE = 10;
 const MOST_PAUSE = 60_000;
+const METADATA = /\.meta(?:\.\w+)?$/;
 const NOTHING = (): void => undefined;
 
 /** When directories are to be looked at. */
@@ -122,6 +123,8 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     }
     return gone;
   };
+  /** Metadata files that were seen in the directories so far. */
+  let archives = 0;
   /** Follows a directory, and gives what is new below it, itself included. */
   const follow = async (folder: string): Promise<string[]> => {
     const found: string[] = [];
@@ -139,7 +142,10 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
         if (!isGone(problem)) problems.add(next, problem);
         continue;
       }
-      if (!below.has(next)) found.push(next);
+      if (!below.has(next)) {
+        found.push(next);
+        archives += entries.filter(({ name }) => METADATA.test(name)).length;
+      }
       below.set(next, known);
       for (const each of foldersIn(next, entries))
         if (!known.has(each) || !below.has(each)) {
@@ -205,11 +211,12 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     }
     return found;
   };
+  const lookAgain = (): void => {
+    if (!following || present.size === roots.length) return;
+    void lookForRoots().then((found) => found.forEach((each) => touch(each, true)));
+  };
   const waiting = setInterval(
-    () => {
-      if (!following || present.size === roots.length) return;
-      void lookForRoots().then((found) => found.forEach((each) => touch(each, true)));
-    },
+    lookAgain,
     Math.min(options.pollSeconds ?? POLL_SECONDS, POLL_SECONDS) * 1000,
   );
   waiting.unref();
@@ -219,13 +226,16 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     const folders = await lookForRoots();
     for (const root of roots)
       if (!present.has(root) && !problems.has(root) && !signal.aborted)
-        log("warning", `discovery: directory ${root} is not there yet`);
-    log("info", `discovery: first look at ${folders.length} directories begins`);
+        log("info", `discovery: directory ${root} is not there yet`);
+    const told = archives > 0;
+    const place = `${folders.length} directories`;
+    if (told) log("info", `discovery: first look at ${archives} archives in ${place} begins`);
     following = true;
     wake();
     await sink.start(folders, signal);
     if (signal.aborted) return;
     complete = true;
+    if (!told) return;
     const { found, failed, read } = sink.status();
     const seconds = ((performance.now() - before) / 1000).toFixed(1);
     const said = `${found} archives found, ${read} read, ${failed} unreadable, ${seconds} s`;
@@ -252,9 +262,11 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     nudge(path) {
       const full = resolve(path);
       if (below.has(full)) return touch(full, true);
+      if (roots.includes(full)) return lookAgain();
       // A file, or a directory that is not known yet: the nearest one above that is.
       for (let folder = dirname(full); ; folder = dirname(folder)) {
         if (below.has(folder)) return touch(folder, true);
+        if (roots.includes(folder)) return lookAgain();
         if (folder === dirname(folder)) return;
       }
     },

@@ -75,7 +75,7 @@ function lookAt(path: string, listings: Listings): Look {
   };
 }
 
-/** Archives that are there but have nothing yet. */
+/** Archives that have nothing yet, not even a volume. */
 const isEmpty = (error: PcpError): boolean =>
   error.code === PM_ERR.NODATA || error.code === PM_ERR.LOGFILE;
 

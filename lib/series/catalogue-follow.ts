@@ -5,7 +5,7 @@
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { compressionOf, findArchive, type Listings } from "../archive/mod.ts";
-import { asPcpError, PcpError, pmErrStr } from "../base/mod.ts";
+import { asPcpError, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
 import type { Catalogue, CataloguedArchive } from "./catalogue.ts";
 import { surveyArchive, type SurveyOptions } from "./catalogue-survey.ts";
 
@@ -96,6 +96,18 @@ const ENOTDIR = -20;
 const LOOKS_AT_ONCE = 64;
 /** Milliseconds for which what was read of a directory is taken for what is in it. */
 const LISTING_MS = 1000;
+
+/** What an archive says that has no records yet: loggers begin with files that have labels alone. */
+const EMPTY: ReadonlySet<number> = new Set([PM_ERR.NODATA, PM_ERR.LOGFILE]);
+/** Milliseconds for which that is no problem. */
+const YOUNG_MS = 60_000;
+
+/** Whether an archive that cannot be read is about to become one. */
+function isBeginning(path: string, error: PcpError): boolean {
+  if (!EMPTY.has(error.code)) return false;
+  const changed = statSync(`${path}.meta`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return Date.now() - changed < YOUNG_MS;
+}
 
 const problemText = (error: PcpError): string => error.message || pmErrStr(error.code);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -279,9 +291,10 @@ export function followCatalogue(
         if (before.get(path)?.stamp === textOf(now.stamp)) wait.drop(path);
         else wait.add(now);
       } catch (error) {
+        const problem = asPcpError(error);
         found++;
         gone.delete(path);
-        problems.push({ path, problem: problemText(asPcpError(error)) });
+        if (!isBeginning(path, problem)) problems.push({ path, problem: problemText(problem) });
       }
     }
     gone.forEach(wait.drop);
@@ -352,6 +365,7 @@ function take(
     survey = surveyArchive(path, options);
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
+    if (isBeginning(path, error)) return undefined;
     const problem = problemText(error);
     catalogue.putProblem(path, textOf(stamp), problem);
     return problem;

@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { labelBytes } from "../../lib/archive/mod.ts";
 import { catalogueSink } from "../../lib/discover/catalogue-sink.ts";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import type { Discovery, DiscoveryOptions } from "../../lib/discover/types.ts";
@@ -21,6 +22,7 @@ import { type Catalogue, openCatalogue } from "../../lib/series/catalogue.ts";
 import { embeddedStore } from "../../lib/series/embedded.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
+import { growingArchive, START } from "./growing.ts";
 
 const ARCHIVES = join(import.meta.dir, "../fixtures/archives");
 const root = privateFolder("discover-catalogue");
@@ -251,3 +253,70 @@ test("thousands of archives: bounded in descriptors, the newest first, others ha
     archives: { found: HOSTS * EACH + 2, failed: 0, waiting: 0 },
   });
 }, 60_000);
+
+test("an archive that has no records yet is no problem; it is one when it stays so", async () => {
+  const folder = newFolder();
+  const base = copyTo(folder, "rec/v3-dyn-721", "a");
+  copyTo(folder, "rec/v2-dyn", "b");
+  const volume = readFileSync(`${base}.0`);
+  rmSync(`${base}.0`);
+  const { discovery, catalogue, said } = follow(folder, ":memory:");
+  await until(() => listed(catalogue, folder).join() === "b");
+  writeFileSync(`${base}.0`, volume.subarray(0, labelBytes(3)));
+  await Bun.sleep(200);
+  expect(listed(catalogue, folder)).toEqual(["b"]);
+  expect(discovery.status().problems).toEqual([]);
+  writeFileSync(`${base}.0`, volume);
+  await until(() => listed(catalogue, folder).join() === "a,b");
+  const old = copyTo(folder, "rec/v3-dyn-721", "old");
+  rmSync(`${old}.0`);
+  utimesSync(`${old}.meta`, 1, 1);
+  await until(() => discovery.status().problems.length === 1);
+  expect(said.filter((line) => line.startsWith("error"))).toHaveLength(1);
+});
+
+test("a nudge looks at a directory that was missing, and at one that nobody told of", async () => {
+  const folder = newFolder();
+  const later = join(folder, "later");
+  const deaf = () => ({ close: () => undefined });
+  const { discovery, catalogue } = follow(later, ":memory:", { watchFolder: deaf });
+  await until(() => discovery.status().complete);
+  mkdirSync(later);
+  discovery.nudge(copyTo(later, "rec/v3-dyn-721", "a"));
+  await until(() => listed(catalogue, later).join() === "a");
+  mkdirSync(join(later, "host"));
+  discovery.nudge(copyTo(join(later, "host"), "rec/v2-dyn", "b"));
+  await until(() => listed(catalogue, later).join() === "a,host/b");
+  discovery.nudge("/nowhere/of/these");
+});
+
+test("data that were appended are there for the next query, whoever looked last", async () => {
+  const folder = newFolder();
+  const { discovery, catalogue } = follow(folder, `${folder}.sqlite`, { leastPause: 0 });
+  const store = embeddedStore(catalogue);
+  const archive = growingArchive(join(folder, "a"));
+  const newest = async (metric: string): Promise<number> => {
+    const choice = { kind: "equal", text: metric } as const;
+    const [ids = []] = await store.select([{ map: { kind: "metric" }, choice }]);
+    const [series] = ids;
+    if (series === undefined) return -1;
+    const request = { series, from: 0, to: Number.POSITIVE_INFINITY, newest: 1 };
+    for await (const { times } of store.values([request]))
+      return (times.at(-1) ?? 0) / 1_000_000 - START;
+    return -1;
+  };
+  archive.append(0);
+  await until(() => listed(catalogue, folder).join() === "a");
+  await until(() => discovery.status().pending === 0);
+  for (let second = 1; second < 20; second++) {
+    archive.append(second);
+    // At once, without any event.
+    expect(await newest("grow.plain")).toBe(second);
+  }
+  archive.addInstance(1, "one", 20);
+  archive.append(20);
+  expect(await waitUntil(async () => (await newest("grow.inst")) === 20, 10_000)).toBe(true);
+  archive.switchVolume();
+  archive.append(21);
+  expect(await waitUntil(async () => (await newest("grow.inst")) === 21, 10_000)).toBe(true);
+});
