@@ -134,7 +134,7 @@ function labelFinder(catalog: Catalog, position: { time: Timestamp; last: boolea
     const sets =
       catalog.labelsAt(type, ident, position.time) ??
       (position.last ? catalog.labelRecords(type, ident)[0]?.sets : undefined);
-    if (sets === undefined) return [];
+    if (sets === undefined) return NONE;
     const labels = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
     found.set(key, labels);
     return labels;
@@ -174,6 +174,15 @@ function seriesOf({ names, desc, identity, labels, slots }: Met, source: SeriesI
   });
 }
 
+/** What instances of a domain have in common. */
+interface DomainLabels {
+  readonly sets: readonly (readonly Label[])[];
+  readonly identity: string;
+  readonly labels: readonly SeriesLabel[];
+}
+
+const NONE: readonly Label[] = [];
+
 /** Meets metrics and instances, in the order in which loading would. */
 function surveyor(catalog: Catalog, start: Timestamp, host: string) {
   // Import libraries write another identifier than pmlogger does; for loading it means the same.
@@ -203,16 +212,27 @@ function surveyor(catalog: Catalog, start: Timestamp, host: string) {
     return found;
   };
 
+  /** Labels that all instances of a domain have; made again when more of them are found. */
+  const domains = new Map<Indom, DomainLabels>();
+  const domainLabels = (indom: Indom): DomainLabels => {
+    const sets = [context, find(PM_LABEL.DOMAIN, indom >>> 22), find(PM_LABEL.INDOM, indom)];
+    const before = domains.get(indom);
+    if (before !== undefined && sets.every((set, at) => set === before.sets[at])) return before;
+    const made = { sets, identity: identityLabels(sets), labels: recorded(sets) };
+    domains.set(indom, made);
+    return made;
+  };
+
   /** An instance that is met for the first time in its domain; undefined without a name. */
   const meetInstance = (indom: Indom, inst: number, name: string): SurveyedInstance => {
     const inDomain = known.get(indom) ?? new Map<number, SurveyedInstance>();
     known.set(indom, inDomain);
     const before = inDomain.get(inst);
     if (before !== undefined) return before;
-    const sets = [context, find(PM_LABEL.DOMAIN, indom >>> 22), find(PM_LABEL.INDOM, indom)];
-    const own = instanceLabels(indom).get(inst) ?? [];
-    const id = instanceId(name, identityLabels(sets));
-    const found = { id, inst, name, labels: recorded([...sets, own]) };
+    const { sets, identity, labels } = domainLabels(indom);
+    const own = instanceLabels(indom).get(inst);
+    const id = instanceId(name, identity);
+    const found = { id, inst, name, labels: own === undefined ? labels : recorded([...sets, own]) };
     inDomain.set(inst, found);
     return found;
   };
