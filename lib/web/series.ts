@@ -2,6 +2,7 @@
 // what they need, who may ask how much at a time. Refuses what lacks parameters with pmproxy's page,
 // everything else with a JSON message, of several only the first. Without a store there is no such path,
 // but for ping.
+import { utf8Text } from "../base/mod.ts";
 import type { Instant, Zone } from "../pcp/mod.ts";
 import { localZone, now as currentTime } from "../pcp/mod.ts";
 import {
@@ -113,6 +114,10 @@ const ASKED_MAX = 512;
 /** Longer texts are looked at each time. */
 const ASKED_TEXT = 4096;
 
+/** Text of a URL, which has a character a byte: what was sent without escapes is UTF-8 as well. */
+const urlText = (text: string): string =>
+  /[\u0080-\u00ff]/.test(text) ? utf8Text(Buffer.from(text, "latin1")) : text;
+
 /** Finds out what requests ask for. */
 function reader(): (request: WebRequest) => Asked | undefined {
   const known = new Map<string, Asked>();
@@ -127,13 +132,13 @@ function reader(): (request: WebRequest) => Asked | undefined {
       if (target === undefined) return undefined;
       // Text search takes parameters from the URL alone.
       const body = target.kind === "search" ? undefined : request.body;
-      return look(target, body === undefined ? undefined : Buffer.from(body).toString("latin1"));
+      return look(target, body === undefined ? undefined : utf8Text(body));
     }
     const before = text === undefined ? undefined : known.get(text);
     if (before !== undefined) return before;
     const target = targetOf(path);
     if (target === undefined) return undefined;
-    const asked = look(target, query);
+    const asked = look(target, query === undefined ? undefined : urlText(query));
     if (text === undefined || text.length > ASKED_TEXT) return asked;
     if (known.size >= ASKED_MAX) known.clear();
     known.set(text, asked);

@@ -97,6 +97,16 @@ test("texts are JSON", async () => {
   for (const { path } of edge) JSON.parse((await ask(api, path))?.body ?? "");
 });
 
+test("text that is not escaped is UTF-8", async () => {
+  const api = apiOver(serviceOf(dumpStore(AWKWARD)));
+  const wanted = '["h\u00f6st.example"]\r\n';
+  const sent = Buffer.from("match=h\u00f6*").toString("latin1");
+  for (const text of [sent, "match=h%c3%b6*"])
+    expect((await ask(api, `/series/sources?${text}`))?.body).toBe(wanted);
+  const post = { method: "POST", body: "match=h\u00f6*" };
+  expect((await ask(api, "/series/sources", post))?.body).toBe(wanted);
+});
+
 /** Where we answer otherwise: PCP 7 names other functions and keeps all labels, loads work, nothing dies. */
 const MEANT: Readonly<Record<string, string>> = {
   "values-start-bad": "Cannot parse time start with __pmtimespecParse:\\ngarbage",
