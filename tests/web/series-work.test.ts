@@ -3,12 +3,13 @@
 // keeps no other from its answers, whatever it asks and however slowly it reads; functions hold a bounded
 // number of values; loads run one at a time, and outlive their clients.
 import { afterEach, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
 import { textColumn } from "../../lib/series/column.ts";
 import type { SeriesId, SeriesService, SeriesStore, ValueBlock } from "../../lib/series/mod.ts";
 import type { SeriesApiOptions, WebApi, WebBody, WebReply } from "../../lib/web/mod.ts";
 import { waitUntil } from "../helpers/ports.ts";
-import { rawClient, serverWith, stopAll } from "../server/support.ts";
+import { rawClient, rawOver, serverWith, stopAll } from "../server/support.ts";
 import { dumpStore } from "../series/dump-store.ts";
 import { ask } from "./replay.ts";
 import { apiOver, serviceOf } from "./series-support.ts";
@@ -236,6 +237,26 @@ test("one client has half of the places, and takes its turn with others", async 
   ]);
   expect(done).toHaveLength(11);
   expect(api.status()).toEqual(QUIET);
+});
+
+test("clients are told apart by their addresses", async () => {
+  const { stand, waiting } = held();
+  const api = over(stand, { limits: { requests: 2 } });
+  const { port } = await serverWith({}, [], { api });
+  const one = await rawClient(port, get(VALUES));
+  const two = await rawClient(port, get(VALUES, "Content-Length: 0\r\n"));
+  expect(await waitUntil(() => api.status()["waiting"] === 1, 5000)).toBe(true);
+  const socket = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  const other = rawOver(socket);
+  socket.write(get(VALUES, "Connection: close\r\n"));
+  expect(await waitUntil(() => waiting.length === 2, 5000)).toBe(true);
+  expect(api.status()).toMatchObject({ requests: 2, waiting: 1 });
+  waiting[1]?.();
+  expect(await other.end()).toContain('"value":"1"}]');
+  waiting[0]?.();
+  expect(await waitUntil(() => waiting.length === 3, 5000)).toBe(true);
+  waiting[2]?.();
+  for (const client of [one, two]) expect(await client.got(400)).toContain('"value":"1"}]');
 });
 
 test("who waits and goes is not worked for", async () => {
