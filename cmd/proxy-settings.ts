@@ -24,12 +24,14 @@ import { parseTlsConf } from "../lib/pdu/mod.ts";
 import {
   buildSettings,
   type InheritedSocket,
+  keyServerOptions,
   type ProxyArguments,
   type ProxySettings,
   readEntries,
   resolveTls,
   type SettingValues,
   SETTINGS,
+  storeOf,
 } from "../lib/server/mod.ts";
 import type { ProxyOptions } from "./options/proxy.ts";
 
@@ -217,6 +219,18 @@ function decideTls(
   return { tls: undefined, error, problems };
 }
 
+/** Why the key server cannot be spoken to with these settings; undefined: it can be. */
+function keyServerProblem(settings: ProxySettings): string | undefined {
+  if (storeOf(settings) !== "keys") return undefined;
+  try {
+    keyServerOptions(settings.keyServer);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    return error.message;
+  }
+}
+
 /** The lines about the environment (spec proxy.md 3), with the numbers that are in force. */
 function environmentLines(
   environment: Environment,
@@ -276,6 +290,7 @@ export function loadProxy(sources: ProxySources): LoadedProxy {
     nearestName,
   );
   const settings = buildSettings(read.values, given);
+  const keyProblem = keyServerProblem(settings);
   const tlsConfPath = conf.get("PCP_TLSCONF_PATH") ?? "/etc/pcp/tls.conf";
   const { tls, error, problems } = given.deprecated
     ? { tls: undefined, error: undefined, problems: [] }
@@ -297,7 +312,7 @@ export function loadProxy(sources: ProxySources): LoadedProxy {
       ...read.problems,
       ...problems,
     ],
-    errors: [...errors, ...(error === undefined ? [] : [error])],
+    errors: [...errors, error, keyProblem].filter((each) => each !== undefined),
     environmentLines: environmentLines(environment, portList, settings),
     duplicatePorts: portList.duplicates,
   };

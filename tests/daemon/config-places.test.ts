@@ -6,7 +6,13 @@ import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync 
 import { join } from "node:path";
 import { certificateFiles } from "../../lib/daemon/certificates.ts";
 import { lookUpUser } from "../../lib/daemon/daemon.ts";
-import { chooseRunDirectory, parsePcpConf, readPcpConf } from "../../lib/daemon/pcpconf.ts";
+import {
+  chooseRunDirectory,
+  makeStateDirectory,
+  parsePcpConf,
+  readPcpConf,
+  stateDirectories,
+} from "../../lib/daemon/pcpconf.ts";
 import { privateFolder } from "../helpers/process.ts";
 
 describe("pcp.conf", () => {
@@ -144,5 +150,30 @@ describe("-C, -M and -P", () => {
     expect(errorOf(join(folder, "c.pem"))).toStartWith("-C: no private key in ");
     expect(errorOf(join(folder, "none"))).toEndWith("cannot be read: ENOENT");
     chmodSync(folder, 0o755);
+  });
+});
+
+describe("the places of the service's own files", () => {
+  test("a service manager's place alone, else the system's, then the user's", () => {
+    const user = { HOME: "/home/me" };
+    expect(stateDirectories({ ...user, STATE_DIRECTORY: "/a:/b" })).toEqual(["/a"]);
+    expect(stateDirectories({})).toEqual(["/var/lib/pcpbox"]);
+    expect(stateDirectories({ ...user, XDG_STATE_HOME: "/state", PCP_DIR: "/opt" })).toEqual([
+      "/opt/var/lib/pcpbox",
+      "/state/pcpbox",
+      "/home/me/.local/state/pcpbox",
+    ]);
+  });
+
+  test("it is made for its user, left alone where it is, and told where it cannot be", () => {
+    const folder = privateFolder("state");
+    const me = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    const path = join(folder, "a/b");
+    expect(makeStateDirectory(path, me)).toBeUndefined();
+    expect(statSync(path)).toMatchObject(me);
+    expect(makeStateDirectory(path, { uid: me.uid + 1, gid: me.gid })).toBeUndefined();
+    expect(statSync(path).uid).toBe(me.uid);
+    writeFileSync(join(folder, "file"), "");
+    expect(makeStateDirectory(join(folder, "file/x"), me)).toMatch(/\/x cannot be made: ENOTDIR$/);
   });
 });

@@ -67,3 +67,16 @@ test("no file, a missing file, and JSON", async () => {
     problems: [{ severity: "error", line: 2, column: 1 }],
   });
 });
+
+test("a key server's TLS files that are not there, and choices that are none", async () => {
+  const stage = await makeStage();
+  const text =
+    "[keys]\nservers = db\ntls.enabled = true\ntls.ca = /no/ca.pem\n[pmseries]\nstore = redis\n";
+  const file = stage.write("etc/k.conf", text);
+  const { stdout, status } = await stage.proxy(["--check", "-c", file]);
+  expect(stdout.replaceAll(stage.folder, "F").split("\n").slice(0, 2)).toEqual([
+    'F/etc/k.conf:6:9: error: store: "redis" is none of auto, keys, embedded',
+    expect.stringMatching(/^pmproxy: error: \[keys\] tls\.ca: \/no\/ca\.pem: /),
+  ]);
+  expect(status).toBe(1);
+});

@@ -2,10 +2,10 @@
 // absent when it starts, die and come back; its state is told; it stops in order and in time, also while
 // something is loaded.
 import { afterAll, describe, expect, test } from "bun:test";
-import { cpSync, existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DEFAULT_SETTINGS } from "../../lib/server/settings.ts";
-import { storeOf } from "../../lib/server/series-settings.ts";
+import { keyServerOptions, storeOf } from "../../lib/server/series-settings.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { describePeer } from "../helpers/peers.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
@@ -155,6 +155,38 @@ describe("over archives", () => {
     expect((await get(port, FLT_QUERY)).status).toBe(400);
     expect((await stateOf(port)).series).toEqual({ store: "none" });
     await proxy.close();
+  });
+});
+
+describe("how a key server is reached", () => {
+  const { keyServer } = DEFAULT_SETTINGS;
+  test("hosts, addresses and sockets; who asks", () => {
+    const servers = ["db", "::1", "/run/keys.sock"].map((host) => ({ host, port: 7 }));
+    expect(keyServerOptions({ ...keyServer, servers, username: "me", password: "p" })).toEqual({
+      servers: ["db:7", "[::1]:7", "/run/keys.sock"],
+      user: "me",
+      password: "p",
+    });
+  });
+
+  test("TLS with files, with the machine's authorities, with anybody", () => {
+    const folder = privateFolder("keys-tls");
+    const put = (name: string): string => {
+      writeFileSync(join(folder, name), name.toUpperCase());
+      return join(folder, name);
+    };
+    const tls = { enabled: true, ca: put("ca"), certificate: put("cert"), key: put("key") };
+    const options = (more: object) =>
+      keyServerOptions({ ...keyServer, tls: { ...keyServer.tls, enabled: true, ...more } }).tls;
+    expect(options({ ...tls, verify: true })).toEqual({
+      ca: "CA",
+      cert: "CERT",
+      key: "KEY",
+      rejectUnauthorized: true,
+    });
+    expect(options({ ca: "" })).toEqual({ rejectUnauthorized: true });
+    expect(options({ verify: false })).toEqual({ rejectUnauthorized: false });
+    expect(keyServerOptions(keyServer)).not.toHaveProperty("tls");
   });
 });
 
