@@ -88,7 +88,7 @@ function record(time: number): ResultInit {
 }
 
 /** Writes the archive of host db1. */
-function writeArchive(base: string): void {
+export function writePast(base: string): void {
   const label = { version: 3, pid: 1, host: "db1", timezone: "UTC", zoneinfo: "" } as const;
   const writer = new ArchiveWriter({ base, label });
   const metrics = [
@@ -151,7 +151,7 @@ export async function startPastServer(
   const folder = mkdtempSync(join(tmpdir(), "past-"));
   const service = openEmbeddedSeries({ catalogue: ":memory:", search: true, zone: UTC });
   if (!isEmpty) {
-    writeArchive(join(folder, "db1"));
+    writePast(join(folder, "db1"));
     for (const suffix of ["0", "index", "meta"])
       cpSync(
         join(import.meta.dir, `../fixtures/series/archives/edge.${suffix}`),

@@ -8,7 +8,7 @@ import { type ChartState, INTERVALS, SPANS, withChart } from "./route.ts";
 import { fieldsOf, listOf, readMetric } from "./types.ts";
 
 /** What somebody who looks at a host first wants to see, on whatever system. */
-const OVERVIEW: readonly string[] = [
+export const OVERVIEW: readonly string[] = [
   "kernel.all.load",
   "kernel.percpu.cpu.user",
   "mem.util.available",

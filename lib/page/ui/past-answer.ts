@@ -102,7 +102,13 @@ export function createLookup(): Lookup {
   };
   const facts = (operand: string, signal?: AbortSignal): Promise<readonly SeriesFacts[]> => {
     const before = known.get(operand);
-    if (before !== undefined && Date.now() - before.at < KEPT_MS) return before.facts;
+    if (before !== undefined && Date.now() - before.at < KEPT_MS)
+      return before.facts.catch((error: unknown) => {
+        // Whoever asked first has given up; this one has not.
+        const isOther = error instanceof RestFault && error.kind === "cancelled";
+        if (isOther && signal?.aborted !== true) return facts(operand, signal);
+        throw error;
+      });
     const find = async (): Promise<readonly SeriesFacts[]> => {
       const answer = await askQuery(operand, signal);
       const ids = answer.kind === "series" ? answer.series : [];

@@ -1,6 +1,7 @@
 // Choosing what is asked of the past: where values come from, and the metric, found as it is typed by its
 // name and, where the server has an index of texts, by its help text.
 import type { App } from "./app.ts";
+import { OVERVIEW } from "./board.ts";
 import { el, freshId, set, write } from "./dom.ts";
 import { askNames, askOrigins, askSearch, type Found, type Origins } from "./past-rest.ts";
 import type { PastState } from "./past-state.ts";
@@ -17,6 +18,9 @@ export interface Choose {
   show(past: PastState): void;
   /** Asks where there are values of; rejects with RestFault. */
   load(): Promise<Origins>;
+  /** Metrics that are offered before anything is typed; rejects with RestFault. */
+  usual(): Promise<readonly string[]>;
+  choose(metric: string): void;
 }
 
 /** Names in which all words stand: those that begin with the first one, then the others. */
@@ -46,9 +50,11 @@ function createNames() {
     askedAt = Date.now();
     const asked = askNames();
     names = asked;
-    asked.catch(() => {
+    const forget = (): void => {
       if (names === asked) names = undefined;
-    });
+    };
+    // What is not there yet may come any moment.
+    asked.then((found) => found.length === 0 && forget(), forget);
     return asked;
   };
   const texts = async (words: string): Promise<readonly Found[]> => {
@@ -240,6 +246,11 @@ export function createChoose(app: App): Choose {
       shown = past.metric;
       if (document.activeElement !== input || input.value === "") input.value = shown;
       void tell(shown);
+    },
+    choose,
+    async usual() {
+      const all = new Set(await names.all());
+      return OVERVIEW.filter((name) => all.has(name));
     },
     async load() {
       known = await askOrigins();

@@ -23,6 +23,7 @@ import type { PastState } from "./past-state.ts";
 import { createTimes } from "./past-times.ts";
 import { RestFault } from "./rest.ts";
 import type { PageState } from "./route.ts";
+import type { Source } from "./source.ts";
 
 /** Waiting is told, and can be called off, after this. */
 const SLOW_MS = 700;
@@ -34,6 +35,8 @@ const FOLLOW_MOST_S = 60;
 /** Samples of a line, whatever the width of the chart. */
 const SAMPLES_LEAST = 200;
 const SAMPLES_MOST = 1000;
+/** PCP's own configuration names a key server even where there is none. */
+const KEY_SERVER_HINT = " (to do without a key server: [pmseries] store = embedded)";
 /** Ranges to go back to. */
 const BACK_MOST = 50;
 
@@ -138,6 +141,11 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
   let answer: PastAnswer | undefined;
   let heading = "";
   let isLoaded = false;
+  let loads = 0;
+  let usual: readonly string[] = [];
+  let known: readonly string[] = [];
+  /** The host was chosen by nobody. */
+  let isGuessed = false;
 
   const past = (): PastState => app.state.past;
   const change = (next: Partial<PastState>): void =>
@@ -194,7 +202,6 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
   /** Says what failed, and when it is tried again; `isQuery`: what the server refuses is the text. */
   const fail = (error: unknown, isQuery: boolean, again: () => void): void => {
     if (!(error instanceof RestFault)) throw error;
-    if (error.kind === "cancelled") return;
     if (isAbsent(error)) {
       notice.say("");
       form.hidden = true;
@@ -208,7 +215,8 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
       return;
     }
     retryAt = Date.now() + 1000 * RETRY_SECONDS;
-    notice.say(`${error.message}; tried again every ${RETRY_SECONDS} s`, ["Try now", again]);
+    const hint = error.message.includes("key server") ? KEY_SERVER_HINT : "";
+    notice.say(`${error.message}; tried again every ${RETRY_SECONDS} s${hint}`, ["Try now", again]);
   };
 
   const tellEmpty = ({ newest, facts, ends: shown }: PastAnswer, text: string): void => {
@@ -288,12 +296,25 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
     }
   };
 
+  /** The host that the rest of the page is about, once it is known by its own name. */
+  const guess = ({ host, context }: Source): void => {
+    const origin = context?.hostName ?? "";
+    if (!isGuessed || past().metric !== "" || host !== app.state.host) return;
+    if (!known.includes(origin)) return;
+    isGuessed = false;
+    change({ origin });
+  };
+
   /** Looks where there are values of; chooses a host where nobody has. */
   const load = async (): Promise<void> => {
+    const mine = ++loads;
     isLoaded = true;
     retryAt = undefined;
     try {
       const { hosts, archives } = await choose.load();
+      usual = await choose.usual();
+      if (mine !== loads) return;
+      known = hosts;
       const isEmpty = hosts.length === 0 && archives.length === 0;
       form.hidden = isEmpty && past().query === undefined;
       if (isEmpty) {
@@ -305,11 +326,12 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
       help.hide();
       notice.say("");
       if (past().origin === "" && past().query === undefined) {
-        const own = app.source(app.state.host).context?.hostName ?? "";
-        const origin = hosts.includes(own) ? own : (hosts[0] ?? archives[0] ?? "");
-        change({ origin });
+        isGuessed = true;
+        change({ origin: hosts[0] ?? archives[0] ?? "" });
+        guess(app.source(app.state.host));
       } else show(app.state);
     } catch (error) {
+      if (mine !== loads) return;
       isLoaded = false;
       fail(error, false, () => void load());
     }
@@ -328,7 +350,12 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
     }
     if (!hasQuestion) ends = endsOf(next.range, nowSeconds()) ?? ends;
     times.show(next.range, ends, next.follow);
-    if (!hasQuestion && isLoaded) notice.say("Choose a metric, or write a query.");
+    if (!hasQuestion && isLoaded) {
+      notice.say(
+        "Choose a metric, or write a query.",
+        ...usual.map((name) => [name, () => choose.choose(name)] as const),
+      );
+    }
     if (answer !== undefined) chart.show(heading, answer, next.lines);
   };
 
@@ -360,6 +387,7 @@ export function createPastView(app: App): Part & { readonly element: HTMLElement
       if (isLoaded) show(state);
       else void load();
     },
+    changed: guess,
     repaint: () => chart.repaint(),
   };
 }
