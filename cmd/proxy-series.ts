@@ -163,6 +163,7 @@ async function query(service: SeriesService, text: string, question: Question): 
   else
     for await (const piece of valuesText(answer.values, { zone, numeric })) if (!say(piece)) return;
   if (answer.problem !== undefined) throw answer.problem;
+  if (answer.unkept !== undefined) warned(`expression not kept: ${answer.unkept.message}`);
 }
 
 /** The message for what went wrong; other faults than those of questions and stores are not ours to tell. */

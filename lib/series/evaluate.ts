@@ -79,6 +79,11 @@ export interface QueryAnswer {
   readonly ids: readonly string[];
   /** Identifiers that are not what was asked for come with what is wrong. */
   readonly problem?: SeriesProblem;
+  /**
+   * Of value mode: the store could not keep the expression, so that the identifier says nothing to later
+   * questions. The values are what they are.
+   */
+  readonly unkept?: PcpError;
   /** Of value mode. The answer may still fail while they come, but not for functions. */
   readonly values?: AsyncIterable<SeriesBlock>;
 }
@@ -350,11 +355,16 @@ class Evaluation {
     return { id: left.id, descriptor, samples: { ...a, values } };
   }
 
+  /** The canonical text of the whole expression, and its identifier. */
+  expression(): { readonly id: SeriesId; readonly text: string } {
+    const text = this.text(this.query.root);
+    return { id: expressionId(text), text };
+  }
+
   /** The identifier of the whole expression, which is kept with its descriptor. */
   async fabricate(descriptor: SeriesDescriptor): Promise<SeriesId> {
-    const expression = this.text(this.query.root);
-    const id = expressionId(expression);
-    await this.store.fabricate(id, expression, { ...descriptor, ...FABRICATED });
+    const { id, text } = this.expression();
+    await this.store.fabricate(id, text, { ...descriptor, ...FABRICATED });
     return id;
   }
 }
@@ -536,8 +546,16 @@ export async function evaluateQuery(
   const results = await compute(evaluation, query);
   const [first] = results;
   if (first === undefined) return { ids: [], values: blocksOf("", []) };
-  const id = await evaluation.fabricate(first.descriptor);
-  return { ids: [id], values: blocksOf(id, results) };
+  const { id } = evaluation.expression();
+  const answer = { ids: [id], values: blocksOf(id, results) };
+  try {
+    await evaluation.fabricate(first.descriptor);
+    return answer;
+  } catch (error) {
+    // A key server may take no writes: it is full, or a replica.
+    if (!(error instanceof PcpError)) throw error;
+    return { ...answer, unkept: error };
+  }
 }
 
 /**

@@ -196,6 +196,7 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
     : openPush(remoteArchiveDirectory, parts, keys === undefined ? undefined : lateFeed, onArchive);
   const seriesApi = createSeriesApi({
     service: () => service,
+    warn: (text) => log.warning(text),
     limits: () => ({ ...settings().series.limits, resultCount: settings().search.resultCount }),
   });
   const loggerApi = push === undefined ? undefined : createLoggerApi(push);

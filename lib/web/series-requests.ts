@@ -38,6 +38,8 @@ export interface Question {
   readonly work: Work;
   readonly now: Instant;
   readonly zone: Zone;
+  /** Takes what is no matter of the client's. */
+  readonly warn: (text: string) => void;
 }
 
 /** How it is told that a parameter is missing: with a page, or with a JSON object. */
@@ -72,8 +74,9 @@ async function query(question: Question): Promise<Told> {
   const { store, parameters, form } = question;
   const options = optionsOf(question);
   const parsed = parseQuery(parameters.get("expr") ?? "", options);
-  const { ids, values, problem } = await evaluateQuery(store, parsed, options);
+  const { ids, values, problem, unkept } = await evaluateQuery(store, parsed, options);
   if (problem !== undefined) throw problem;
+  if (unkept !== undefined) question.warn(`expression of a query not kept: ${unkept.message}`);
   return values === undefined ? listed(ids, form, namesJson) : valuesTold(values, form);
 }
 

@@ -45,6 +45,8 @@ export interface SeriesApiOptions {
   readonly now?: () => Instant;
   /** Zone of times that name none; the process's by default. */
   readonly zone?: () => Zone;
+  /** Takes warnings, a sentence each; the same one not more than once a minute. */
+  readonly warn?: (text: string) => void;
   /** Bounds, or what tells the present ones. */
   readonly limits?: Partial<SeriesLimits> | (() => Partial<SeriesLimits>);
   /** "pcp": texts with `\xHH` as pmproxy writes them, which is no JSON; "json" by default. */
@@ -180,6 +182,22 @@ function loader(now: () => number) {
 const isInProgress = (error: unknown): boolean =>
   error instanceof Error && error.message === "load in-progress";
 
+/** A warning that is not told again for this long, ms. */
+const WARNED_MS = 60_000;
+
+/** Tells a warning that is repeated now and then. */
+function sparing(warn: (text: string) => void): (text: string) => void {
+  let last = "";
+  let at = 0;
+  return (text) => {
+    const now = performance.now();
+    if (text === last && now - at < WARNED_MS) return;
+    last = text;
+    at = now;
+    warn(text);
+  };
+}
+
 /**
  * The requests about series and for text search of one server. Its status: `requests` that have a place,
  * `waiting` for one, `streams` under way, values `gathered` by functions; `loading`; `lastLoad`, once there was
@@ -190,6 +208,7 @@ export function createSeriesApi(options: SeriesApiOptions): WebApi {
   const usualZone = localZone(process.env);
   const zone = options.zone ?? ((): Zone => usualZone);
   const quoting = options.quoting ?? "json";
+  const warn = sparing(options.warn ?? (() => undefined));
   const given = options.limits;
   let last: Partial<SeriesLimits> | undefined;
   let merged = DEFAULT_SERIES_LIMITS;
@@ -215,7 +234,7 @@ export function createSeriesApi(options: SeriesApiOptions): WebApi {
     try {
       work = begun instanceof Promise ? await begun : begun;
       const store = attended(service.store, work);
-      const told = perform({ store, parameters, form, work, now: now(), zone: zone() });
+      const told = perform({ store, parameters, form, work, warn, now: now(), zone: zone() });
       return await answerOf(told instanceof Promise ? await told : told, form, work);
     } catch (error) {
       work?.done();

@@ -174,6 +174,19 @@ test("a store that is away is told at once", async () => {
   expect(await ask(over(failing(0, away)), VALUES)).toEqual(wanted);
 });
 
+test("a store that takes no writes answers functions all the same", async () => {
+  const stand = standOf(async (at) => (at === 0 ? block(1) : undefined));
+  const full = new PcpError(PM_ERR.GENERIC, "OOM command not allowed");
+  const service = serviceOf({ ...stand.store, fabricate: () => Promise.reject(full) });
+  const warnings: string[] = [];
+  const api = apiOver(service, { warn: (text) => warnings.push(text) });
+  expect((await ask(api, FUNCTION))?.body).toContain('"value":"1"}]');
+  expect((await ask(api, FUNCTION))?.status).toBe(200);
+  expect(warnings).toEqual(["expression of a query not kept: OOM command not allowed"]);
+  // There is no other use in an identifier.
+  expect((await ask(api, "/series/query?expr=abs(a)"))?.status).toBe(500);
+});
+
 test("a mistake of the store is no mistake of the client", async () => {
   const broken = new PcpError(PM_ERR.LOGREC, "a.0: damaged at 100");
   expect((await ask(over(failing(0, broken)), VALUES))?.status).toBe(500);
