@@ -317,6 +317,7 @@ describePeer(peers, "the query", () => {
       await field(page).fill("mem.util.used[count:5]");
       await page.keyboard.press("Enter");
       await untilText(card(page).locator(".extent"), /^5 values$/);
+      expect(await sent(page).textContent()).toBe("mem.util.used[count:5]");
       await page.getByRole("button", { name: "As chosen" }).click();
       await untilText(card(page).locator("h2"), /^disk\.dev\.read_bytes$/);
       expect(await field(page).inputValue()).toBe(`rate(${READ}{hostname=="db1"})`);

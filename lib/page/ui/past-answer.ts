@@ -216,6 +216,12 @@ async function windowOf(
   return { ends: gridOf(chosen, step), step };
 }
 
+/** Of values with times of their own: all of them, or what was zoomed to. */
+function shownOf(span: Ends | undefined, range: PastRange): Ends | undefined {
+  if (span === undefined || range.kind !== "between") return span;
+  return range.from < span.to && range.to > span.from ? range : span;
+}
+
 /** Answers a question. Rejects with RestFault. */
 export async function answerOf(question: PastQuestion, lookup: Lookup): Promise<PastAnswer> {
   const { query, signal } = question;
@@ -229,7 +235,7 @@ export async function answerOf(question: PastQuestion, lookup: Lookup): Promise<
   const values = isNone || (window === undefined && !isOwn) ? [] : await valuesOf(sent, signal);
   const { range, now } = question;
   const ends = window?.ends ??
-    spanOf(values) ??
+    shownOf(spanOf(values), range) ??
     endsOf(range, now) ?? { from: now - 3600, to: now };
   const step = window?.step;
   if (values.length === 0) {

@@ -3,9 +3,17 @@
 import type { App } from "./app.ts";
 import { OVERVIEW } from "./board.ts";
 import { el, freshId, set, write } from "./dom.ts";
-import { askNames, askOrigins, askSearch, type Found, type Origins } from "./past-rest.ts";
+import {
+  askNames,
+  askOrigins,
+  askSearch,
+  askStatus,
+  type Found,
+  type Origins,
+} from "./past-rest.ts";
 import type { PastState } from "./past-state.ts";
 import { RestFault } from "./rest.ts";
+import { fieldsOf } from "./types.ts";
 
 const DEBOUNCE_MS = 150;
 /** Names that are offered at a time. */
@@ -44,7 +52,8 @@ const wordsOf = (text: string): readonly string[] =>
 function createNames() {
   let names: Promise<readonly string[]> | undefined;
   let askedAt = 0;
-  let hasTexts = true;
+  /** Whether there is an index of texts; where the state does not tell, it is asked. */
+  let hasTexts: Promise<boolean> | undefined;
   const all = (): Promise<readonly string[]> => {
     if (names !== undefined && Date.now() - askedAt < STALE_MS) return names;
     askedAt = Date.now();
@@ -58,13 +67,13 @@ function createNames() {
     return asked;
   };
   const texts = async (words: string): Promise<readonly Found[]> => {
-    if (!hasTexts) return [];
     try {
-      return await askSearch(words);
+      hasTexts ??= askStatus().then((status) => fieldsOf(status["series"])["search"] !== false);
+      return (await hasTexts) ? await askSearch(words) : [];
     } catch (error) {
       if (!(error instanceof RestFault)) throw error;
       // Names alone do as well; a server without an index is not asked again.
-      if (error.kind === "refused") hasTexts = false;
+      hasTexts = error.kind === "refused" ? Promise.resolve(false) : undefined;
       return [];
     }
   };
