@@ -34,6 +34,9 @@ const MINUTE_MS = 60_000;
 const STAND_IN_MS = 5 * MINUTE_MS;
 /** How often it is looked for archives that are too old. */
 const TIDY_MS = 10 * MINUTE_MS;
+const LEAST_INTERVAL_MS = 1;
+/** What a timer can count; a longer interval is slept in parts, with a record after each. */
+const MOST_SLEEP_MS = 2 ** 31 - 1;
 const ENOSPC = -28;
 const EDQUOT = -122;
 const EFBIG = -27;
@@ -393,7 +396,7 @@ export function startRecorder(given: RecorderOptions): Recorder {
     removed: 0,
     packing: Promise.resolve(),
   };
-  const interval = options.intervalSeconds * 1000;
+  const interval = Math.max(LEAST_INTERVAL_MS, options.intervalSeconds * 1000);
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       try {
@@ -404,7 +407,7 @@ export function startRecorder(given: RecorderOptions): Recorder {
       }
       const now = clock.now();
       const next = (Math.floor(now / interval) + 1) * interval;
-      await clock.sleep(next - now, stop.signal);
+      await clock.sleep(Math.min(next - now, MOST_SLEEP_MS), stop.signal);
     }
     await leave(work);
     work.state = "closed";
