@@ -4,12 +4,15 @@
 import { pad4, PM_ERR, PcpError, viewOf } from "../base/mod.ts";
 import {
   checkValueSets,
+  findSets,
   MAX_VLEN,
   measureValueSets,
+  type Pmid,
   PM_VAL,
   type ResultInit,
   ResultView,
   type Timestamp,
+  ValueSetCursor,
   writeValueSets,
 } from "../pcp/mod.ts";
 import { archiveError, NO_PLACE, type RecordPlace } from "./fault.ts";
@@ -24,6 +27,9 @@ export const markBytes = (version: ArchiveVersion): number => dataHead(version) 
 const WORD_BASE = -8;
 
 const KIND = "data record";
+const NO_TIME: Timestamp = { sec: 0, nsec: 0 };
+/** Where sets were found last. */
+const offsets: number[] = [];
 
 /**
  * The result in `bytes[at, at + length)`, a whole record whose frame was checked; checks the rest.
@@ -53,6 +59,31 @@ export function resultAt(
     throw archiveError(PM_ERR.LOGREC, KIND, place, reason);
   }
   return result;
+}
+
+/**
+ * The sets of a few metrics of a record as above, told one by one; the rest of the record is only stepped
+ * over. False, and nothing told, for what does not hold: resultAt says what.
+ */
+export function findSetsAt(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  version: ArchiveVersion,
+  view: DataView,
+  pmids: readonly Pmid[],
+  take: (set: ValueSetCursor) => void,
+): boolean {
+  const first = at + dataHead(version);
+  const numpmid = view.getInt32(first - 4);
+  const result = new ResultView(bytes, NO_TIME, numpmid, first, at + WORD_BASE, view);
+  const count = findSets(result, at + length - TRAILER, pmids, offsets);
+  for (let which = 0; which < count; which++) {
+    const set = new ValueSetCursor(bytes, view, offsets[which] ?? 0, 1, at + WORD_BASE);
+    set.next();
+    take(set);
+  }
+  return count >= 0;
 }
 
 /** Checks the frame of a whole record and reads it. */

@@ -22,6 +22,7 @@ function virtualMark(time: Timestamp): DataRecord {
     length: 0,
     raw: () => bytes,
     result: () => new ResultView(bytes, time, 0, bytes.length),
+    find: () => undefined,
   };
 }
 

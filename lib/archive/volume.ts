@@ -3,8 +3,8 @@
 // file, large ones by their two ends. Refused with PM_ERR_LOGREC: frames that do not hold; the
 // position stays where it was, so what precedes the damage can still be read.
 import { PM_ERR, PcpError, viewOf } from "../base/mod.ts";
-import type { ResultView, Timestamp } from "../pcp/mod.ts";
-import { dataHead, markBytes, resultAt } from "./data.ts";
+import type { Pmid, ResultView, Timestamp, ValueSet } from "../pcp/mod.ts";
+import { dataHead, markBytes, findSetsAt, resultAt } from "./data.ts";
 import { archiveError } from "./fault.ts";
 import { MAX_RECORD_BYTES, TRAILER } from "./frame.ts";
 import { type ArchiveFile, sizeOf } from "./plain-file.ts";
@@ -29,6 +29,11 @@ export interface DataRecord {
   raw(): Uint8Array;
   /** The values; throws PM_ERR_LOGREC. Valid until the next step. */
   result(): ResultView;
+  /**
+   * Gives the sets of a few metrics to `take`, without a look at the values of others, whose damage it
+   * does not see; throws PM_ERR_LOGREC. Valid until the next step.
+   */
+  find(pmids: readonly Pmid[], take: (set: ValueSet) => void): void;
 }
 
 /** A walk through one volume. The position is between two records; a walk begins at the first. */
@@ -234,6 +239,14 @@ export class Volume implements DataRecord {
     const { path: file, offset, window, view } = this;
     const here = offset - this.base;
     return resultAt(window, here, this.length, this.version, { file, offset }, view);
+  }
+
+  find(pmids: readonly Pmid[], take: (set: ValueSet) => void): void {
+    this.whole();
+    const here = this.offset - this.base;
+    if (findSetsAt(this.window, here, this.length, this.version, this.view, pmids, take)) return;
+    // What does not hold is named here, unless it is nothing after all.
+    for (const sets = this.result().sets(); sets.next();) if (pmids.includes(sets.pmid)) take(sets);
   }
 
   /** Time of the record that ends at the position, when the last step was over it and it is sound. */

@@ -200,6 +200,51 @@ function soundBlocksAt(
   return first === at && block === end ? at : -1;
 }
 
+/**
+ * Finds the sets of a few metrics in a result that nobody has checked, whose bytes end at `end`: puts their
+ * offsets into `found` and gives how many there are. The heads of all sets are checked, blocks only of
+ * those found; below 0 where something does not hold, which checkValueSets then names.
+ */
+export function findSets(
+  { bytes, view, numpmid, setsAt, wordBase }: ResultView,
+  end: number,
+  pmids: readonly Pmid[],
+  found: number[],
+): number {
+  if (setsAt < 0 || numpmid < 0 || end > bytes.length || setsAt > end) return -1;
+  const [first = -1] = pmids;
+  const isOne = pmids.length === 1;
+  let count = 0;
+  let at = setsAt;
+  for (let set = 0; set < numpmid; set++) {
+    if (end - at < 8) return -1;
+    const pmid = view.getUint32(at);
+    if (isOne ? pmid === first : pmids.includes(pmid as Pmid)) found[count++] = at;
+    const numval = view.getInt32(at + 4);
+    if (numval <= 0) {
+      at += 8;
+      continue;
+    }
+    if (numval > (end - at - 12) / 8) return -1;
+    at += 12 + 8 * numval;
+  }
+  for (let which = 0; which < count; which++) {
+    const set = found[which] ?? 0;
+    const numval = view.getInt32(set + 4);
+    const valfmt = numval > 0 ? view.getInt32(set + 8) : PM_VAL.INSITU;
+    if (valfmt === PM_VAL.INSITU) continue;
+    if (valfmt !== PM_VAL.DPTR && valfmt !== PM_VAL.SPTR) return -1;
+    const stop = set + 12 + 8 * numval;
+    for (let value = set + 16; value < stop; value += 8) {
+      const block = wordBase + 4 * view.getInt32(value);
+      if (block < at || block > end - 4) return -1;
+      const vlen = view.getInt32(block) & MAX_VLEN;
+      if (vlen < 4 || pad4(vlen) > end - block) return -1;
+    }
+  }
+  return count;
+}
+
 const isEventType = (type: number): boolean =>
   type === PM_TYPE.EVENT || type === PM_TYPE.HIGHRES_EVENT;
 

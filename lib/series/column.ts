@@ -145,11 +145,16 @@ export const VALUE_ROOM: number = NUMERAL_ROOM;
  * behind it, or -1 for a value that textAt must tell.
  */
 export function putNumber(
-  column: NumberColumn,
+  column: NumberColumn | LongColumn,
   index: number,
   bytes: Uint8Array,
   at: number,
 ): number {
+  if (column.kind === "long") {
+    const number = Number(column.numbers[index] ?? 0n);
+    if (!(Math.abs(number) < MOST_PUT) || isAbsent(column, index)) return -1;
+    return putWhole(bytes, at, number);
+  }
   const value = column.numbers[index] ?? 0;
   if (!(Math.abs(value) < MOST_PUT) || isAbsent(column, index)) return -1;
   if (column.form === "rate") return putFixed(bytes, at, value);

@@ -5,8 +5,14 @@
 // ends the samples of that archive, an archive that has gone has none; one that cannot be opened for
 // another reason is an error.
 import { PM_ERR, PcpError } from "../base/mod.ts";
-import { type Archive, ArchiveCursor, type Listings, openArchive } from "../archive/mod.ts";
-import { type Pmid, type ResultView, type Timestamp, type ValueSet } from "../pcp/mod.ts";
+import {
+  type Archive,
+  ArchiveCursor,
+  type DataRecord,
+  type Listings,
+  openArchive,
+} from "../archive/mod.ts";
+import { type Pmid, type Timestamp, type ValueSet } from "../pcp/mod.ts";
 import { microseconds } from "./catalogue-survey.ts";
 import { columnBuilder, type ColumnBuilder } from "./embedded-column.ts";
 import { BLOCK_VALUES, type ValueBlock, type ValuesRequest } from "./store.ts";
@@ -215,7 +221,7 @@ function* recordsOf(
   cursor: ArchiveCursor,
   { from, to }: ValuesRequest,
   backward: boolean,
-): Generator<ResultView | undefined> {
+): Generator<DataRecord> {
   try {
     if (!backward) cursor.seek(firstOf(Math.max(0, from)), "forward");
     else if (Number.isFinite(to)) cursor.seek(lastOf(to), "backward");
@@ -224,23 +230,40 @@ function* recordsOf(
       const { record } = cursor;
       const time = microseconds(record);
       if (backward ? time < from : time > to) return;
-      yield record.numpmid > 0 ? record.result() : undefined;
+      if (record.numpmid > 0) yield record;
     }
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
   }
 }
 
-/** Puts the sets of a record where they are wanted. */
-function deliver(result: ResultView, wanted: ReadonlyMap<Pmid, readonly Wanted[]>): void {
-  const time = microseconds(result.timestamp);
-  for (const set = result.sets(); set.next();) {
-    if (set.numval === 0) continue;
-    const takers = wanted.get(set.pmid);
-    if (takers === undefined) continue;
-    for (const { gatherer, holding } of takers) gatherer.add(time, set, holding);
+/** Puts the sets of a record where they are wanted; false when it is damaged. */
+function deliver(
+  record: DataRecord,
+  wanted: ReadonlyMap<Pmid, readonly Wanted[]>,
+  few: readonly Pmid[] | undefined,
+): boolean {
+  const time = microseconds(record);
+  const take = (set: ValueSet): void => {
+    if (set.numval === 0) return;
+    for (const { gatherer, holding } of wanted.get(set.pmid) ?? [])
+      gatherer.add(time, set, holding);
+  };
+  try {
+    if (few !== undefined) record.find(few, take);
+    else for (const set = record.result().sets(); set.next();) take(set);
+    return true;
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    return false;
   }
 }
+
+/** Metrics that are looked for one by one; more of them are met while all are looked at. */
+const FEW_METRICS = 4;
+
+const fewOf = (wanted: ReadonlyMap<Pmid, unknown>): readonly Pmid[] | undefined =>
+  wanted.size <= FEW_METRICS ? [...wanted.keys()] : undefined;
 
 interface Wanted {
   readonly gatherer: Gatherer;
@@ -273,7 +296,8 @@ async function* walk(
     const cursor = new ArchiveCursor(archive);
     try {
       let wanted = takersOf(gatherers, number);
-      for (const result of recordsOf(cursor, request, backward)) {
+      let few = fewOf(wanted);
+      for (const record of recordsOf(cursor, request, backward)) {
         if (++records % RECORDS_AT_ONCE === 0) {
           await Bun.sleep(0);
           let waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
@@ -282,10 +306,11 @@ async function* walk(
             leave(gatherers.slice(half).map(({ held }) => held));
             gatherers = gatherers.slice(0, half);
             wanted = takersOf(gatherers, number);
+            few = fewOf(wanted);
             waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
           }
         }
-        if (result !== undefined) deliver(result, wanted);
+        if (!deliver(record, wanted, few)) break;
         const [only] = gatherers;
         if (gatherers.length === 1 && only !== undefined && only.blocks.length > 0) {
           const blocks = only.blocks.splice(0);

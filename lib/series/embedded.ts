@@ -3,13 +3,8 @@
 // archives were loaded into). Names are matched over lists that are kept until the catalogue changes.
 import type { Pmid } from "../pcp/mod.ts";
 import type { Catalogue } from "./catalogue.ts";
-import {
-  archiveShelf,
-  archiveValues,
-  type HeldRequest,
-  type Holding,
-  type Slots,
-} from "./embedded-values.ts";
+import { rememberedValues } from "./embedded-cache.ts";
+import { archiveShelf, type HeldRequest, type Holding, type Slots } from "./embedded-values.ts";
 import type { SeriesId } from "./ids.ts";
 import type {
   Leaf,
@@ -93,7 +88,7 @@ const KEPT_SLOTS = 1024;
 export function embeddedStore(catalogue: Catalogue): SeriesStore {
   const { database, guard } = catalogue;
   const keep = keeper(catalogue);
-  const shelf = archiveShelf();
+  const values = rememberedValues(archiveShelf());
 
   const all = <Row>(sql: string, ...values: (string | number)[]): readonly Row[] =>
     guard(() => database.query<Row, (string | number)[]>(sql).all(...values));
@@ -182,7 +177,7 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
         const rows = all<HoldingRow>(HOLDINGS, request.series);
         return { index, request, type: rows[0]?.type ?? "", holdings: rows.map(holdingOf) };
       });
-      return archiveValues(held, shelf);
+      return values(held);
     },
     expressions: (series) =>
       each(

@@ -249,7 +249,7 @@ class Bytes {
       return;
     }
     this.room(VALUE_ROOM);
-    const end = column.kind === "number" ? putNumber(column, index, this.bytes, this.length) : -1;
+    const end = putNumber(column, index, this.bytes, this.length);
     if (end < 0) this.ascii(textAt(column, index));
     else this.length = end;
   }
