@@ -38,6 +38,8 @@ const NAMES = [
   "v3-types",
 ];
 const PAGE = 4096;
+/** For tests that make many files or processes. */
+const SLOW_MS = 60_000;
 
 const directory = privateFolder("faults");
 for (const name of NAMES)
@@ -143,28 +145,36 @@ describe("a file that is not what it was", () => {
     expect(readFileSync(`${file}.damaged`, "utf8")).toBe(text);
   });
 
-  test("cut anywhere: made anew", async () => {
-    const random = seeded(3);
-    const { size } = statSync(sound);
-    for (let round = 0; round < 8; round++) {
-      const file = copy();
-      truncateSync(file, random.below(size));
-      expect(await recovered(file)).toEqual(truth);
-    }
-  });
+  test(
+    "cut anywhere: made anew",
+    async () => {
+      const random = seeded(3);
+      const { size } = statSync(sound);
+      for (let round = 0; round < 8; round++) {
+        const file = copy();
+        truncateSync(file, random.below(size));
+        expect(await recovered(file)).toEqual(truth);
+      }
+    },
+    SLOW_MS,
+  );
 
-  test("pages of it overwritten: made anew", async () => {
-    const random = seeded(4);
-    const pages = statSync(sound).size / PAGE;
-    for (let round = 0; round < 12; round++) {
-      const file = copy();
-      const descriptor = openSync(file, "r+");
-      for (let count = random.below(3); count >= 0; count--)
-        writeSync(descriptor, noise(random, PAGE), 0, PAGE, random.below(pages) * PAGE);
-      closeSync(descriptor);
-      expect(await recovered(file)).toEqual(truth);
-    }
-  });
+  test(
+    "pages of it overwritten: made anew",
+    async () => {
+      const random = seeded(4);
+      const pages = statSync(sound).size / PAGE;
+      for (let round = 0; round < 12; round++) {
+        const file = copy();
+        const descriptor = openSync(file, "r+");
+        for (let count = random.below(3); count >= 0; count--)
+          writeSync(descriptor, noise(random, PAGE), 0, PAGE, random.below(pages) * PAGE);
+        closeSync(descriptor);
+        expect(await recovered(file)).toEqual(truth);
+      }
+    },
+    SLOW_MS,
+  );
 
   test("damage that is met later is told, and the file made anew when it is opened next", async () => {
     const file = copy();
@@ -281,78 +291,90 @@ async function writing(file: string, seed: number) {
 }
 
 describe("processes", () => {
-  test("killed at any moment while it is written, it is in step with some of the archives", async () => {
-    const random = seeded(9);
-    const file = newFile();
-    let whole = 0;
-    for (let round = 0; round < 21; round++) {
-      const child = await writing(file, round);
-      await Bun.sleep(random.below(120));
-      await child.kill();
-      if (round % 3 === 0) rmSync(`${file}-shm`, { force: true });
-      const catalogue = openCatalogue(file);
-      const paths = catalogue.archives().map(({ path }) => path);
-      expect(factsOf(catalogue)).toEqual(truthOf(paths));
-      if (paths.length === NAMES.length) whole++;
-      catalogue.close();
-      if (round % 7 === 6) expect(await recovered(file)).toEqual(truth);
-    }
-    expect(existsSync(`${file}.damaged`)).toBe(false);
-    expect(whole).toBeLessThan(21);
-  }, 60_000);
-
-  test("one writes while another asks: no question fails, and what is new is seen", async () => {
-    const file = newFile();
-    const child = await writing(file, 1);
-    const catalogue = openCatalogue(file);
-    const store = embeddedStore(catalogue);
-    const index = embeddedSearch(catalogue);
-    const all = new Set(openNames());
-    const expression = asSeriesId("0".repeat(40));
-    if (expression === undefined) throw new Error("no identifier");
-    const descriptor = {
-      indom: "none",
-      pmid: "none",
-      semantics: "none",
-      source: "",
-      type: "",
-      units: "",
-    };
-    const counts = new Set<number>();
-    for (let round = 0; round < 60; round++) {
-      const names = await store.names("metric");
-      counts.add(names.length);
-      for (const name of names) expect(all).toContain(name);
-      for (const name of await index.suggest("sam", 5)) expect(all).toContain(name);
-      await index.text({
-        query: "sample",
-        types: [],
-        fields: [],
-        returns: [],
-        highlight: [],
-        limit: 5,
-        offset: 0,
-      });
-      if (round % 10 === 0) await store.fabricate(expression, String(round), descriptor);
-      await Bun.sleep(10);
-    }
-    await child.kill();
-    expect(counts.size).toBeGreaterThan(1);
-    expect(await store.expressions([expression])).toEqual(["50"]);
-    await rescan(catalogue, [directory]);
-    expect(factsOf(catalogue)).toEqual(truth);
-    catalogue.close();
-  }, 60_000);
-
-  test("two open a missing file at the same moment", async () => {
-    for (let round = 0; round < 3; round++) {
+  test(
+    "killed at any moment while it is written, it is in step with some of the archives",
+    async () => {
+      const random = seeded(9);
       const file = newFile();
-      const both = [0, 1].map(() => run(argvOf("once", file, directory)));
-      for (const { stdout } of await Promise.all(both))
-        expect(stdout).toBe(`open\n${NAMES.length}\n`);
-      expect(await recovered(file)).toEqual(truth);
-    }
-  }, 60_000);
+      let whole = 0;
+      for (let round = 0; round < 21; round++) {
+        const child = await writing(file, round);
+        await Bun.sleep(random.below(120));
+        await child.kill();
+        if (round % 3 === 0) rmSync(`${file}-shm`, { force: true });
+        const catalogue = openCatalogue(file);
+        const paths = catalogue.archives().map(({ path }) => path);
+        expect(factsOf(catalogue)).toEqual(truthOf(paths));
+        if (paths.length === NAMES.length) whole++;
+        catalogue.close();
+        if (round % 7 === 6) expect(await recovered(file)).toEqual(truth);
+      }
+      expect(existsSync(`${file}.damaged`)).toBe(false);
+      expect(whole).toBeLessThan(21);
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "one writes while another asks: no question fails, and what is new is seen",
+    async () => {
+      const file = newFile();
+      const child = await writing(file, 1);
+      const catalogue = openCatalogue(file);
+      const store = embeddedStore(catalogue);
+      const index = embeddedSearch(catalogue);
+      const all = new Set(openNames());
+      const expression = asSeriesId("0".repeat(40));
+      if (expression === undefined) throw new Error("no identifier");
+      const descriptor = {
+        indom: "none",
+        pmid: "none",
+        semantics: "none",
+        source: "",
+        type: "",
+        units: "",
+      };
+      const counts = new Set<number>();
+      for (let round = 0; round < 60; round++) {
+        const names = await store.names("metric");
+        counts.add(names.length);
+        for (const name of names) expect(all).toContain(name);
+        for (const name of await index.suggest("sam", 5)) expect(all).toContain(name);
+        await index.text({
+          query: "sample",
+          types: [],
+          fields: [],
+          returns: [],
+          highlight: [],
+          limit: 5,
+          offset: 0,
+        });
+        if (round % 10 === 0) await store.fabricate(expression, String(round), descriptor);
+        await Bun.sleep(10);
+      }
+      await child.kill();
+      expect(counts.size).toBeGreaterThan(1);
+      expect(await store.expressions([expression])).toEqual(["50"]);
+      await rescan(catalogue, [directory]);
+      expect(factsOf(catalogue)).toEqual(truth);
+      catalogue.close();
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "two open a missing file at the same moment",
+    async () => {
+      for (let round = 0; round < 3; round++) {
+        const file = newFile();
+        const both = [0, 1].map(() => run(argvOf("once", file, directory)));
+        for (const { stdout } of await Promise.all(both))
+          expect(stdout).toBe(`open\n${NAMES.length}\n`);
+        expect(await recovered(file)).toEqual(truth);
+      }
+    },
+    SLOW_MS,
+  );
 });
 
 /** Names of all metrics of the archives. */

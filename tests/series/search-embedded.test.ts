@@ -387,7 +387,7 @@ describePeer("redisearch", "the module of key servers, asked the same", () => {
       const told = ({ hits }: TextHits): string[] =>
         hits
           .filter(({ id }) => known.has(id))
-          .map(({ id, name, oneline }) => `${id} ${name} ${oneline}`)
+          .map(({ id, name, oneline }) => `${id} ${name} ${oneline ?? ""}`)
           .sort();
       const [a, b] = [told(await theirs.text(query)), told(await ours.text(query))];
       if (JSON.stringify(a) === JSON.stringify(b)) continue;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the real programs that tests compare against, on a Debian machine and as root:
-#   - this release's PCP with its test suite, Redis, Chromium, and small tools, as packages;
+#   - this release's PCP with its test suite, Redis with its search module, Chromium, and small tools, as packages;
 #   - the current PCP and Valkey (Debian sid) in a root of their own, so that both releases are there.
 # Quick when everything is present. Installs nothing, says what is missing and exits 0 where it may
 # not install (not root, not Debian, PCPBOX_PEERS=no): the tests of missing peers are then skipped aloud.
@@ -10,7 +10,7 @@
 # PCPBOX_PEERS=no   install nothing
 set -euo pipefail
 
-packages=(pcp pcp-conf pcp-testsuite python3-pcp redis-server openssl procps util-linux
+packages=(pcp pcp-conf pcp-testsuite python3-pcp redis-server redis-redisearch openssl procps util-linux
   libsasl2-modules sasl2-bin dbus avahi-daemon avahi-utils debootstrap chromium)
 current=${PCP_CURRENT_ROOT:-/var/cache/pcp-current/root}
 current_packages="pcp pcp-testsuite python3-pcp valkey-server libsasl2-modules sasl2-bin"
