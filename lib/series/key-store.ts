@@ -203,13 +203,13 @@ async function labels(
     }
     return found;
   });
-  const names = await namesOf(listName("label"), values.keys());
   const texts = new Map<string, ReadonlyMap<string, string>>();
-  await Promise.all(
-    [...values].map(async ([name, known]) =>
+  const [names] = await Promise.all([
+    namesOf(listName("label"), values.keys()),
+    ...[...values].map(async ([name, known]) =>
       texts.set(name, await namesOf(labelMapName(name), known)),
     ),
-  );
+  ]);
   return pairs.map((found) =>
     found.map(({ name, value }) => ({
       name: names.get(name) ?? "",

@@ -39,15 +39,15 @@ export async function namesOfSeries(
   store: SeriesStore,
   series: readonly string[],
 ): Promise<readonly (readonly string[])[]> {
-  const names = await store.metricNames(series);
-  const nameless = series.filter((_, at) => (names[at] ?? []).length === 0);
-  if (nameless.length === 0) return names;
-  const expressions = await store.expressions(nameless);
-  const known = new Map(nameless.map((id, at) => [id, expressions[at]]));
-  return series.map((id, at) => {
+  // Asked together: one way to the store and back costs more than an answer that is not needed.
+  const [names, expressions] = await Promise.all([
+    store.metricNames(series),
+    store.expressions(series),
+  ]);
+  return series.map((_, at) => {
     const own = names[at] ?? [];
-    const expression = own.length === 0 ? known.get(id) : undefined;
-    return expression === undefined ? own : [expression];
+    const expression = expressions[at];
+    return own.length > 0 || expression === undefined ? own : [expression];
   });
 }
 
@@ -77,14 +77,14 @@ export async function instancesOfSeries(
   series: readonly string[],
   options: LookupOptions,
 ): Promise<readonly (readonly SeriesInstance[])[]> {
-  const lists = await store.instances(series);
-  const bare = series.filter((_, at) => (lists[at] ?? []).length === 0);
-  const expressions = bare.length === 0 ? [] : await store.expressions(bare);
-  const known = new Map(bare.map((id, at) => [id, expressions[at]]));
+  const [lists, expressions] = await Promise.all([
+    store.instances(series),
+    store.expressions(series),
+  ]);
   return Promise.all(
     series.map(async (id, at) => {
       const own = lists[at] ?? [];
-      const expression = own.length === 0 ? known.get(id) : undefined;
+      const expression = own.length === 0 ? expressions[at] : undefined;
       const list =
         expression === undefined ? own : await fabricatedInstances(store, id, expression, options);
       const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
