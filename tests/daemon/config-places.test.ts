@@ -155,13 +155,13 @@ describe("-C, -M and -P", () => {
 
 describe("the places of the service's own files", () => {
   test("a service manager's place alone, else the system's, then the user's", () => {
-    const user = { HOME: "/home/me" };
+    const user = { HOME: "/me" };
     expect(stateDirectories({ ...user, STATE_DIRECTORY: "/a:/b" })).toEqual(["/a"]);
     expect(stateDirectories({})).toEqual(["/var/lib/pcpbox"]);
     expect(stateDirectories({ ...user, XDG_STATE_HOME: "/state", PCP_DIR: "/opt" })).toEqual([
       "/opt/var/lib/pcpbox",
       "/state/pcpbox",
-      "/home/me/.local/state/pcpbox",
+      "/me/.local/state/pcpbox",
     ]);
   });
 
