@@ -201,6 +201,7 @@ async function loadOnce(
   const cursor = new SetCursor(set);
   let records = 0;
   let whole = true;
+  let problem: SeriesProblem | undefined;
   try {
     if (request.start !== undefined) cursor.seek(request.start, "forward");
     while (step(cursor, warn)) {
@@ -223,11 +224,16 @@ async function loadOnce(
       signal?.throwIfAborted();
       await new Promise(setImmediate);
     }
+  } catch (error) {
+    // What comes before the damage is loaded; what the writer had to tell, it tells again.
+    if (!(error instanceof SeriesProblem)) throw error;
+    problem = error;
   } finally {
     cursor.close();
   }
   values.refresh(true);
   await writer.finish();
+  if (problem !== undefined) throw problem;
   return { context, records, values: values.values, whole };
 }
 
