@@ -3,7 +3,7 @@
 // of many values need. Refused: more waiting bytes than QUEUE_BYTES, certificates that do not fit, and
 // servers that say nothing for too long or something that is no reply.
 import { checkServerIdentity } from "node:tls";
-import { PM_ERR, PcpError } from "../base/mod.ts";
+import { asPcpError, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
 import { SeriesProblem } from "./problem.ts";
 import { CommandBuffer, type KeyCommand, type KeyReply, readReply, ReplyScanner } from "./resp.ts";
 import type { TakeReply } from "./resp.ts";
@@ -46,6 +46,8 @@ export interface Connection {
 }
 
 const CONNECT_TIMEOUT = 5000;
+/** Numbers of the system's errors are above it, below 0. */
+const LEAST_ERRNO = -4096;
 /** Milliseconds for an answer (spec series.md 1.2). */
 export const COMMAND_TIMEOUT = 60_000;
 /** Most bytes of all callers that wait for the network. */
@@ -54,8 +56,12 @@ export const QUEUE_BYTES = 64 * 1024 * 1024;
 export const notConnected = (reason: string): PcpError =>
   new PcpError(PM_ERR.NOTCONN, `no connection to the key server: ${reason}`);
 
+/** Why something failed, in the system's words where it was the system: as PCP's programs say it. */
 export const reasonOf = (error: unknown): string => {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  const { code } = asPcpError(error);
+  const isSystems = !(error instanceof PcpError) && code < 0 && code > LEAST_ERRNO;
+  if (isSystems) return pmErrStr(code);
   return error instanceof Error && error.message !== "" ? error.message : String(error);
 };
 

@@ -58,6 +58,10 @@ async function getUntil(port: number, path: string, wanted: string): Promise<str
   return text;
 }
 
+/** Waits until something is so, which has to come. */
+const expectSoon = async (is: () => boolean | Promise<boolean>, ms: number): Promise<void> =>
+  expect(await waitUntil(is, ms)).toBe(true);
+
 interface SeriesState {
   readonly series: Readonly<Record<string, unknown>>;
   readonly discovery?: Readonly<Record<string, unknown>>;
@@ -211,7 +215,10 @@ describePeer("redis", "over a key server", () => {
     const keyPort = await freePort();
     const { proxy, port, lines } = await serverWith(keyChanges(keyPort));
     proxy.begin();
-    await waitUntil(() => lines.join("").includes("Cannot connect to key server: "), 5000);
+    await expectSoon(
+      () => lines.join("").includes("Cannot connect to key server: Connection refused"),
+      5000,
+    );
     const away = await get(port, FLT_QUERY);
     expect(away.status).toBe(503);
     expect(away.text).toMatch(
@@ -221,7 +228,7 @@ describePeer("redis", "over a key server", () => {
     expect((await stateOf(port)).series).toMatchObject({ store: "keys", connected: false });
 
     const server = await startRedis(keyPort);
-    await waitUntil(
+    await expectSoon(
       () => lines.join("").includes("Key server slots, schema version setup"),
       10_000,
     );
@@ -230,11 +237,11 @@ describePeer("redis", "over a key server", () => {
     expect((await stateOf(port)).series).toMatchObject({ connected: true, cluster: false });
 
     await server.stop();
-    await waitUntil(() => lines.join("").includes("Lost connection to key server."), 5000);
+    await expectSoon(() => lines.join("").includes("Lost connection to key server."), 5000);
     expect((await get(port, FLT_QUERY)).status).toBe(503);
     const again = await startRedis(keyPort);
     const setups = () => lines.join("").split("schema version setup").length - 1;
-    await waitUntil(() => setups() === 2, 10_000);
+    await expectSoon(() => setups() === 2, 10_000);
     expect((await get(port, FLT_QUERY)).text).toBe("[]\r\n");
     expect(lines.join("").split("Cannot connect to key server").length).toBe(2);
     expect(lines.join("").split("Lost connection").length).toBe(2);
@@ -246,13 +253,13 @@ describePeer("redis", "over a key server", () => {
     const server = await startRedis();
     const { proxy, port } = await serverWith(keyChanges(server.port));
     proxy.begin();
-    await waitUntil(async () => (await stateOf(port)).series["connected"] === true, 5000);
+    await expectSoon(async () => (await stateOf(port)).series["connected"] === true, 5000);
     server.daemon.signal("SIGSTOP");
     const loading = get(port, load).then(
       ({ status }) => status,
       (error: unknown) => String(error),
     );
-    await waitUntil(async () => (await stateOf(port)).series["loading"] === true, 5000);
+    await expectSoon(async () => (await stateOf(port)).series["loading"] === true, 5000);
     const start = performance.now();
     await proxy.drain(200);
     expect(performance.now() - start).toBeLessThan(12_000);
