@@ -152,6 +152,20 @@ describe("over archives", () => {
     await proxy.close();
   });
 
+  test("pushed archives may come in large pieces, other bodies may not", async () => {
+    const { changes } = places();
+    const { proxy, port } = await serverWith(changes);
+    proxy.begin();
+    const post = (path: string, bytes: number) =>
+      get(port, path, { method: "POST", body: new Uint8Array(bytes) });
+    // No label, but it is looked at.
+    expect((await post("/logger/label", 2 << 20)).status).toBe(400);
+    expect((await post("/logger/label", 12 << 20)).status).toBe(413);
+    expect((await post("/series/query", 2 << 20)).status).toBe(413);
+    expect((await stateOf(port)).push).toMatchObject({ refused: 1, begun: 0 });
+    await proxy.close();
+  });
+
   test("switched off there is none", async () => {
     const { changes } = places();
     const { proxy, port } = await serverWith({ ...changes, series: { enabled: false } });
