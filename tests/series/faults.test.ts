@@ -204,11 +204,12 @@ describePeer("redis", "a key server", () => {
   test("over TLS, with a certificate that nobody vouches for", async () => {
     const files = await tlsFiles();
     const port = await freePort();
-    await redisWith([
-      ...["--tls-port", String(port), "--tls-auth-clients", "no"],
-      ...["--tls-cert-file", files.serverCertificate, "--tls-key-file", files.serverKey],
-      ...["--tls-ca-cert-file", files.authority],
-    ]);
+    const more = [
+      ["--tls-port", String(port), "--tls-auth-clients", "no"],
+      ["--tls-cert-file", files.serverCertificate, "--tls-key-file", files.serverKey],
+      ["--tls-ca-cert-file", files.authority],
+    ];
+    await redisWith(more.flat());
     const ca = await Bun.file(files.authority).text();
     const good = serviceOf(port, { tls: { ca } });
     await good.server.ready();
