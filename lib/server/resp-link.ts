@@ -96,7 +96,7 @@ export class NodeLink<Request> implements WireSink, Timed {
     this.owner.changed();
   }
 
-  /** It takes no more for now. */
+  /** It takes no more at the moment. */
   get isFull(): boolean {
     if (this.lost !== undefined) return false;
     return this.isOpen ? this.wire?.full === true : this.outSize > WAITING_MAX;
