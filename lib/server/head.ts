@@ -13,14 +13,16 @@ export type HeadKind =
 
 /** Where the parts of a plain head are, as offsets into the bytes that were scanned. */
 export interface Head {
-  method: "GET" | "HEAD";
+  method: "GET" | "HEAD" | "POST";
   /** Path and query; begins with a slash, printable ASCII only. */
   target: number;
   targetEnd: number;
   /** Of the first header line, or of the empty line. */
   headers: number;
-  /** After the empty line. */
+  /** After the empty line, or after the body. */
   end: number;
+  /** Where the body begins, of a POST (head-push.ts). */
+  body: number;
   /** `Connection: close`. */
   close: boolean;
 }
@@ -32,6 +34,7 @@ export const newHead = (): Head => ({
   targetEnd: 0,
   headers: 0,
   end: 0,
+  body: 0,
   close: false,
 });
 
@@ -90,7 +93,7 @@ const SPECIAL: readonly (readonly string[])[] = (() => {
 })();
 
 /** Whether `text` is at `at`; "partial" when the bytes end before that is sure. */
-function textAt(bytes: Uint8Array, at: number, text: string): HeadKind {
+export function textAt(bytes: Uint8Array, at: number, text: string): HeadKind {
   for (let index = 0; index < text.length; index++) {
     if (at + index >= bytes.length) return "partial";
     if (bytes[at + index] !== text.charCodeAt(index)) return "other";

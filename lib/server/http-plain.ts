@@ -5,7 +5,16 @@
 
 import type { Timed } from "./deadlines.ts";
 import { discard, type Exchange, headText, noteFailure, type Reply, URL_MAX } from "./exchange.ts";
-import { headerIn, type HeadLimits, latin1, newHead, scanHead, type Head } from "./head.ts";
+import {
+  type Head,
+  headerIn,
+  type HeadKind,
+  type HeadLimits,
+  latin1,
+  newHead,
+  scanHead,
+} from "./head.ts";
+import { scanPush } from "./head-push.ts";
 import type { Server } from "./server.ts";
 import type { NativeWire, StreamWire, WireSink } from "./wire.ts";
 
@@ -117,7 +126,7 @@ export class PlainConnection implements WireSink, Timed {
     if (bytes !== undefined) {
       this.unread = undefined;
       for (; this.state === "waiting" && at < bytes.length; at = this.head.end) {
-        const kind = scanHead(this.head, bytes, at, this.limits);
+        const kind = this.scan(bytes, at);
         if (kind === "plain") {
           this.patience = true;
           this.serve(bytes);
@@ -136,6 +145,11 @@ export class PlainConnection implements WireSink, Timed {
     if (this.state !== "waiting") return;
     if (this.isFull) this.waitForRoom();
     else this.await(false);
+  }
+
+  private scan(bytes: Uint8Array, at: number): HeadKind {
+    const kind = scanHead(this.head, bytes, at, this.limits);
+    return kind === "other" ? scanPush(this.head, bytes, at, this.limits) : kind;
   }
 
   /** The client has ended within a head. */
@@ -169,8 +183,9 @@ export class PlainConnection implements WireSink, Timed {
 
   /** One request, whose head is in `bytes`. */
   private serve(bytes: Uint8Array): void {
-    const { method, target, targetEnd, headers, close } = this.head;
+    const { method, target, targetEnd, headers, body, end, close } = this.head;
     const reply = this.service.exchange.answer({
+      ...(method === "POST" ? { body: bytes.subarray(body, end) } : {}),
       method,
       url: latin1(bytes, target, targetEnd),
       certified: this.certified,

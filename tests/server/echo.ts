@@ -54,6 +54,8 @@ export function echoApi(): EchoApi {
   const routes: Readonly<Record<string, (request: WebRequest) => Answer>> = {
     "/echo": echo,
     "/pmapi/echo": echo,
+    "/logger/echo": echo,
+    "/logger/late": (request) => later(1, () => echo(request)),
     "/late": (request) => later(1, () => echo(request)),
     "/slow": (request) => later(200, () => echo(request)),
     "/bytes": () => ({ ...json(0), body: Uint8Array.of(0, 1, 128, 255) }),

@@ -46,6 +46,13 @@ const get = (target: string, headers = "", method = "GET"): string =>
   `${method} ${target} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`;
 const LAST = get("/-/healthy", "Connection: close\r\n");
 
+/** A body as loggers push it. */
+const push = (
+  body: string,
+  headers = `Content-Length: ${body.length}\r\n`,
+  path = "echo",
+): string => `POST /logger/${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n${body}`;
+
 const ROWS: readonly (readonly [name: string, bytes: string])[] = [
   ["a GET", get("/echo")],
   ["a query", get("/echo?a=b&c=%20d#e?")],
@@ -117,6 +124,25 @@ const ROWS: readonly (readonly [name: string, bytes: string])[] = [
   ["gzip of a small body", get("/text?100", "Accept-Encoding: gzip\r\n") + LAST],
   ["gzip of a stream", get("/stream", "Accept-Encoding: gzip\r\n") + LAST],
   ["a large body", get("/text?200000") + LAST],
+  ["a pushed body", push("abc") + LAST],
+  ["pushed bodies late and at once", push("a", undefined, "late") + push("bc") + push("") + LAST],
+  ["a push with a query", push("abc", undefined, "echo?client=%20x") + LAST],
+  ["a pushed body that is a request", push(get("/echo")) + LAST],
+  ["a large pushed body", push("x".repeat(32_768)) + push("y".repeat(32_769)) + LAST],
+  ["a push that closes", push("abc", "connection: close\r\nCONTENT-length:3\r\n")],
+  ["a push without a length", push("", "") + LAST],
+  ["a push in chunks", push("3\r\nabc\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n") + LAST],
+  ["a push of two lengths", push("abc", "Content-Length: 3\r\n".repeat(2)) + LAST],
+  ["a push of two other lengths", push("abc", "Content-Length: 3\r\nContent-Length: 2\r\n") + LAST],
+  ["a push of a signed length", push("abc", "Content-Length: +3\r\n") + LAST],
+  ["a push of a length in words", push("abc", "Content-Length: three\r\n") + LAST],
+  ["a push of zeros before its length", push("abc", "Content-Length: 00003\r\n") + LAST],
+  ["a push that waits", push("abc", "Content-Length: 3\r\nExpect: 100-continue\r\n") + LAST],
+  ["a pushed body that ends early", push("ab", "Content-Length: 3\r\n")],
+  ["a push to nowhere", push("abc", undefined, "nope") + LAST],
+  ["a push with a bad escape", push("abc", undefined, "%6x") + LAST],
+  ["a push and 21 headers", push("abc", `${"A: b\r\n".repeat(20)}Content-Length: 3\r\n`) + LAST],
+  ["a push with a folded line", push("abc", "X: 1\r\n 2\r\nContent-Length: 3\r\n") + LAST],
   ["a handler that throws", get("/throw") + LAST],
   ["a handler that rejects", get("/reject") + LAST],
 ];
@@ -146,8 +172,39 @@ test("300 requests with a few bytes changed", async () => {
   }
 }, 30_000);
 
-test("the same in two pieces, cut anywhere", async () => {
-  const bytes = get("/echo?x", "X-A: 1\r\n") + get("/late") + LAST;
+test("300 pushes with a few bytes changed", async () => {
+  const random = seeded(8);
+  const pieces = [
+    "\r\n",
+    "\n",
+    " ",
+    ":",
+    "\0",
+    "Content-Length: 2\r\n",
+    "POST ",
+    "/logger/",
+    "0",
+    "9",
+  ];
+  for (let round = 0; round < 300; round++) {
+    const path = random.pick(["echo", "late", "nope"]);
+    let bytes = push("b".repeat(random.below(40)), undefined, path);
+    for (let change = random.below(3); change > 0; change--) {
+      const at = 1 + random.below(bytes.length - 1);
+      const cut = random.below(3);
+      bytes = bytes.slice(0, at) + (cut === 0 ? random.pick(pieces) : "") + bytes.slice(at + cut);
+    }
+    const [plain, node] = await bothWays(bytes + LAST);
+    // Where a length is wrong what follows is broken: node:http then forgets the request before it, too.
+    const isBroken = node.startsWith("HTTP/1.1 400") && plain.endsWith(node);
+    expect([bytes, isBroken ? node : plain]).toEqual([bytes, node]);
+  }
+}, 60_000);
+
+test.each([
+  ["requests", get("/echo?x", "X-A: 1\r\n") + get("/late") + LAST],
+  ["pushes", push("abcdef") + push("x".repeat(30), undefined, "late") + LAST],
+])("the same %s in two pieces, cut anywhere", async (_, bytes) => {
   const whole = await answers(bytes);
   for (let at = 1; at < bytes.length; at += 3) {
     const client = await rawClient(server.port, bytes.slice(0, at));
