@@ -15,6 +15,7 @@ import { type ExclusionOptions, exclusions } from "./exclusions.ts";
 import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
 import { hostLabels, readMetadata } from "./known.ts";
 import type { DiscoveryLog } from "./types.ts";
+import { writerPool } from "./writers.ts";
 
 /** How what is fed is written. */
 export interface FeedOptions extends ExclusionOptions, WriteOptions {
@@ -67,6 +68,7 @@ function recordCutter(file: string) {
 export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFeed {
   const { log } = options;
   const left = exclusions(options);
+  const writers = writerPool(server);
   const warn = (text: string): void => log?.("warning", `discovery: ${text}`);
 
   return {
@@ -92,7 +94,7 @@ export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFe
         generation = server.generation;
         const { host, start } = label;
         const source = { catalog, context: name, host, start, metadata };
-        followed = followArchive(server, source, options, warn);
+        followed = followArchive(server, writers, source, options, warn);
         return followed;
       };
       /** After damage nothing that follows has a meaning. */

@@ -4,9 +4,10 @@
 // of no use any more.
 import type { Catalog, RecordPlace } from "../archive/mod.ts";
 import type { Pmid, ResultView, Timestamp } from "../pcp/mod.ts";
-import { entryOfTime, type KeyServer, loadWriter, recordWriter } from "../series/mod.ts";
+import { entryOfTime, type KeyServer, recordWriter } from "../series/mod.ts";
 import { turn } from "./folders.ts";
 import type { ReadMetadata } from "./known.ts";
+import { lentWriter, type WriterPool } from "./writers.ts";
 
 /** How values are written. */
 export interface WriteOptions {
@@ -37,21 +38,24 @@ export interface Followed {
   /** Resolves when everything is written. */
   settle(): Promise<void>;
   readonly values: number;
+  /** Most values of a record: so many series and instances are known, about. */
+  readonly widest: number;
   readonly excluded: number;
 }
 
-/** Data records between two turns of others. */
-const RECORDS_AT_ONCE = 64;
+/** Milliseconds of work between two turns of others. */
+const WORK_MS = 5;
 
 /** Writes an archive; its source is written at once. `warn` hears of what is left out. */
 export function followArchive(
   server: KeyServer,
+  writers: WriterPool,
   source: FollowedSource,
   options: WriteOptions,
   warn: (message: string) => void,
 ): Followed {
   const { catalog, context, host, start, metadata } = source;
-  const writer = loadWriter(server);
+  const writer = lentWriter(server, writers);
   const names = new Map<Pmid, readonly string[]>();
   const wanted = {
     get(pmid: Pmid): readonly string[] | undefined {
@@ -72,7 +76,12 @@ export function followArchive(
   };
   let records = recorder();
   let earlier = 0;
-  let taken = 0;
+  let widest = 0;
+  let worked = performance.now();
+  const breathe = async (): Promise<void> => {
+    await turn();
+    worked = performance.now();
+  };
   return {
     catalog,
     meta(type, bytes, place) {
@@ -82,18 +91,23 @@ export function followArchive(
     },
     async data(result) {
       const entry = entryOfTime(result.timestamp);
+      const before = records.values;
       for (const sets = result.sets(); sets.next();) {
         records.add(sets, result.timestamp, entry);
         if (writer.full) await writer.send();
+        if (performance.now() - worked > WORK_MS) await breathe();
       }
-      if (++taken % RECORDS_AT_ONCE === 0) await turn();
+      widest = Math.max(widest, records.values - before);
     },
     async settle() {
       records.refresh(false);
-      await writer.finish();
+      await writer.settle();
     },
     get values() {
       return earlier + records.values;
+    },
+    get widest() {
+      return widest;
     },
     get excluded() {
       return metadata.excludedMetrics;

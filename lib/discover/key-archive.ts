@@ -27,6 +27,7 @@ import type { Exclusions } from "./exclusions.ts";
 import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
 import { turn } from "./folders.ts";
 import { hostLabels, readMetadata, type SourceLabels } from "./known.ts";
+import type { WriterPool } from "./writers.ts";
 
 /** How archives are read. */
 export interface KeyArchiveOptions extends WriteOptions {
@@ -43,8 +44,8 @@ export interface ReadCounts {
 
 /** An archive that is being followed. After an error it must be opened again. */
 export interface KeyArchive {
-  /** Bytes of metadata that it keeps in memory, about. */
-  readonly metadataBytes: number;
+  /** Bytes that it keeps in memory, about. */
+  readonly memory: number;
   readonly excluded: number;
   /**
    * Reads what was added and gives it to the key server. `reached` hears of places up to which the server
@@ -60,6 +61,8 @@ export interface KeyArchive {
 
 /** Bytes of metadata that are read between two turns of others. */
 const META_SLICE = 1024 * 1024;
+/** Memory that a series or an instance takes while its archive is followed, about. */
+const INSTANCE_BYTES = 700;
 /** Data records after which the key server is waited for. */
 const RECORDS_TO_SETTLE = 4096;
 /** Data records between two looks for a lock. */
@@ -147,6 +150,7 @@ const before = (seconds: number): Timestamp => {
 /** Opens an archive. `place`: where reading goes on; none for one that is met for the first time. */
 export function openKeyArchive(
   server: KeyServer,
+  writers: WriterPool,
   path: string,
   place: CursorPlace | undefined,
   left: Exclusions,
@@ -163,7 +167,7 @@ export function openKeyArchive(
   const catalog = new Catalog();
   archive.metaEnd = labelBytes(version);
   const source = { catalog, context: path, host, start, metadata };
-  const followed = followArchive(server, source, options, warn);
+  const followed = followArchive(server, writers, source, options, warn);
   let at = place;
 
   const enter = (cursor: ArchiveCursor): void => {
@@ -178,8 +182,8 @@ export function openKeyArchive(
   };
 
   return {
-    get metadataBytes() {
-      return archive.metaEnd;
+    get memory() {
+      return archive.metaEnd + followed.widest * INSTANCE_BYTES;
     },
     get excluded() {
       return followed.excluded;

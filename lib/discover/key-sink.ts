@@ -18,10 +18,13 @@ import {
   type ReadCounts,
 } from "./key-archive.ts";
 import { type ArchiveSink, type DiscoveryLog, PROBLEMS_TOLD } from "./types.ts";
+import { writerPool } from "./writers.ts";
 
 /** How a key server is filled. */
 export interface KeySinkOptions extends ExclusionOptions, KeyArchiveOptions {
   readonly log?: DiscoveryLog;
+  /** Archives whose metadata are kept in memory; MAX_OPEN by default. */
+  readonly mostOpen?: number;
 }
 
 /** What is kept of an archive. */
@@ -36,9 +39,12 @@ interface Tracked {
   grew: number;
 }
 
-/** Archives whose metadata are kept, and how many bytes of these, about. */
-const MAX_OPEN = 64;
-const MAX_OPEN_BYTES = 128 * 1024 * 1024;
+/**
+ * Archives whose metadata are kept, and how many bytes of memory these take, about: those of some hundred
+ * collectors. What else grows is read and written anew with each change.
+ */
+const MAX_OPEN = 1024;
+const MAX_OPEN_BYTES = 512 * 1024 * 1024;
 const GROWING_MS = 60_000;
 const SCHEMA = 2;
 const PAUSE_MS = 250;
@@ -80,7 +86,7 @@ const isEmpty = (error: PcpError): boolean =>
   error.code === PM_ERR.NODATA || error.code === PM_ERR.LOGFILE;
 
 /** Archives whose metadata are in memory, in the order of their last use. */
-function openArchives() {
+function openArchives(most = MAX_OPEN) {
   const open = new Map<string, KeyArchive>();
   return {
     get: (path: string): KeyArchive | undefined => open.get(path),
@@ -90,11 +96,11 @@ function openArchives() {
       open.delete(path);
       open.set(path, archive);
       let bytes = 0;
-      for (const { metadataBytes } of open.values()) bytes += metadataBytes;
-      for (const [oldest, { metadataBytes }] of open) {
-        if (oldest === path || (open.size <= MAX_OPEN && bytes <= MAX_OPEN_BYTES)) return;
+      for (const { memory } of open.values()) bytes += memory;
+      for (const [oldest, { memory }] of open) {
+        if (oldest === path || (open.size <= most && bytes <= MAX_OPEN_BYTES)) return;
         open.delete(oldest);
-        bytes -= metadataBytes;
+        bytes -= memory;
       }
     },
   };
@@ -104,7 +110,8 @@ function openArchives() {
 export function keySink(server: KeyServer, options: KeySinkOptions = {}): ArchiveSink {
   const { log = NOTHING } = options;
   const left = exclusions(options);
-  const open = openArchives();
+  const open = openArchives(options.mostOpen);
+  const writers = writerPool(server);
   const tracked = new Map<string, Tracked>();
   /** Archives by their directories. */
   const folders = new Map<string, Set<string>>();
@@ -161,7 +168,7 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
       }
       if (state.stamp === look.stamp) return;
       const archive =
-        open.get(path) ?? openKeyArchive(server, path, state.place, left, options, warn);
+        open.get(path) ?? openKeyArchive(server, writers, path, state.place, left, options, warn);
       open.keep(path, archive);
       const known = state.place !== undefined;
       await archive.advance(

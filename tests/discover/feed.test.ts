@@ -134,7 +134,7 @@ describePeer(["redis"], "a feed", () => {
 });
 
 describePeer(["redis"], "many archives", () => {
-  const COUNT = 150;
+  const COUNT = 60;
   const begin = async (name: string) => {
     const { server } = await use();
     const place = join(folder, name);
@@ -153,7 +153,7 @@ describePeer(["redis"], "many archives", () => {
 
   test("all are followed, though few are kept in memory; no file stays open", async () => {
     const { server, all, place } = await begin("few");
-    const sink = keySink(server);
+    const sink = keySink(server, { mostOpen: 16 });
     const discovery = startDiscovery({ directories: [place], sink, leastPause: 50 });
     closers.push(() => discovery.close());
     expect(await waitUntil(() => discovery.status().complete, 10_000)).toBe(true);
