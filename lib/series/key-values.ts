@@ -29,9 +29,10 @@ const BATCH_VALUES = BLOCK_VALUES / 2;
 const FEW_VALUES = 8192;
 /** Series whose number of instances is kept in mind. */
 const KEPT_WIDTHS = 65_536;
-const FIRST_VALUES = 256;
 /** About the bytes of a text. */
 const TEXT_BYTES = 8;
+/** Fewer bytes no entry has. */
+const LEAST_ENTRY = 16;
 const STAR = 0x2a;
 const DOLLAR = 0x24;
 const MINUS = 0x2d;
@@ -100,10 +101,10 @@ class Gathered {
   private times: Float64Array;
   private ends: Uint32Array;
   private samples = 0;
-  private places = new Uint32Array(FIRST_VALUES);
-  private valueEnds = new Uint32Array(FIRST_VALUES);
+  private places: Uint32Array;
+  private valueEnds: Uint32Array;
   private count = 0;
-  private bytes = new Uint8Array(FIRST_VALUES * TEXT_BYTES);
+  private bytes: Uint8Array;
   private size = 0;
   /** Values before the sample that is being gathered. */
   private before = 0;
@@ -114,11 +115,15 @@ class Gathered {
   ) {
     this.times = new Float64Array(samples);
     this.ends = new Uint32Array(samples);
+    // As if each had one value.
+    this.places = new Uint32Array(samples);
+    this.valueEnds = new Uint32Array(samples);
+    this.bytes = new Uint8Array(TEXT_BYTES * samples);
   }
 
   /** Begins a sample, which has at most so many values. */
   begin(time: number, values: number): void {
-    if (this.count > 0 && this.count + values > BLOCK_VALUES) this.cut();
+    if (this.count > 0 && this.count + values > BLOCK_VALUES) this.cut(true);
     this.before = this.count;
     this.times[this.samples] = time;
     if (this.count + values <= this.places.length) return;
@@ -153,20 +158,21 @@ class Gathered {
     this.valueEnds[this.count++] = size;
   }
 
-  /** Makes a block of what is there. */
-  cut(): void {
-    const { reading, samples, count } = this;
+  /** Makes a block of what is there, which is the last one unless there is more to come. */
+  cut(more = false): void {
+    const { reading, samples, count, size } = this;
     if (samples === 0) return;
+    const { bytes, valueEnds, times, ends, places } = this;
     const values: TextColumn = {
       kind: "text",
-      bytes: this.bytes.slice(0, this.size),
-      ends: this.valueEnds.slice(0, count),
+      bytes: more ? bytes.slice(0, size) : bytes.subarray(0, size),
+      ends: more ? valueEnds.slice(0, count) : valueEnds.subarray(0, count),
     };
     this.blocks.push({
       request: reading.request,
-      times: this.times.slice(0, samples),
-      ends: this.ends.slice(0, samples),
-      places: this.places.slice(0, count),
+      times: more ? times.slice(0, samples) : times.subarray(0, samples),
+      ends: more ? ends.slice(0, samples) : ends.subarray(0, samples),
+      places: more ? places.slice(0, count) : places.subarray(0, count),
       instances: reading.places.instances,
       values,
     });
@@ -256,7 +262,7 @@ function quickAnswer(reading: Reading, bytes: Buffer, from: number): Answer | un
   const heads = new Heads(bytes, from);
   const entries = heads.next(STAR);
   // A reply may not claim more entries than there are bytes for.
-  if (!heads.ok || entries > bytes.length - from) return undefined;
+  if (!heads.ok || entries * LEAST_ENTRY > bytes.length - from) return undefined;
   const gathered = new Gathered(reading, entries);
   const { places, series } = reading;
   let lastFrom = 0;
