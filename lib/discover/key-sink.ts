@@ -46,6 +46,8 @@ interface Tracked {
 const MAX_OPEN = 1024;
 const MAX_OPEN_BYTES = 512 * 1024 * 1024;
 const GROWING_MS = 60_000;
+/** Milliseconds after which the metadata of an archive that does not grow are no longer kept. */
+const REST_MS = 15 * 60_000;
 const SCHEMA = 2;
 const PAUSE_MS = 250;
 /** Archives between two turns of others. */
@@ -61,13 +63,17 @@ const basesIn = (folder: string): string[] =>
 interface Look {
   readonly identity: string;
   readonly stamp: string;
+  /** Milliseconds since 1970 of the last change. */
+  readonly changed: number;
 }
 
 /** The files of an archive as they are now. Throws PcpError. */
 function lookAt(path: string, listings: Listings): Look {
+  let changed = 0;
   const mark = (file: string): { text: string; identity: string } => {
     try {
       const { dev, ino, size, mtimeMs } = statSync(file);
+      changed = Math.max(changed, mtimeMs);
       return { text: `${basename(file)} ${ino} ${size} ${mtimeMs}`, identity: `${dev} ${ino}` };
     } catch (error) {
       throw asPcpError(error);
@@ -75,10 +81,8 @@ function lookAt(path: string, listings: Listings): Look {
   };
   const { meta, volumes } = findArchive(path, listings);
   const { text, identity } = mark(meta);
-  return {
-    identity,
-    stamp: [text, ...[...volumes.values()].map((each) => mark(each).text)].join(),
-  };
+  const stamp = [text, ...[...volumes.values()].map((each) => mark(each).text)].join();
+  return { identity, stamp, changed };
 }
 
 /** Archives that have nothing yet, not even a volume. */
@@ -91,6 +95,7 @@ function openArchives(most = MAX_OPEN) {
   return {
     get: (path: string): KeyArchive | undefined => open.get(path),
     close: (path: string): boolean => open.delete(path),
+    paths: (): readonly string[] => [...open.keys()],
     clear: (): void => open.clear(),
     keep(path: string, archive: KeyArchive): void {
       open.delete(path);
@@ -182,6 +187,8 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
       read++;
       excluded.set(path, archive.excluded);
       if (known) state.grew = Date.now();
+      // One that has ended was only looked at.
+      else if (Date.now() - look.changed > GROWING_MS) open.close(path);
       state.problem = undefined;
       // Locked: what is there is still to be read.
       state.stamp = isLocked(dirname(path)) ? undefined : look.stamp;
@@ -234,6 +241,16 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
     }
   };
 
+  let rested = Date.now();
+  /** Lets go of what has not grown for long. */
+  const rest = (): void => {
+    const now = Date.now();
+    if (now - rested < GROWING_MS) return;
+    rested = now;
+    for (const path of open.paths())
+      if (now - (tracked.get(path)?.grew ?? 0) > REST_MS) open.close(path);
+  };
+
   return {
     async start(all, signal) {
       for (const folder of all) {
@@ -253,6 +270,8 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
         await visit(folder, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
+      } finally {
+        rest();
       }
     },
     status() {
