@@ -425,7 +425,7 @@ describePeer(peers, "what fails", () => {
       const help = page.locator(".past-help");
       await untilText(
         help,
-        /Nothing is recorded yet.*pmlogger.*\[record\] enabled.*archives themselves, 0 in/s,
+        /Nothing is recorded yet.*\[record\] enabled.*pmlogger -h HOST http:\/\/127.*archives themselves, 0 in/s,
       );
       await close();
       empty.disturb = () => new Response("<b>Error</b>: no handler for URL<p>", { status: 400 });

@@ -48,7 +48,7 @@ function advice(lack: Lack): HTMLElement {
       "li",
       {},
       "Loggers of other machines can push their archives here: ",
-      code("pmlogger -R …"),
+      code(`pmlogger -h HOST ${location.origin}`),
       ".",
     ),
     el("li", {}, "Old archives are loaded with ", code("pcpbox proxy --load PATH"), "."),
