@@ -46,6 +46,8 @@ export interface Connection {
 }
 
 const CONNECT_TIMEOUT = 5000;
+/** Milliseconds for answers that are on their way when a connection is closed. */
+const CLOSE_TIMEOUT = 2000;
 /** Numbers of the system's errors are above it, below 0. */
 const LEAST_ERRNO = -4096;
 /** Milliseconds for an answer (spec series.md 1.2). */
@@ -249,7 +251,10 @@ class Wire implements Connection {
   }
 
   async close(): Promise<void> {
-    if (this.batches.length > 0) await new Promise<void>((resolve) => (this.idle = resolve));
+    if (this.batches.length > 0) {
+      const idle = new Promise<void>((resolve) => (this.idle = resolve));
+      await Promise.race([idle, Bun.sleep(CLOSE_TIMEOUT)]);
+    }
     this.destroy("closed");
   }
 }

@@ -5,8 +5,16 @@ import { afterAll, expect, test } from "bun:test";
 import { tracingChannel } from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type KeyServer, type KeyServerState, useKeyServer } from "../../lib/series/keys.ts";
+import {
+  type KeyCommand,
+  type KeyReply,
+  type KeyServer,
+  type KeyServerState,
+  useKeyServer,
+} from "../../lib/series/keys.ts";
+import { connectTo } from "../../lib/series/keys-connection.ts";
 import { SeriesProblem } from "../../lib/series/problem.ts";
+import { askInBytes } from "../../lib/series/resp.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { startValkey } from "../helpers/pcp7.ts";
 import { describePeer, testWith } from "../helpers/peers.ts";
@@ -14,6 +22,10 @@ import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder, startDaemon } from "../helpers/process.ts";
 import { startCluster } from "../helpers/redis-cluster.ts";
 import { tlsFiles } from "../helpers/tls.ts";
+
+/** The reply to a command that goes as bytes, over a connection of its own. */
+const inBytes = async (keys: KeyServer, command: KeyCommand): Promise<KeyReply> =>
+  (await askInBytes(keys.pipe, [command], () => undefined))[0] ?? null;
 
 const open: KeyServer[] = [];
 const use = (...args: Parameters<typeof useKeyServer>): KeyServer => {
@@ -99,6 +111,10 @@ describePeer("redis", "one key server", () => {
     await keys.ready();
     expect(keys.run([["BLPOP", "none", "5"]])).rejects.toThrow("no answer within 100 ms");
     await waitUntil(() => keys.generation === 2, 5000);
+    const late = inBytes(keys, ["BLPOP", "none", "5"]);
+    await expect(late).rejects.toThrow("no answer within 100 ms");
+    await waitUntil(() => keys.generation === 3, 5000);
+    expect(keys.generation).toBe(3);
     await server.stop();
   });
 
@@ -115,6 +131,9 @@ describePeer("redis", "one key server", () => {
     const keys = use({ servers: [`127.0.0.1:${port}`], user: "ann", password: "secret" });
     await keys.ready();
     expect((await keys.run([["ACL", "WHOAMI"]])).map(String)).toEqual(["ann"]);
+    expect(String(await inBytes(keys, ["ACL", "WHOAMI"]))).toBe("ann");
+    const where = { host: "127.0.0.1", port };
+    await expect(connectTo(where, { password: "no" })).rejects.toThrow("WRONGPASS");
     const states: KeyServerState[] = [];
     use({ servers: [`127.0.0.1:${port}`], password: "no", onState: (state) => states.push(state) });
     await waitUntil(() => states.length > 0, 5000);
@@ -128,7 +147,9 @@ describePeer("redis", "one key server", () => {
     const keys = use({ servers: [path] });
     await keys.ready();
     expect(await keys.run([["PING"]])).toEqual(["PONG"]);
+    expect(await inBytes(keys, ["PING"])).toBe("PONG");
     await daemon.stop();
+    await expect(connectTo({ path }, {})).rejects.toThrow();
   });
 
   test("a name that is no server is refused", async () => {
@@ -145,7 +166,7 @@ describePeer("redis", "one key server", () => {
     const port = await freePort();
     const daemon = await redisWith(
       [
-        ["--port", "0", "--tls-port", String(port), "--bind", "127.0.0.1"],
+        ["--port", "0", "--tls-port", String(port), "--bind", "127.0.0.1", "127.0.0.2"],
         ["--tls-cert-file", files.serverCertificate, "--tls-key-file", files.serverKey],
         ["--tls-ca-cert-file", files.authority, "--tls-auth-clients", "no"],
       ].flat(),
@@ -155,6 +176,16 @@ describePeer("redis", "one key server", () => {
     const keys = use({ servers: [`127.0.0.1:${port}`], tls: { ca } });
     await keys.ready();
     expect(await keys.run([["PING"]])).toEqual(["PONG"]);
+    expect(await inBytes(keys, ["PING"])).toBe("PONG");
+    // Over TLS, much at once goes in parts.
+    const long = "x".repeat(1_000_000);
+    expect(String(await inBytes(keys, ["ECHO", long]))).toBe(long);
+    const where = { host: "127.0.0.1", port };
+    await expect(connectTo(where, { tls: {} })).rejects.toThrow(/certificate/);
+    const other = { host: "127.0.0.2", port };
+    await expect(connectTo(other, { tls: { ca } })).rejects.toThrow(/127\.0\.0\.2/);
+    const careless = await connectTo(other, { tls: { rejectUnauthorized: false } });
+    await careless.close();
     const states: KeyServerState[] = [];
     use({ servers: [`127.0.0.1:${port}`], tls: {}, onState: (state) => states.push(state) });
     await waitUntil(() => states.length > 0, 5000);
@@ -207,6 +238,12 @@ describePeer("redis", "a cluster", () => {
     await cluster.moveSlot("key7", 0);
     await cluster.moveSlot("key7", 1);
     expect((await keys.run(read)).map(String)).toEqual(wanted);
+    const bytes = (list: readonly KeyCommand[]) => askInBytes(keys.pipe, list, () => undefined);
+    expect((await bytes(read)).map(String)).toEqual(wanted);
+    await cluster.moveSlot("key7", 2);
+    await cluster.moveSlot("key8", 0);
+    expect((await bytes(read)).map(String)).toEqual(wanted);
+    expect((await bytes(write)).map(String)).toEqual(write.map(() => "OK"));
     await cluster.stop(2);
     expect(keys.run(read)).rejects.toThrow("no connection to the key server");
     await cluster.start(2);
