@@ -14,7 +14,7 @@ import {
 } from "./keys-connection.ts";
 import type { CommandBuffer, KeyCommand, KeyReply, TakeReply } from "./resp.ts";
 
-export type { KeyServerTls } from "./keys-connection.ts";
+export { COMMAND_TIMEOUT, type KeyServerTls } from "./keys-connection.ts";
 export type { KeyArgument, KeyCommand, KeyReply, TakeReply } from "./resp.ts";
 
 /** What is told when the connection changes. */

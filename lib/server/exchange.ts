@@ -37,6 +37,8 @@ export interface RawRequest {
   readonly gone?: () => boolean;
   /** Address of the client. */
   readonly peer?: () => string;
+  /** Lifts the deadline of the reply. */
+  readonly takesLong?: () => void;
   header(name: string): string | undefined;
 }
 
@@ -91,7 +93,7 @@ export function createExchange(
     if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
     const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
-    const { method, header, body, gone, peer } = request;
+    const { method, header, body, gone, peer, takesLong } = request;
     const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
       method,
       path,
@@ -103,6 +105,7 @@ export function createExchange(
     if (body !== undefined) asked.body = body;
     if (gone !== undefined) asked.gone = gone;
     if (peer !== undefined) asked.peer = peer;
+    if (takesLong !== undefined) asked.takesLong = takesLong;
     return respond(view, api, asked);
   };
   return {

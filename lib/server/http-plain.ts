@@ -71,6 +71,8 @@ export class PlainConnection implements WireSink, Timed {
   private stuck: (() => void) | undefined;
   /** Tells the maker of a streamed body that nobody wants the rest. */
   private cancel: (() => void) | undefined;
+  /** The reply that is waited for has no deadline. */
+  private isLong = false;
   private readonly head: Head = newHead();
   private readonly limits: HeadLimits;
 
@@ -91,6 +93,10 @@ export class PlainConnection implements WireSink, Timed {
   }
   private readonly isGone = (): boolean => this.state === "over";
   private readonly peer = (): string => this.wire.peer;
+  private readonly takesLong = (): void => {
+    this.isLong = true;
+    this.service.server.deadlines.clear(this);
+  };
   /** No request is under way. */
   get idle(): boolean {
     return this.state === "waiting";
@@ -184,6 +190,7 @@ export class PlainConnection implements WireSink, Timed {
   /** One request, whose head is in `bytes`. */
   private serve(bytes: Uint8Array): void {
     const { method, target, targetEnd, headers, body, end, close } = this.head;
+    this.isLong = false;
     const reply = this.service.exchange.answer({
       ...(method === "POST" ? { body: bytes.subarray(body, end) } : {}),
       method,
@@ -191,6 +198,7 @@ export class PlainConnection implements WireSink, Timed {
       certified: this.certified,
       gone: this.isGone,
       peer: this.peer,
+      takesLong: this.takesLong,
       header: (name) => headerIn(bytes, headers, name),
     });
     const isHead = method === "HEAD";
@@ -198,7 +206,8 @@ export class PlainConnection implements WireSink, Timed {
       this.send(reply, isHead, close);
       return;
     }
-    this.answering();
+    if (this.isLong) this.state = "answering";
+    else this.answering();
     reply.then(
       (ready) => this.answered(ready, isHead, close),
       (error: unknown) => this.fault(error),

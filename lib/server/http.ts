@@ -85,6 +85,10 @@ class HttpConnection implements Timed {
   progress(): void {
     this.waits(this.server.settings.limits.httpRequestTimeoutMs);
   }
+  /** The reply that is under way has no deadline until it is there. */
+  takesLong(): void {
+    this.server.deadlines.clear(this);
+  }
   /** What is to be said when the bytes of the client make no sense any more. */
   private farewell: (() => void) | undefined;
   /** Ends the body that is being read, if one is: it will not come. */
@@ -297,6 +301,7 @@ export function createHttpService(
         return;
       }
       const { draining, settings } = server();
+      moved();
       try {
         write(response, reply, close || draining, settings.http, moved, fault);
       } catch (error) {
@@ -331,6 +336,7 @@ export function createHttpService(
         certified: connection?.certified === true,
         gone: () => response.destroyed,
         peer: () => request.socket.remoteAddress ?? "",
+        takesLong: () => connection?.takesLong(),
         header: (name) => headerOf(request, name),
       });
       if (reply instanceof Promise) void reply.then((late) => send(late, false)).catch(fault);

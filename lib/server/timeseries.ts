@@ -18,6 +18,7 @@ import { localZone } from "../pcp/mod.ts";
 import { createPush, type Push, type PushFeed } from "../push/mod.ts";
 import type { Recorder } from "../record/mod.ts";
 import {
+  COMMAND_TIMEOUT,
   type EmbeddedSeriesService,
   type KeySeriesService,
   type OpenKeySeriesOptions,
@@ -71,6 +72,14 @@ const realNames = (directories: readonly string[]): string[] => [
     }),
   ),
 ];
+
+/** Milliseconds that a key server may be silent: it is given up while who asked can still be told. */
+function answerTimeout({ limits }: ProxySettings): number {
+  const { httpRequestTimeoutMs } = limits;
+  return httpRequestTimeoutMs === 0
+    ? COMMAND_TIMEOUT
+    : Math.min(COMMAND_TIMEOUT, Math.ceil(0.75 * httpRequestTimeoutMs));
+}
 
 /** Waits for `work`, but not for ever. What goes wrong at the end is told, and ends nothing else. */
 async function ended(work: Promise<void> | undefined, what: string, log: Log): Promise<void> {
@@ -178,7 +187,10 @@ function openPush(
 export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): TimeSeries {
   const { settings, log } = parts;
   const isOn = storeOf(first) !== undefined;
-  const keys = storeOf(first) === "keys" ? keyServerOptions(first.keyServer) : undefined;
+  const keys: KeyOptions | undefined =
+    storeOf(first) === "keys"
+      ? { ...keyServerOptions(first.keyServer), timeout: answerTimeout(first) }
+      : undefined;
   let service: Service | undefined;
   let discovery: Discovery | undefined;
   let recorder: Recorder | undefined;

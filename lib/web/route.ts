@@ -15,6 +15,8 @@ export interface WebRequest {
   readonly gone?: () => boolean;
   /** Address of the client; "" for a unix socket; none: nobody knows. */
   readonly peer?: () => string;
+  /** To be called while answering: the reply may come as late as it likes, not only in the usual time. */
+  readonly takesLong?: () => void;
   /** The whole body; none, or empty, without one. */
   readonly body?: Uint8Array;
   /** Value of a header, by its name in lower case. */

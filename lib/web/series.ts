@@ -265,8 +265,10 @@ export function createSeriesApi(options: SeriesApiOptions): WebApi {
   const perform = (service: SeriesService, request: WebRequest, asked: Asked, form: AnswerForm) => {
     const { target, parameters } = asked;
     if (isClosed) return json(503, problemJson("the server stops", form));
-    if (target.kind === "series" && target.request.ask === undefined)
+    if (target.kind === "series" && target.request.ask === undefined) {
+      request.takesLong?.();
       return loads.load(service, parameters.get("expr") ?? "", form);
+    }
     try {
       const begun = workplace.begin({ gone: request.gone, peer: request.peer?.() ?? "" });
       if (target.kind === "search") return search(service, target.request, parameters, form, begun);

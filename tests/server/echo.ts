@@ -58,6 +58,10 @@ export function echoApi(): EchoApi {
     "/logger/late": (request) => later(1, () => echo(request)),
     "/late": (request) => later(1, () => echo(request)),
     "/slow": (request) => later(200, () => echo(request)),
+    "/long": (request) => {
+      request.takesLong?.();
+      return later(900, () => echo(request));
+    },
     "/bytes": () => ({ ...json(0), body: Uint8Array.of(0, 1, 128, 255) }),
     "/stream": ({ query = "" }) => {
       const [count = 3, size = 2000] = query.split(",").filter(Boolean).map(Number);

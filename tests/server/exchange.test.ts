@@ -162,6 +162,17 @@ for (const [way, first] of [
       expect(await stuck.end()).not.toContain("drop");
     });
 
+    test("a reply whose handler says that it takes long has no deadline, the next one has", async () => {
+      const limits = { httpRequestTimeoutMs: 200 };
+      const slow = await serverWith({ limits }, [], { api });
+      const found = await ask(`${first}${get("/long")}${LAST}`, slow.port);
+      expect(statuses(found.slice(-2))).toEqual([200, 200]);
+      expect(slow.counters()["tooSlow"]).toBe(0);
+      const stuck = await rawClient(slow.port, first + get("/long") + get("/drops?1,5000"));
+      expect(await stuck.end()).not.toContain("drop");
+      expect(slow.counters()["tooSlow"]).toBe(1);
+    });
+
     test("a client that leaves ends its stream; one that does not read holds it", async () => {
       const before = { ...api.seen };
       const client = await rawClient(server.port, first);

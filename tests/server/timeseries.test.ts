@@ -263,6 +263,23 @@ describePeer("redis", "over a key server", () => {
     await again.stop();
   }, 40_000);
 
+  test("that stops to answer is told within the time of a request", async () => {
+    const server = await startRedis();
+    const limits = { httpRequestTimeoutMs: 1200 };
+    const { proxy, port } = await serverWith({ ...keyChanges(server.port), limits });
+    proxy.begin();
+    await expectSoon(async () => (await stateOf(port)).series["connected"] === true, 5000);
+    expect((await get(port, load)).status).toBe(200);
+    server.daemon.signal("SIGSTOP");
+    const asked = await Promise.all([get(port, FLT_QUERY), get(port, `${FLT_QUERY}[count:1]`)]);
+    for (const { status, text } of asked)
+      expect([status, text]).toEqual([503, expect.stringContaining("no answer within 900 ms")]);
+    server.daemon.signal("SIGCONT");
+    await expectSoon(async () => (await get(port, FLT_QUERY)).status === 200, 10_000);
+    await proxy.close();
+    await server.stop();
+  }, 30_000);
+
   test("stopped while it loads it breaks the load off, and comes to its end", async () => {
     const server = await startRedis();
     const { proxy, port } = await serverWith(keyChanges(server.port));
