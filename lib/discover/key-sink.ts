@@ -211,7 +211,8 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
     return false;
   };
   const refuse = (text: string): void => {
-    if (refusal !== text) log("error", `discovery: ${text}`);
+    // The same want is told in several ways.
+    if (refusal === undefined) log("error", `discovery: ${text}`);
     refusal = text;
   };
 

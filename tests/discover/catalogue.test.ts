@@ -320,3 +320,20 @@ test("data that were appended are there for the next query, whoever looked last"
   archive.append(21);
   expect(await waitUntil(async () => (await newest("grow.inst")) === 21, 10_000)).toBe(true);
 });
+
+test("a full disk is told once; what could not be written is, when there is room", async () => {
+  const folder = newFolder();
+  const { discovery, catalogue, said } = follow(folder, ":memory:");
+  await until(() => discovery.status().complete);
+  const pages = catalogue.database.query<{ page_count: number }, []>("PRAGMA page_count").get();
+  catalogue.database.run(`PRAGMA max_page_count = ${pages?.page_count ?? 0}`);
+  copyTo(folder, "rec/v3-labels", "a");
+  await until(() => discovery.status().problems.length === 1);
+  expect(discovery.status()).toMatchObject({ archives: { found: 0, waiting: 1 } });
+  catalogue.database.run("PRAGMA max_page_count = 100000");
+  await until(() => listed(catalogue, folder).join() === "a");
+  await until(() => discovery.status().problems.length === 0);
+  expect(said.filter((line) => line.startsWith("error"))).toEqual([
+    "error: discovery: catalogue :memory:: no space left for it",
+  ]);
+}, 30_000);

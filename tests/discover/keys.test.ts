@@ -321,6 +321,51 @@ describePeer(["redis"], "begun again", () => {
   }, 30_000);
 });
 
+describePeer(["redis"], "a key server that takes nothing", () => {
+  test("full: told once, and read on when there is room", async () => {
+    const { server } = await use();
+    const place = newFolder();
+    const archive = growingArchive(join(place, "a"));
+    const { discovery, said } = follow(server, place);
+    await until(() => discovery.status().complete);
+    appendAll(archive, [0, 1]);
+    await becomes(server, [1]);
+    await server.run([
+      ["CONFIG", "SET", "maxmemory-policy", "noeviction"],
+      ["CONFIG", "SET", "maxmemory", "1"],
+    ]);
+    archive.append(2);
+    await until(() => discovery.status().problems.length === 1);
+    archive.append(3);
+    await Bun.sleep(300);
+    expect(await secondsOf(server)).toEqual([1]);
+    await server.run([["CONFIG", "SET", "maxmemory", "0"]]);
+    archive.append(4);
+    await becomes(server, [1, 2, 3, 4]);
+    await until(() => discovery.status().problems.length === 0);
+    expect(said.filter((line) => line.startsWith("error"))).toEqual([
+      expect.stringContaining("key server refuses") as string,
+    ]);
+  });
+
+  test("of another schema: told once, nothing is written", async () => {
+    const used = await use();
+    await used.server.run([["SET", "pcp:version:schema", "3"]]);
+    const server = useKeyServer({ servers: [`127.0.0.1:${used.port}`] });
+    closers.push(() => server.close());
+    await server.ready();
+    const place = newFolder();
+    const { discovery, said } = follow(server, place);
+    await until(() => discovery.status().complete);
+    appendAll(growingArchive(join(place, "a")), [0, 1]);
+    await until(() => said.some((line) => line.includes("unsupported series schema (got v3")));
+    appendAll(growingArchive(join(place, "b")), [0, 1]);
+    await Bun.sleep(200);
+    expect(said.filter((line) => line.startsWith("error"))).toHaveLength(1);
+    expect(Object.keys(await dumpServer(server))).toEqual(["pcp:version:schema"]);
+  });
+});
+
 describe("without a key server", () => {
   test("discovery waits for it, and can be ended meanwhile", async () => {
     const server = useKeyServer({ servers: ["127.0.0.1:1"], pauses: [50] });
