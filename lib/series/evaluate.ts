@@ -571,5 +571,15 @@ export async function evaluateFabricated(
   const evaluation = new Evaluation(store, query, options, true);
   await evaluation.select();
   if (query.root.kind === "series") return evaluation.stream(query.root);
-  return blocksOf(series, await compute(evaluation, query));
+  const results = await compute(evaluation, query);
+  const [first] = results;
+  // What was kept without values has other types and units; programs of PCP ask for them afterwards.
+  if (first !== undefined && evaluation.expression().id === series)
+    try {
+      await evaluation.fabricate(first.descriptor);
+    } catch (error) {
+      // The values are right although the key server takes no writes.
+      if (!(error instanceof PcpError)) throw error;
+    }
+  return blocksOf(series, results);
 }

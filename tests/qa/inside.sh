@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Inside the copy-on-write view that run.sh makes of a machine: brings its PCP test suite into a state in
 # which tests run, then either makes the suite's own programs and archives (`make`, kept as
-# /tmp/qa/made.tar) or runs the tests of a part (`extract "TEST..."`, `agents "TEST..."`), with our executable
+# /tmp/qa/made.tar) or runs the tests of a part (`extract "TEST..."`, `agents`, `series`), with our executable
 # where /tmp/ours is there. Run by bash as root with nothing to lose.
 action=$1 list=${2:-}
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/pcp/bin LC_ALL=C
@@ -89,6 +89,27 @@ END
 }
 if [ "$action" = agents ] && [ -x /tmp/ours ]; then our_agents; fi
 
+# Ours in place of pmproxy, and our library behind the command line of pmseries
+our_series() {
+  local bin=/usr/lib/pcp/bin real=/usr/lib/pcp/real
+  mkdir $real
+  mv $bin/pmproxy $real/
+  mv /usr/bin/pmseries $real/
+  cp /tmp/ours $bin/pmproxy
+  cat >/usr/bin/pmseries <<END
+#!/bin/sh
+BUN_BE_BUN=1 exec $bin/pmproxy /tmp/programs.js pmseries "\$@"
+END
+  chmod 755 /usr/bin/pmseries
+}
+if [ "$action" = series ] && [ -x /tmp/ours ]; then our_series; fi
+# Some tests want a key server at the usual port
+if [ "$action" = series ]; then
+  for name in redis-server valkey-server; do
+    if [ -x /usr/bin/$name ]; then /usr/bin/$name --save "" --dir /tmp --daemonize yes && break; fi
+  done
+fi
+
 cd $suite || exit 1
 [ ! -s /tmp/qa/made.tar ] || tar -xf /tmp/qa/made.tar
 chown -R pcpqa:pcpqa .
@@ -101,8 +122,8 @@ case $action in
     as_tester './mk.localconfig; make -C src -k -i; make -C tmparch -k setup'
     tar -cf /tmp/qa/made.tar src tmparch localconfig
     ;;
-  extract | agents)
-    /etc/init.d/pmlogger start
+  extract | agents | series)
+    if [ "$action" != series ]; then /etc/init.d/pmlogger start; fi
     sleep 2
     if [ "$action" = extract ] && [ -x /tmp/ours ]; then cat /tmp/ours >/usr/bin/pmlogextract; fi
     as_tester "./check -q -l $list" >/tmp/qa/check.log 2>&1

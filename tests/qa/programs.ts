@@ -1,4 +1,5 @@
-// pmcpp, newhelp, pmnsdel and pmnsmerge over our library, for PCP's tests of them: the first word says which.
+// pmcpp, newhelp, pmnsdel, pmnsmerge and pmseries over our library, for PCP's tests of them: the first word says
+// which.
 // Only what these programs do with files is ours; mistakes on the command line go to the real ones, which
 // are kept in /usr/lib/pcp/real.
 import {
@@ -26,6 +27,7 @@ import {
   removeNames,
 } from "../../lib/pmda/mod.ts";
 import { dateStamp } from "../../lib/pmda/pmns-edit.ts";
+import { pmseries } from "./pmseries.ts";
 
 const [program = "", ...args] = process.argv.slice(2);
 const VAR_DIR = process.env["PCP_VAR_DIR"] ?? "/var/lib/pcp";
@@ -183,10 +185,16 @@ function pmnsmerge(): number {
   return 0;
 }
 
-const PROGRAMS: Readonly<Record<string, () => number>> = { pmcpp, newhelp, pmnsdel, pmnsmerge };
+const PROGRAMS: Readonly<Record<string, () => number | Promise<number>>> = {
+  pmcpp,
+  newhelp,
+  pmnsdel,
+  pmnsmerge,
+  pmseries: () => pmseries(args, real),
+};
 
 try {
-  process.exitCode = (PROGRAMS[basename(program)] ?? real)();
+  process.exitCode = await (PROGRAMS[basename(program)] ?? real)();
 } catch (error) {
   if (!(error instanceof PcpError)) throw error;
   complain(error.message);

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Runs PCP's own tests, those that Debian installs as pcp-testsuite, with our executable in place of real
 # programs: pmlogextract in the part `extract`; the example agents, the linux and mmv agents, dbpmda and what
-# makes help texts and name spaces in the part `agents`. The suites are those of this machine's PCP 6 and of
+# makes help texts and name spaces in the part `agents`; pmproxy and pmseries with a key server in the part
+# `series`. The suites are those of this machine's PCP 6 and of
 # the current PCP in its root.
 #
-#   tests/qa/run.sh [--real] [--part extract|agents] [--release 6|7] [TEST...]
+#   tests/qa/run.sh [--real] [--part extract|agents|series] [--release 6|7] [TEST...]
 #
-# Without TEST: the tests that extract.list and agents.list name, which are those that pass with the real
+# Without TEST: the tests that extract.list, agents.list and series.list name, which are those that pass with the real
 # programs; one that fails with ours makes the exit status 1, unless the list says that it is known, and why.
 # --real runs all tests that mention these programs with the real ones instead, which is how the lists are made.
 #
@@ -24,7 +25,7 @@ cache=${PCPBOX_QA_CACHE:-/var/cache/pcpbox-qa}
 binary=${PCPBOX_BINARY:-$here/../../dist/pcpbox}
 program=ours
 releases="6 7"
-parts="extract agents"
+parts="extract agents series"
 tests=()
 
 while (($# > 0)); do
@@ -115,6 +116,7 @@ box() {
 about() {
   case $1 in
     extract) echo '\bpmlogextract\b' ;;
+    series) echo '\b(pmseries|redis-cli)\b|/series/|/search/' ;;
     agents) echo '\b(pmda(simple|trivial|txmon|sample|linux|mmv|[cC]ache)|dbpmda|newhelp|chkhelp|pmcpp|pmns(add|del|merge)|pmda_(mmv|linux)|LINUX_[A-Z]+)\b' ;;
   esac
 }

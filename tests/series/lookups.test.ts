@@ -104,6 +104,15 @@ test("a window without bounds is the latest value; fabricated series come last",
   await expect(bad).rejects.toThrow("Invalid SID");
 });
 
+test("values of a fabricated series leave its descriptor as values have it", async () => {
+  const store = newStore();
+  const sum = await fabricated(store, "disk.all.read + disk.all.read");
+  const [before] = await store.descriptors([sum]);
+  await window(store, [sum], {});
+  const [after] = await store.descriptors([sum]);
+  expect([before?.type, after?.type]).toEqual(["u64", "U64"]);
+});
+
 test("fabricated series: names, instances, and none where their metrics have none", async () => {
   const store = newStore();
   const disks = await fabricated(store, "max(disk.dm.write)");

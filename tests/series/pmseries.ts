@@ -1,7 +1,7 @@
 // The command line of pmseries as far as it asks questions (spec series.md 11.1, 11.2), over any store: for
 // replaying recorded command lines. Loading, usage and version are no questions and are not taken.
 import { PcpError, pmErrStr } from "../../lib/base/mod.ts";
-import { localZone, newZone, UTC, type Zone } from "../../lib/pcp/mod.ts";
+import { newZone, UTC, type Zone } from "../../lib/pcp/mod.ts";
 import {
   allNames,
   evaluateQuery,
@@ -88,13 +88,15 @@ export async function runPmseries(
   store: SeriesStore,
   argv: readonly string[],
   now: { sec: number; nsec: number },
+  /** Where `-Z` does not say another. */
+  usual: Zone = UTC,
 ): Promise<Outcome | undefined> {
   const read = readArguments(argv);
   if (read === undefined) return undefined;
   const { flags, values, rest } = read;
   const has = (letters: string): boolean => [...letters].some((letter) => flags.has(letter));
   const named = values.get("Z");
-  const zone: Zone = named === undefined ? localZone({ TZ: "UTC" }) : newZone(named);
+  const zone: Zone = named === undefined ? usual : newZone(named);
   const options: LookupOptions = { now, zone, comparison: true, fast: flags.has("F") };
   const form = { zone, numeric: flags.has("t") };
   const list = rest.join(",").split(",");
