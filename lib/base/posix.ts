@@ -187,17 +187,41 @@ function alternatives(scan: Scan, depth: number): string {
 const MAX_PATTERN = 256;
 /** Most repetitions without an end in one expression. */
 const MAX_REPEATS = 2;
+/** Most ways through one expression that its choices (`?`, `|` in groups) make, each times the others. */
+const MAX_WAYS = 256;
+/** For how many ways a repetition counts, and most of all together. */
+const REPEAT_WAYS = 32;
+const MAX_WORK = 2 ** 15;
+
+/** Ways through an expression without classes and escapes; too many where groups are in groups. */
+function waysThrough(plain: string): number {
+  let ways = 1;
+  const groups: number[] = [];
+  for (const char of plain) {
+    if (char === "?") ways *= 2;
+    else if (char === "(") groups.push(1);
+    else if (char === ")") ways *= groups.pop() ?? 1;
+    // Alternatives of the whole come one after the other.
+    else if (char === "|" && groups.length > 0) groups.push((groups.pop() ?? 0) + 1);
+  }
+  return ways;
+}
 
 /**
  * Why an expression is not to be taken from anybody: its time could grow beyond the third power of a
- * text's length. Undefined for one that is harmless.
+ * text's length, or double with each of its characters. Undefined for one that is harmless.
  */
 export function costlyPattern(pattern: string): string | undefined {
   if (pattern.length > MAX_PATTERN) return "too long";
   const plain = pattern.replace(/\\./g, "x").replace(/\[\^?\]?[^\]]*\]/g, "x");
   if (/\\[1-9]/.test(pattern)) return "back references are not taken";
-  if ((plain.match(/[*+]|\{\d*,?\d*\}/g) ?? []).length > MAX_REPEATS) return "too many repetitions";
-  return /[*+?})][*+?{]/.test(plain) ? "groups and repetitions cannot be repeated" : undefined;
+  const repeats = (plain.match(/[*+]|\{\d*,?\d*\}/g) ?? []).length;
+  if (repeats > MAX_REPEATS) return "too many repetitions";
+  const ways = waysThrough(plain);
+  if (ways > MAX_WAYS || ways * REPEAT_WAYS ** repeats > MAX_WORK) return "too many choices";
+  return /[*+?}][*+?{]|\)[*+{]/.test(plain)
+    ? "groups and repetitions cannot be repeated"
+    : undefined;
 }
 
 /**
