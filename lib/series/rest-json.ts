@@ -87,8 +87,7 @@ export const descriptorsJson = (
   const text = (value: string | undefined): string => quoted(value ?? "", form.quoting);
   const items = series.map((id, at) => {
     const each = descriptors[at];
-    const units = each?.units === "" ? "none" : each?.units;
-    return `{"series":${text(id)},"source":${text(each?.source)},"pmid":${text(each?.pmid)},"indom":${text(each?.indom)},"semantics":${text(each?.semantics)},"type":${text(each?.type)},"units":${text(units)}}`;
+    return `{"series":${text(id)},"source":${text(each?.source)},"pmid":${text(each?.pmid)},"indom":${text(each?.indom)},"semantics":${text(each?.semantics)},"type":${text(each?.type)},"units":${text(each?.units)}}`;
   });
   return listOf(items, form);
 };
