@@ -2,14 +2,14 @@
 // key server or the archives themselves (spec series.md 4, 11). Prints what pmseries prints, as it comes;
 // mistakes are one message and exit status 1. Starts no service.
 
-import { chownSync, existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { COMPRESSED_SUFFIXES } from "../lib/archive/mod.ts";
 import { PcpError, pmErrStr } from "../lib/base/mod.ts";
 import { isGiven, lastGiven } from "../lib/cli/mod.ts";
-import { lookUpUser, makeStateDirectory } from "../lib/daemon/mod.ts";
-import { localZone, newZone, type Zone } from "../lib/pcp/mod.ts";
+import { asOwnerOf, lookUpUser, makeStateDirectory } from "../lib/daemon/mod.ts";
+import { localZone, newZone, now, type Zone } from "../lib/pcp/mod.ts";
 import {
   evaluateQuery,
   linesText,
@@ -46,11 +46,6 @@ interface Question {
   readonly fast: boolean;
   readonly numeric: boolean;
 }
-
-const nowInstant = () => {
-  const ms = Date.now();
-  return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
-};
 
 const warned = (text: string): void => complain(`${PROGRAM}: [Warning] ${text}\n`);
 
@@ -92,21 +87,13 @@ function placeOfCatalogue(settings: ProxySettings, uid: number): string {
   return catalogueFile(settings) ?? ":memory:";
 }
 
-/** Gives a catalogue that root has made to whoever owns its directory, so that the service can write it. */
-function handOver(file: string): void {
-  if (file === ":memory:") return;
-  const { uid, gid } = statSync(dirname(file));
-  for (const each of [file, `${file}-wal`, `${file}-shm`])
-    if (existsSync(each)) chownSync(each, uid, gid);
-}
-
 function embeddedService(settings: ProxySettings, zone: Zone, uid: number) {
   const file = placeOfCatalogue(settings, uid);
   const options = { search: false, use: () => seriesUse(settings), zone };
   try {
-    const service = openEmbeddedSeries({ ...options, catalogue: file });
-    if (uid === 0) handOver(file);
-    return service;
+    const open = () => openEmbeddedSeries({ ...options, catalogue: file });
+    // Also root's is the service's to write.
+    return file === ":memory:" ? open() : asOwnerOf(dirname(file), open);
   } catch (error) {
     if (!(error instanceof PcpError) || file === ":memory:") throw error;
     warned(`${error.message}; a catalogue in memory is used`);
@@ -157,7 +144,7 @@ async function load(service: SeriesService, text: string): Promise<void> {
 
 async function query(service: SeriesService, text: string, question: Question): Promise<void> {
   const { zone, fast, numeric } = question;
-  const options = { now: nowInstant(), zone, fast };
+  const options = { now: now(), zone, fast };
   const answer = await evaluateQuery(service.store, parseQuery(text, options), options);
   if (answer.values === undefined) say(linesText(answer.ids));
   else

@@ -15,6 +15,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -206,6 +207,24 @@ interface UserCalls {
   initgroups(user: string, group: number): void;
   setgid(group: number): void;
   setuid(user: number): void;
+}
+
+/**
+ * Runs `work` as the owner of `path`, where this process is root: what it makes is theirs, and links that
+ * they have put there lead to nothing that they could not write themselves. Throws what `work` throws.
+ */
+export function asOwnerOf<T>(path: string, work: () => T): T {
+  const { geteuid, seteuid, setegid } = process;
+  const owner = statSync(path, { throwIfNoEntry: false });
+  if (geteuid?.() !== 0 || owner === undefined || owner.uid === 0) return work();
+  setegid?.(owner.gid);
+  seteuid?.(owner.uid);
+  try {
+    return work();
+  } finally {
+    seteuid?.(0);
+    setegid?.(0);
+  }
 }
 
 // --- background ---

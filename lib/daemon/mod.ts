@@ -19,6 +19,7 @@ export {
 } from "./pcpconf.ts";
 export { certificateFiles, type CertificateFiles } from "./certificates.ts";
 export {
+  asOwnerOf,
   becomeUser,
   daemonRole,
   logFooter,

@@ -3,7 +3,7 @@
 // reason. Refused: a catalogue file that cannot be written, a second load while one runs.
 import { statSync } from "node:fs";
 import { compileGlob, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
-import type { Zone } from "../pcp/mod.ts";
+import { now, type Zone } from "../pcp/mod.ts";
 import { type Catalogue, openCatalogue } from "./catalogue.ts";
 import { rescan, takeArchive } from "./catalogue-follow.ts";
 import { embeddedStore } from "./embedded.ts";
@@ -59,11 +59,6 @@ export interface EmbeddedSeriesService extends SeriesService {
 export const LOAD_RUNNING = "load in-progress";
 /** Longest wait for what is on its way to a key server when the service is closed. */
 const CLOSE_MS = 2000;
-
-const nowInstant = () => {
-  const ms = Date.now();
-  return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
-};
 
 /** One load at a time, broken off when the service is closed. */
 function loads(run: (expression: string, signal: AbortSignal) => Promise<LoadReport>) {
@@ -158,13 +153,13 @@ export function openKeySeries(options: OpenKeySeriesOptions): KeySeriesService {
   const reasonAway = (): string | undefined =>
     server.state.kind === "down" ? server.state.reason : undefined;
   const loading = loads(async (expression, signal) => {
-    const request = parseLoad(expression, { now: nowInstant(), zone });
+    const request = parseLoad(expression, { now: now(), zone });
     const reason = reasonAway();
     if (reason !== undefined)
       throw new PcpError(PM_ERR.NOTCONN, `no connection to the key server: ${reason}`);
     const { streamLength, streamSeconds, excludeMetrics } = use();
     return loadArchive(server, request, {
-      now: nowInstant(),
+      now: now(),
       signal,
       warn: (text) => log("warning", text),
       ...(streamLength === undefined ? {} : { streamLength }),
@@ -248,7 +243,7 @@ export function openEmbeddedSeries(options: OpenEmbeddedSeriesOptions): Embedded
   const loading = loads((expression, signal) =>
     catalogueRequest(
       catalogue,
-      parseLoad(expression, { now: nowInstant(), zone }),
+      parseLoad(expression, { now: now(), zone }),
       options.use?.().excludeMetrics ?? [],
       signal,
     ),

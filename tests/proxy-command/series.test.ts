@@ -2,10 +2,18 @@
 // real programs can read then, and over archives without one; recorded answers, messages and exit statuses,
 // and nothing is started.
 import { describe, expect, test } from "bun:test";
-import { cpSync, existsSync, mkdirSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { startRedis } from "../helpers/pcp6.ts";
-import { describePeer } from "../helpers/peers.ts";
+import { describePeer, testWith } from "../helpers/peers.ts";
 import { freePort } from "../helpers/ports.ts";
 import { privateFolder, run, type RunResult } from "../helpers/process.ts";
 import { root } from "../helpers/tree.ts";
@@ -97,6 +105,32 @@ describe("over archives", () => {
     const { stdout } = await stage.proxy(["--load", "mine"]);
     expect(stdout).toBe(`pmseries: [Info] catalogued ${stage.path("work/mine")}\n`);
   });
+
+  testWith(
+    "root",
+    "a catalogue that root makes is its directory's owner's, and no link leads out",
+    async () => {
+      const stage = await makeStage();
+      // The stage is root's: its user could not get to a directory in it.
+      const folder = await privateFolder("owned");
+      chmodSync(folder, 0o755);
+      const state = join(folder, "state");
+      mkdirSync(state);
+      chownSync(state, 65534, 65534);
+      const own = { PCP_PMSERIES_CATALOGUE: join(state, "series.sqlite") };
+      expect(await stage.proxy(["--load", edge], own)).toMatchObject({ status: 0, stderr: "" });
+      expect(statSync(join(state, "series.sqlite")).uid).toBe(65534);
+      const foreign = join(folder, "foreign");
+      symlinkSync(foreign, join(state, "link.sqlite"));
+      const led = { PCP_PMSERIES_CATALOGUE: join(state, "link.sqlite") };
+      const { status, stderr } = await stage.proxy(["--load", edge], led);
+      expect([status, stderr]).toEqual([
+        0,
+        expect.stringContaining("a catalogue in memory is used"),
+      ]);
+      expect(existsSync(foreign)).toBe(false);
+    },
+  );
 
   test("a reader that goes away ends it without a word", async () => {
     const stage = await stageWithState();
