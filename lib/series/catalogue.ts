@@ -38,6 +38,8 @@ export interface Catalogue {
   putProblem(path: string, stamp: string, problem: string): void;
   /** New data without anything new to catalogue; where it ends is not known any more. */
   touch(path: string, stamp: string): void;
+  /** When an archive ended, found out later; microseconds. Nothing that is kept of names changes. */
+  noteEnd(path: string, stamp: string, end: number): void;
   /** Takes archives out, and what only they had. */
   drop(paths: readonly string[]): void;
   /** Runs `body` with the errors of the file as sentences. */
@@ -271,6 +273,13 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
           .query("UPDATE archive SET stamp = ?, finish = NULL WHERE path = ?")
           .run(stamp, path);
       }),
+    noteEnd: (path, stamp, end) => {
+      guard(() =>
+        database
+          .query("UPDATE archive SET finish = ? WHERE path = ? AND stamp = ? AND finish IS NULL")
+          .run(end, path, stamp),
+      );
+    },
     drop: (paths) => {
       // One by one: nobody waits long for the file.
       for (const path of paths) replace(path, () => undefined);

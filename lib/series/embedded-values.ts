@@ -1,13 +1,16 @@
 // Values of series from the archives that hold them: each archive is entered by its temporal index and
 // walked once for all series that are wanted of it, forwards or, for the newest, backwards. What waits for
-// its turn is bounded: when it grows too large, some of the series are left for a walk of their own. A
-// sample that is not later than the one before is left out, as a key server refuses it. Damage in data
+// its turn is bounded: when it grows too large, some of the series are left for a walk of their own. When
+// a compressed archive ended is found out where it was entered in vain, and noted, so that it is not
+// unpacked again for nothing. A sample that is not later than the one before is left out, as a key server refuses it. Damage in data
 // ends the samples of that archive, an archive that has gone has none; one that cannot be opened for
 // another reason is an error.
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import {
   type Archive,
   ArchiveCursor,
+  archiveEnd,
+  compressionOf,
   type DataRecord,
   type Listings,
   openArchive,
@@ -22,7 +25,7 @@ export interface Holding {
   readonly path: string;
   /** Changes when the files change. */
   readonly stamp: string;
-  /** Microseconds; undefined where it is not known. */
+  /** When it ended, microseconds; undefined where it is not known. */
   readonly end: number | undefined;
   readonly pmid: Pmid;
   /** Instances in the order that samples have them; undefined for a metric without. */
@@ -37,7 +40,7 @@ export interface Slots {
   readonly ids: readonly string[];
 }
 
-/** A request with the archives that have values for it, in order of their starts. */
+/** A request with the archives that may have values for it, in order of their starts. */
 export interface HeldRequest {
   /** Its number among all requests. */
   readonly index: number;
@@ -58,11 +61,14 @@ const GONE: ReadonlySet<number> = new Set([-2, PM_ERR.LOGFILE]);
 /** Opens archives without their metadata, and keeps some. */
 export interface ArchiveShelf {
   open(path: string, stamp: string, listings: Listings): Archive | undefined;
+  /** Hears when a compressed archive ended, which nobody knew; microseconds. */
+  readonly note: (path: string, stamp: string, end: number) => void;
 }
 
-export function archiveShelf(): ArchiveShelf {
+export function archiveShelf(note: ArchiveShelf["note"] = () => undefined): ArchiveShelf {
   const kept = new Map<string, { readonly stamp: string; readonly archive: Archive }>();
   return {
+    note,
     open(path, stamp, listings) {
       const before = kept.get(path);
       kept.delete(path);
@@ -270,6 +276,14 @@ interface Wanted {
   readonly holding: Holding;
 }
 
+/** Notes when an archive ended that had nothing in a range, if it cannot grow any more. */
+function noteEnd(shelf: ArchiveShelf, archive: Archive, { path, stamp }: Holding): void {
+  const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
+  if (compressionOf(lastVolume) === undefined) return;
+  const end = archiveEnd(archive);
+  if (end !== undefined) shelf.note(path, stamp, microseconds(end));
+}
+
 /** One walk for requests that have the same range and the same archives. */
 async function* walk(
   requests: readonly HeldRequest[],
@@ -287,17 +301,18 @@ async function* walk(
   let records = 0;
   for (const number of order) {
     if (gatherers.every(({ done }) => done)) break;
-    const { path, stamp, end } = first.holdings[number] ?? { path: "", stamp: "", end: undefined };
-    // The last one may have grown since; any other has ended.
-    if (number < first.holdings.length - 1 && end !== undefined && end < request.from) continue;
-    const archive = shelf.open(path, stamp, listings);
+    const holding = first.holdings[number];
+    if (holding === undefined) continue;
+    const archive = shelf.open(holding.path, holding.stamp, listings);
     if (archive === undefined) continue;
     if (microseconds(archive.label.start) > request.to) continue;
     const cursor = new ArchiveCursor(archive);
+    let isEmpty = true;
     try {
       let wanted = takersOf(gatherers, number);
       let few = fewOf(wanted);
       for (const record of recordsOf(cursor, request, backward)) {
+        isEmpty = false;
         if (++records % RECORDS_AT_ONCE === 0) {
           await Bun.sleep(0);
           let waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
@@ -318,6 +333,7 @@ async function* walk(
         }
         if (gatherers.every(({ done }) => done)) break;
       }
+      if (isEmpty && !backward && holding.end === undefined) noteEnd(shelf, archive, holding);
     } finally {
       cursor.close();
     }

@@ -1,6 +1,7 @@
 // The store over archives and their catalogue: what is known of series comes from the catalogue, values
 // come from the archives themselves (spec series.md 2, 3, 7; the same answers as a key server that the
 // archives were loaded into). Names are matched over lists that are kept until the catalogue changes.
+import { PcpError } from "../base/mod.ts";
 import type { Pmid } from "../pcp/mod.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { rememberedValues } from "./embedded-cache.ts";
@@ -14,6 +15,7 @@ import type {
   SeriesInstance,
   SeriesLabel,
   SeriesStore,
+  ValuesRequest,
 } from "./store.ts";
 
 const SERIES_OF = {
@@ -46,14 +48,15 @@ const LABELS = `SELECT label.name AS name, label.value AS value FROM labelled
   JOIN label ON label.id = labelled.label WHERE labelled.labels =
   coalesce((SELECT labels FROM series WHERE hash = ?1), (SELECT labels FROM instance WHERE hash = ?1))`;
 
-const HOLDINGS = `SELECT archive.path AS path, archive.stamp AS stamp, archive.finish AS finish,
-    holds.pmid AS pmid, holds.slots AS slots, series.type AS type
+const HOLDINGS = `SELECT archive.path AS path, archive.stamp AS stamp, archive.begin AS begin,
+    archive.finish AS finish, holds.pmid AS pmid, holds.slots AS slots, series.type AS type
   FROM series JOIN holds ON holds.series = series.id JOIN archive ON archive.id = holds.archive
   WHERE series.hash = ? ORDER BY archive.begin, archive.path`;
 
 interface HoldingRow {
   readonly path: string;
   readonly stamp: string;
+  readonly begin: number;
   readonly finish: number | null;
   readonly pmid: number;
   readonly slots: number | null;
@@ -81,6 +84,12 @@ function keeper(catalogue: Catalogue) {
   };
 }
 
+/** Whether an archive may have values in a range. The last one may have grown; any other has ended. */
+const mayHold =
+  ({ from, to }: ValuesRequest) =>
+  ({ begin, finish }: HoldingRow, number: number, { length }: readonly HoldingRow[]): boolean =>
+    begin <= to && (number === length - 1 || finish === null || finish >= from);
+
 /** Most sets of instances that are kept at a time. */
 const KEPT_SLOTS = 1024;
 
@@ -88,7 +97,15 @@ const KEPT_SLOTS = 1024;
 export function embeddedStore(catalogue: Catalogue): SeriesStore {
   const { database, guard } = catalogue;
   const keep = keeper(catalogue);
-  const values = rememberedValues(archiveShelf());
+  const noteEnd = (path: string, stamp: string, end: number): void => {
+    try {
+      catalogue.noteEnd(path, stamp, end);
+    } catch (error) {
+      // A file that takes nothing now: it is found out again then.
+      if (!(error instanceof PcpError)) throw error;
+    }
+  };
+  const values = rememberedValues(archiveShelf(noteEnd));
 
   const all = <Row>(sql: string, ...values: (string | number)[]): readonly Row[] =>
     guard(() => database.query<Row, (string | number)[]>(sql).all(...values));
@@ -175,7 +192,8 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
     values: (requests) => {
       const held = requests.map((request, index): HeldRequest => {
         const rows = all<HoldingRow>(HOLDINGS, request.series);
-        return { index, request, type: rows[0]?.type ?? "", holdings: rows.map(holdingOf) };
+        const holdings = rows.filter(mayHold(request)).map(holdingOf);
+        return { index, request, type: rows[0]?.type ?? "", holdings };
       });
       return values(held);
     },
