@@ -12,6 +12,10 @@ import type { ValueBlock } from "./store.ts";
 const KEPT_VALUES = 2_000_000;
 /** The same of one answer. */
 const LARGEST_ANSWER = 100_000;
+/** The same of one call: what is read beyond pushes nothing else out. */
+const LARGEST_CALL = KEPT_VALUES / 4;
+/** Requests of a call of which some may be remembered and others read: each gap is a walk of its own. */
+const MIXED_REQUESTS = 8;
 /** What an answer counts at least. */
 const LEAST_COUNT = 50;
 /** Volumes, and archives, that are looked at to know whether an answer still holds. */
@@ -97,15 +101,14 @@ export function rememberedValues(shelf: ArchiveShelf) {
     for await (const block of archiveValues(requests, shelf)) {
       const count = block.places.length + block.times.length;
       waiting += count;
-      // More than all that is kept need not be gathered.
-      if (waiting <= KEPT_VALUES) {
+      if (waiting <= LARGEST_CALL) {
         const list = gathered.get(block.request) ?? [];
         gathered.set(block.request, list);
         list.push(block);
       }
       yield block;
     }
-    if (waiting > KEPT_VALUES) return;
+    if (waiting > LARGEST_CALL) return;
     requests.forEach(({ index }, at) => {
       const key = keys[at];
       if (key !== undefined) keep(key, gathered.get(index) ?? []);
@@ -115,19 +118,24 @@ export function rememberedValues(shelf: ArchiveShelf) {
   return async function* values(requests: readonly HeldRequest[]): AsyncGenerator<ValueBlock> {
     const keyOf = keyFinder();
     const keys = requests.map(keyOf);
+    // Taken before anything is read, which may push them out.
+    const found = keys.map((key) => (key === undefined ? undefined : kept.get(key)));
+    if (requests.length > MIXED_REQUESTS && found.includes(undefined)) {
+      yield* read(requests, keys);
+      return;
+    }
     for (let at = 0; at < requests.length;) {
       const key = keys[at];
-      const known = key === undefined ? undefined : kept.get(key);
+      const known = found[at];
       if (key !== undefined && known !== undefined) {
-        kept.delete(key);
-        kept.set(key, known);
+        if (kept.delete(key)) kept.set(key, known);
         const request = requests[at]?.index ?? 0;
         for (const block of known.blocks) yield { ...block, request };
         at++;
         continue;
       }
       let end = at + 1;
-      while (end < requests.length && !kept.has(keys[end] ?? "")) end++;
+      while (end < requests.length && found[end] === undefined) end++;
       yield* read(requests.slice(at, end), keys.slice(at, end));
       at = end;
     }

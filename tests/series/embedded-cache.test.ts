@@ -62,6 +62,18 @@ test("the same question has the same answer, alone and among others", async () =
   expect(mixed[1]?.values).toEqual(first[0]?.values);
 });
 
+test("many at once of which some were asked for before come in their order, too", async () => {
+  const { store, ids } = await open();
+  const [a = "", b = "", c = ""] = ids;
+  await read(store, [all(b)]);
+  const many = [a, b, c, a, b, c, a, b, c, a].map(all);
+  for (let round = 0; round < 2; round++) {
+    const rows = await read(store, many);
+    expect(rows.map(({ request }) => request)).toEqual([...many.keys()]);
+    expect(rows[1]?.values).toEqual(rows[7]?.values);
+  }
+});
+
 test("a question that is given up, and bounds that differ, are no answers for others", async () => {
   const { store, ids } = await open();
   const [id = ""] = ids;
