@@ -383,12 +383,14 @@ class Parser {
     return { mode: own, node: { kind: "series", name, glob: isGlob(name), selector, times } };
   }
 
+  /** The name that a query is given, which nobody looks at. */
+  assigned(): void {
+    const next = this.tokens[this.at + 1];
+    if (this.token.kind === "name" && next?.kind === "operator" && next.text === "=") this.at += 2;
+  }
+
   /** A whole query. */
   query(): QueryNode {
-    if (this.token.kind === "name" && this.tokens[this.at + 1]?.text === "=") {
-      const next = this.tokens[this.at + 1];
-      if (next?.kind === "operator") this.at += 2;
-    }
     if (this.is("{")) {
       const selector = this.braces();
       if (this.is("[")) this.brackets();
@@ -434,6 +436,7 @@ function parserOf(text: string, options: ParseOptions): Parser {
 /** Reads a query. Throws QueryError with PCP's message. */
 export function parseQuery(text: string, options: ParseOptions): Query {
   const parser = parserOf(text, options);
+  parser.assigned();
   if (parser.is("[")) {
     parser.brackets();
     parser.end();
@@ -450,6 +453,7 @@ export function parseQuery(text: string, options: ParseOptions): Query {
 /** Reads the times of a window, in brackets as they stand in a query. Throws QueryError. */
 export function parseWindow(text: string, options: ParseOptions): TimeSpec {
   const parser = parserOf(text, options);
+  parser.assigned();
   if (!parser.is("[")) {
     parser.query();
     parser.end();
