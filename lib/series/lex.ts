@@ -65,6 +65,9 @@ function tokenAt(text: string, from: number): { token: Token; next: number } {
   if (name !== undefined) {
     if (NAMES.has(name) && text[next] === "(")
       return { token: { kind: "function", text: name, at: from }, next };
+    // A name of a function, to the lexer alone: no query has it.
+    if (name === "count" && text[next] === "(")
+      return { token: { kind: "wrong", text: name, at: from }, next: text.length };
     if (isReserved(name))
       return { token: { kind: "word", text: name, word: RESERVED[name], at: from }, next };
     return { token: { kind: "name", text: name, at: from }, next };

@@ -155,6 +155,7 @@ test.each([
     "Cannot parse time with __pmtimespecParse:\nxyz\n^ -- unexpected value\n",
   ],
   ["a[10sec]+b[10x]", "Cannot parse range with pmParseInterval:\n10x\n  ^ -- unexpected value\n"],
+  ["a[count(", "cannot parse given string\n\na[count(\n  ^ -- syntax error\n"],
   ["a = [count:2]", "Invalid series query specification"],
   ["a = [k", "cannot parse given string\n\na = [k\n     ^ -- syntax error\n"],
   ['a[tz:"UTC"]+b[tz:"x"]', 'Invalid second timezone requested - "UTC" vs "x"'],
