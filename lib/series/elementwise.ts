@@ -78,7 +78,9 @@ export function mapTyped(
     return column;
   }
   const single = type === "float" ? Math.fround : (value: number): number => value;
-  const work = name === "abs" ? Math.abs : name === "floor" ? Math.floor : roundAway;
+  // C's comparison leaves the sign of zero.
+  const abs = (value: number): number => (value < 0 ? -value : value);
+  const work = name === "abs" ? abs : name === "floor" ? Math.floor : roundAway;
   return mapNumbers(column, (value) => work(single(value)));
 }
 
