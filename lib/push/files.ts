@@ -69,12 +69,20 @@ interface Part {
   isDirty: boolean;
 }
 
+/** A part by its name, a data volume by its number. */
+export type PartName = "meta" | "index" | number;
+
 /** The files of one archive. */
 export interface PushFiles {
   /** Path without suffix. */
   readonly base: string;
   /** Appends a body; rejects with PushFault. `now`: durable before this resolves. */
-  append(target: "meta" | "index" | number, bytes: Uint8Array, now: boolean): Promise<void>;
+  append(target: PartName, bytes: Uint8Array, now: boolean): Promise<void>;
+  /**
+   * Appends a small body to a part that is there, without a turn of the event loop, which would take
+   * longer than the write; false: this body is none for that. Throws PushFault.
+   */
+  appendAtOnce(target: PartName, bytes: Uint8Array): boolean;
   /** Makes what was written durable. */
   sync(): Promise<void>;
   /** The archive is ended: nobody will look after it any more. */
@@ -121,7 +129,14 @@ function checkSize({ path, length }: Part, size: number): void {
   if (size !== length) throw new PushFault(410, `${path}: ${size} bytes, ${length} were written`);
 }
 
-/** Appends a small body without a turn of the event loop, which would take longer than the write. */
+/** What failed while a body was appended, as a reason to refuse it. */
+function faultOf(error: unknown): PushFault {
+  if (error instanceof PushFault) return error;
+  const { code, message } = asPcpError(error);
+  // Removed or moved: its logger is to begin a new archive.
+  return new PushFault(code === ENOENT ? 410 : 500, message);
+}
+
 function growAtOnce(part: Part, bytes: Uint8Array): void {
   const descriptor = openSync(part.path, CHANGE);
   try {
@@ -151,10 +166,6 @@ function pushFiles(
     volume === undefined ? [parts.meta, parts.index] : [parts.meta, volume, parts.index];
 
   const grow = async (part: Part, bytes: Uint8Array, now: boolean): Promise<void> => {
-    if (!now && part.length > 0 && bytes.length <= SMALL_BYTES) {
-      growAtOnce(part, bytes);
-      return;
-    }
     const flags = part.length === 0 ? CREATE : CHANGE;
     await withFile(part.path, flags, async (file) => {
       checkSize(part, (await file.stat()).size);
@@ -187,22 +198,29 @@ function pushFiles(
     return next;
   };
 
+  const partOf = (target: PartName): Part | undefined => {
+    if (typeof target === "string") return parts[target];
+    return volume?.number === target ? volume : undefined;
+  };
+
   return {
     base,
     async append(target, bytes, now) {
       try {
-        const part =
-          typeof target === "string"
-            ? parts[target]
-            : volume?.number === target
-              ? volume
-              : await nextVolume(target);
+        const part = partOf(target) ?? (await nextVolume(Number(target)));
         await grow(part, bytes, now);
       } catch (error) {
-        if (error instanceof PushFault) throw error;
-        const { code, message } = asPcpError(error);
-        // Removed or moved: its logger is to begin a new archive.
-        throw new PushFault(code === ENOENT ? 410 : 500, message);
+        throw faultOf(error);
+      }
+    },
+    appendAtOnce(target, bytes) {
+      const part = bytes.length <= SMALL_BYTES ? partOf(target) : undefined;
+      if (part === undefined) return false;
+      try {
+        growAtOnce(part, bytes);
+        return true;
+      } catch (error) {
+        throw faultOf(error);
       }
     },
     async sync() {

@@ -17,11 +17,14 @@ import {
 
 /** Volume numbers are below this. */
 const MOST_VOLUMES = 5000;
+const partOf = (target: PushTarget) => (target.kind === "volume" ? target.volume : target.kind);
 /** Bytes that may wait for a feed beside files, of one archive; what comes then is not fed. */
 const FEED_BYTES = 4 * 1024 * 1024;
 const MAX_NUMBER = 0x7fffffff;
 /** How long the room on the disk is taken for what it was, milliseconds. */
 const ROOM_MS = 1000;
+/** Room is looked for in such pieces, so that not each longer body asks again. */
+const ROOM_BYTES = 64 * 1024;
 
 /** One archive being pushed. */
 interface Pushed {
@@ -57,11 +60,49 @@ function readLabel(bytes: Uint8Array): ArchiveLabel | 400 | 422 {
   }
 }
 
+const toFeed = (stream: PushStream, { kind }: PushTarget, bytes: Uint8Array): Promise<void> =>
+  kind === "meta" ? stream.meta(bytes) : stream.data(bytes);
+
+/** The settings as they are; asked for several times in each request, and mostly the same. */
+function mergedSettings(options: PushOptions): () => PushSettings {
+  let given: Partial<PushSettings> | undefined;
+  let whole = DEFAULT_PUSH_SETTINGS;
+  return () => {
+    const found = options.settings?.();
+    if (found !== given) {
+      given = found;
+      whole = { ...DEFAULT_PUSH_SETTINGS, ...found };
+    }
+    return whole;
+  };
+}
+
+/** Whether the disk has room for so many bytes more, looked up once in a while. */
+function roomKeeper(directory: string, settings: () => PushSettings, now: () => number) {
+  let seen = { at: Number.NEGATIVE_INFINITY, needed: 0, there: true };
+  /** undefined: it has to be looked up. */
+  const known = (bytes: number): boolean | undefined => {
+    const { freeBytes } = settings();
+    if (freeBytes === 0) return true;
+    const isFresh = now() - seen.at <= ROOM_MS && freeBytes + bytes <= seen.needed;
+    return isFresh ? seen.there : undefined;
+  };
+  const has = async (bytes: number): Promise<boolean> => {
+    const before = known(bytes);
+    if (before !== undefined) return before;
+    const needed = settings().freeBytes + Math.max(bytes, ROOM_BYTES);
+    seen = { at: now(), needed, there: (await roomBelow(directory)) >= needed };
+    return seen.there;
+  };
+  return { known, has };
+}
+
 /** Archives pushed by loggers into a directory. */
 export function createPush(options: PushOptions): Push {
   const { directory, log, feed } = options;
   const now = options.now ?? (() => performance.now());
-  const settings = (): PushSettings => ({ ...DEFAULT_PUSH_SETTINGS, ...options.settings?.() });
+  const settings = mergedSettings(options);
+  const room = roomKeeper(directory, settings, now);
   const archives = new Map<number, Pushed>();
   const counts = { begun: 0, bodies: 0, bytes: 0, refused: 0 };
   let opening = 0;
@@ -69,7 +110,6 @@ export function createPush(options: PushOptions): Push {
   let collector: ReturnType<typeof setTimeout> | undefined;
   let syncer: ReturnType<typeof setTimeout> | undefined;
   let syncing = Promise.resolve();
-  let room = { at: Number.NEGATIVE_INFINITY, needed: 0, there: true };
 
   const problem = (error: unknown): string =>
     error instanceof Error ? error.message : String(error);
@@ -77,15 +117,6 @@ export function createPush(options: PushOptions): Push {
   const mended = mendPushed(directory, log).catch((error: unknown) => {
     log.write("warning", `${directory}: not looked through: ${problem(error)}`);
   });
-
-  const hasRoomFor = async (bytes: number): Promise<boolean> => {
-    const { freeBytes } = settings();
-    if (freeBytes === 0) return true;
-    const needed = freeBytes + bytes;
-    if (now() - room.at > ROOM_MS || needed > room.needed)
-      room = { at: now(), needed, there: (await roomBelow(directory)) >= needed };
-    return room.there;
-  };
 
   /** Makes the acknowledged bodies of an archive durable. */
   const sync = async (pushed: Pushed): Promise<void> => {
@@ -160,7 +191,7 @@ export function createPush(options: PushOptions): Push {
     const { cached, timeoutMs } = settings();
     const { host } = label;
     if (cached && feed === undefined) throw new PushFault(500, "no key server for archives");
-    if (!cached && !(await hasRoomFor(0))) throw new PushFault(500, `${directory}: no room left`);
+    if (!cached && !(await room.has(0))) throw new PushFault(500, `${directory}: no room left`);
     const files = cached ? undefined : await createFiles(`${directory}/${host}`, base, label);
     const name = files?.base ?? `${host}/${base}`;
     const life = lifeMs ?? timeoutMs;
@@ -186,9 +217,6 @@ export function createPush(options: PushOptions): Push {
     look();
     return { status: 200, archive: number };
   };
-
-  const toFeed = (stream: PushStream, { kind }: PushTarget, bytes: Uint8Array): Promise<void> =>
-    kind === "meta" ? stream.meta(bytes) : stream.data(bytes);
 
   /** Gives a body that is in the files to the feed too; nobody waits for that. */
   const feedLater = (pushed: Pushed, target: PushTarget, bytes: Uint8Array): void => {
@@ -221,19 +249,36 @@ export function createPush(options: PushOptions): Push {
     if (pushed.ended) throw new PushFault(410, "ended");
     if (files === undefined) {
       if (target.kind !== "index" && stream !== undefined) await toFeed(stream, target, bytes);
+      counts.bodies += 1;
+      counts.bytes += bytes.length;
       return;
     }
-    if (!(await hasRoomFor(bytes.length))) throw new PushFault(500, `${directory}: no room left`);
+    if (!(await room.has(bytes.length))) throw new PushFault(500, `${directory}: no room left`);
+    await files.append(partOf(target), bytes, settings().syncMs === 0);
+    written(pushed, files.base, target, bytes);
+  };
+  /** The same without waiting for anything; false: there is something to wait for. Throws PushFault. */
+  const takeAtOnce = (pushed: Pushed, target: PushTarget, bytes: Uint8Array): boolean => {
+    const { files, active } = pushed;
+    if (active > 0 || files === undefined || settings().syncMs === 0) return false;
+    if (room.known(bytes.length) !== true || !files.appendAtOnce(partOf(target), bytes))
+      return false;
+    written(pushed, files.base, target, bytes);
+    return true;
+  };
+  /** A body is in the files. */
+  const written = (pushed: Pushed, base: string, target: PushTarget, bytes: Uint8Array): void => {
     const { syncMs } = settings();
-    await files.append(target.kind === "volume" ? target.volume : target.kind, bytes, syncMs === 0);
     if (syncMs !== 0) {
       pushed.dirty = true;
       syncSoon(syncMs);
     }
     feedLater(pushed, target, bytes);
+    counts.bodies += 1;
+    counts.bytes += bytes.length;
     if (target.kind !== "volume" || pushed.hasData) return;
     pushed.hasData = true;
-    options.onArchive?.(files.base);
+    options.onArchive?.(base);
   };
 
   const refuse = <Status extends PushRefusal>(status: Status): Status => {
@@ -245,6 +290,32 @@ export function createPush(options: PushOptions): Push {
       error instanceof PushFault ? error : new PushFault(500, asPcpError(error).message);
     log.write(fault.status === 410 ? "warning" : "error", `${what}: ${fault.message}`);
     return refuse(fault.status);
+  };
+
+  /** What could not be taken: its archive ends, since what would come next may need it. */
+  const notTaken = (pushed: Pushed, error: unknown): PushRefusal => {
+    const status = pushed.ended ? refuse(410) : failed(error, `pushed archive ${pushed.name}`);
+    drop(pushed);
+    return status;
+  };
+  /** Takes a body behind those that are under way. */
+  const inTurn = async (
+    pushed: Pushed,
+    target: PushTarget,
+    bytes: Uint8Array,
+  ): Promise<200 | PushRefusal> => {
+    pushed.active += 1;
+    const turn = pushed.turn
+      .then(() => take(pushed, target, bytes))
+      .then(
+        () => 200 as const,
+        (error: unknown) => notTaken(pushed, error),
+      );
+    pushed.turn = turn;
+    const status = await turn;
+    pushed.active -= 1;
+    pushed.deadline = now() + pushed.lifeMs;
+    return status;
   };
 
   return {
@@ -268,7 +339,7 @@ export function createPush(options: PushOptions): Push {
         opening -= 1;
       }
     },
-    async append(archive, target, bytes) {
+    append(archive, target, bytes) {
       if (closed) return refuse(503);
       if (bytes.length === 0) return refuse(400);
       if (bytes.length > settings().bodyBytes) return refuse(500);
@@ -277,28 +348,13 @@ export function createPush(options: PushOptions): Push {
       const pushed = archives.get(archive);
       if (pushed === undefined || (pushed.active === 0 && pushed.deadline <= now()))
         return refuse(410);
-      pushed.active += 1;
-      const turn = pushed.turn.then(() => take(pushed, target, bytes));
-      const settled = turn.then(
-        () => {
-          counts.bodies += 1;
-          counts.bytes += bytes.length;
-          return 200 as const;
-        },
-        (error: unknown) => {
-          const status = pushed.ended
-            ? refuse(410)
-            : failed(error, `pushed archive ${pushed.name}`);
-          // What would come next may need what is missing now.
-          drop(pushed);
-          return status;
-        },
-      );
-      pushed.turn = settled;
-      const status = await settled;
-      pushed.active -= 1;
+      try {
+        if (!takeAtOnce(pushed, target, bytes)) return inTurn(pushed, target, bytes);
+      } catch (error) {
+        return notTaken(pushed, error);
+      }
       pushed.deadline = now() + pushed.lifeMs;
-      return status;
+      return 200;
     },
     refused: () => void refuse(500),
     status: () => ({

@@ -99,8 +99,12 @@ export interface Push {
   readonly settings: () => PushSettings;
   /** Begins an archive. `lifeMs`: how long it lives without requests; undefined: as configured. */
   label(bytes: Uint8Array, lifeMs: number | undefined): Promise<LabelOutcome>;
-  /** Appends a body to a part of an archive; 200 when it is there. */
-  append(archive: number, target: PushTarget, bytes: Uint8Array): Promise<200 | PushRefusal>;
+  /** Appends a body to a part of an archive; 200 when it is there: at once where it is small. */
+  append(
+    archive: number,
+    target: PushTarget,
+    bytes: Uint8Array,
+  ): 200 | PushRefusal | Promise<200 | PushRefusal>;
   /** Notes a request that was refused before it came here. */
   refused(): void;
   status(): PushStatus;

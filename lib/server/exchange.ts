@@ -30,7 +30,7 @@ export interface RawRequest {
   readonly method: string;
   /** Path and query, a character a byte. */
   readonly url: string;
-  readonly body?: Uint8Array;
+  readonly body?: Uint8Array | undefined;
   /** The client has shown a good certificate. */
   readonly certified: boolean;
   /** Whether the client has gone. */

@@ -1,10 +1,12 @@
 // Finds the head of a plain HTTP request in bytes, without a string per header: the cheap way in for
-// most requests. Strict on purpose: what is not the commonest form of HTTP/1.1 (another method, a body,
-// an upgrade, an odd byte, a limit in sight) is "other", and a complete HTTP implementation gets it.
+// most requests: those without a body, and small bodies that loggers push, since they send each part of
+// an archive as a request of its own. Strict on purpose: what is not the commonest form of HTTP/1.1
+// (another method, another body, an upgrade, an odd byte, a limit in sight) is "other", and a complete
+// HTTP implementation gets it.
 
 /** What `scanHead` found at its offset. */
 export type HeadKind =
-  /** A whole head of a GET or HEAD without a body. */
+  /** A whole head: of a GET or HEAD without a body, or of a push with a small one. */
   | "plain"
   /** The beginning of one; more bytes will tell. */
   | "partial"
@@ -19,10 +21,10 @@ export interface Head {
   targetEnd: number;
   /** Of the first header line, or of the empty line. */
   headers: number;
-  /** After the empty line, or after the body. */
+  /** After the empty line: where the body begins, of a POST. */
   end: number;
-  /** Where the body begins, of a POST (head-push.ts). */
-  body: number;
+  /** Bytes of the body; 0 for GET and HEAD. */
+  length: number;
   /** `Connection: close`. */
   close: boolean;
 }
@@ -34,7 +36,7 @@ export const newHead = (): Head => ({
   targetEnd: 0,
   headers: 0,
   end: 0,
-  body: 0,
+  length: 0,
   close: false,
 });
 
@@ -52,6 +54,8 @@ const LF = 0x0a;
 const SPACE = 0x20;
 const TAB = 0x09;
 const SLASH = 0x2f;
+const ZERO = 0x30;
+const NINE = 0x39;
 const COLON = 0x3a;
 
 const TOKEN = 1;
@@ -71,10 +75,20 @@ const CLASSES: Uint8Array = (() => {
   return classes;
 })();
 
-const GET = "GET ";
-const HEAD = "HEAD ";
+/** What plain requests begin with, by their first byte. */
+const METHODS: ReadonlyMap<number, { readonly name: Head["method"]; readonly start: string }> =
+  new Map([
+    [0x47, { name: "GET", start: "GET " }],
+    [0x48, { name: "HEAD", start: "HEAD " }],
+    [0x50, { name: "POST", start: "POST /logger/" }],
+  ]);
+/** Longest body of a plain request, bytes. */
+export const PLAIN_BODY_MAX = 65_536;
+/** No length yet. */
+const UNTOLD = -1;
 const VERSION = " HTTP/1.1\r\n";
 const CONNECTION = "connection";
+const CONTENT_LENGTH = "content-length";
 
 /** Headers that change what follows the head, or who speaks; by their length. */
 const SPECIAL: readonly (readonly string[])[] = (() => {
@@ -82,7 +96,7 @@ const SPECIAL: readonly (readonly string[])[] = (() => {
     CONNECTION,
     "expect",
     "upgrade",
-    "content-length",
+    CONTENT_LENGTH,
     "proxy-connection",
     "transfer-encoding",
     "http2-settings",
@@ -93,7 +107,7 @@ const SPECIAL: readonly (readonly string[])[] = (() => {
 })();
 
 /** Whether `text` is at `at`; "partial" when the bytes end before that is sure. */
-export function textAt(bytes: Uint8Array, at: number, text: string): HeadKind {
+function textAt(bytes: Uint8Array, at: number, text: string): HeadKind {
   for (let index = 0; index < text.length; index++) {
     if (at + index >= bytes.length) return "partial";
     if (bytes[at + index] !== text.charCodeAt(index)) return "other";
@@ -121,6 +135,20 @@ function skip(bytes: Uint8Array, from: number, kind: number): number {
   return at;
 }
 
+/** The length of a body, in digits from `from` to `to`; false makes the request "other". */
+function takesLength(head: Head, bytes: Uint8Array, from: number, to: number): boolean {
+  if (head.method !== "POST" || head.length !== UNTOLD || from === to) return false;
+  let length = 0;
+  for (let at = from; at < to; at++) {
+    const digit = bytes[at] ?? 0;
+    if (digit < ZERO || digit > NINE) return false;
+    length = 10 * length + digit - ZERO;
+    if (length > PLAIN_BODY_MAX) return false;
+  }
+  head.length = length;
+  return true;
+}
+
 /**
  * A header that matters here: false makes the request "other". `start`, `nameEnd` and `end` are of
  * the line, without its line break.
@@ -135,11 +163,12 @@ function passes(
   const names = SPECIAL[nameEnd - start];
   const name = names?.find((each) => isText(bytes, start, nameEnd, each));
   if (name === undefined) return true;
-  if (name !== CONNECTION) return false;
   let from = nameEnd + 1;
   let to = end;
   while (from < to && isBlank(bytes[from])) from += 1;
   while (to > from && isBlank(bytes[to - 1])) to -= 1;
+  if (name === CONTENT_LENGTH) return takesLength(head, bytes, from, to);
+  if (name !== CONNECTION) return false;
   if (isText(bytes, from, to, "keep-alive")) return true;
   if (!isText(bytes, from, to, "close")) return false;
   head.close = true;
@@ -153,10 +182,12 @@ export function scanHead(
   from: number,
   limits: HeadLimits,
 ): HeadKind {
-  const isGet = bytes[from] === 0x47;
-  const method = textAt(bytes, from, isGet ? GET : HEAD);
+  if (from >= bytes.length) return "partial";
+  const known = METHODS.get(bytes[from] ?? 0);
+  if (known === undefined) return "other";
+  const method = textAt(bytes, from, known.start);
   if (method !== "plain") return method;
-  const target = from + (isGet ? GET : HEAD).length;
+  const target = from + known.name.length + 1;
   const { length } = bytes;
   if (target < length && bytes[target] !== SLASH) return "other";
   const targetEnd = skip(bytes, target, VISIBLE);
@@ -164,11 +195,12 @@ export function scanHead(
   const version = textAt(bytes, targetEnd, VERSION);
   if (version !== "plain") return version;
 
-  head.method = isGet ? "GET" : "HEAD";
+  head.method = known.name;
   head.target = target;
   head.targetEnd = targetEnd;
   head.headers = targetEnd + VERSION.length;
   head.close = false;
+  head.length = known.name === "POST" ? UNTOLD : 0;
   let start = head.headers;
   for (let count = 0; count <= limits.count; count++) {
     const nameEnd = skip(bytes, start, TOKEN);
@@ -179,7 +211,7 @@ export function scanHead(
       if (start + 1 >= length) return "partial";
       if (bytes[start + 1] !== LF) return "other";
       head.end = start + 2;
-      return "plain";
+      return head.length === UNTOLD ? "other" : "plain";
     }
     if (bytes[nameEnd] !== COLON) return "other";
     const end = skip(bytes, nameEnd + 1, VALUE);

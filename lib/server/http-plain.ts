@@ -1,20 +1,12 @@
 // HTTP straight on the wire, for plain requests (head.ts) and their replies: nothing between the
 // system's bytes and the web room. One request of a connection is under way at a time, the rest waits
-// unread. At the first request that is not plain the connection goes to node:http, for good, with
-// the bytes that it has not been told about.
+// unread. A body that comes apart from its head, as loggers send it, is not copied when it comes in one
+// piece. At the first request that is not plain the connection goes to node:http, for good, with the
+// bytes that it has not been told about.
 
 import type { Timed } from "./deadlines.ts";
 import { discard, type Exchange, headText, noteFailure, type Reply, URL_MAX } from "./exchange.ts";
-import {
-  type Head,
-  headerIn,
-  type HeadKind,
-  type HeadLimits,
-  latin1,
-  newHead,
-  scanHead,
-} from "./head.ts";
-import { scanPush } from "./head-push.ts";
+import { type Head, headerIn, type HeadLimits, latin1, newHead, scanHead } from "./head.ts";
 import type { Server } from "./server.ts";
 import type { NativeWire, StreamWire, WireSink } from "./wire.ts";
 
@@ -62,6 +54,10 @@ export class PlainConnection implements WireSink, Timed {
   private unread: Uint8Array | undefined;
   /** The unread bytes are the first part of a head, and have had more bytes already. */
   private patience = true;
+  /** The head of a request whose body is not there yet, and what there is of the body. */
+  private begun: Uint8Array | undefined;
+  private pieces: Uint8Array | undefined;
+  private gathered = 0;
   /** The client sends no more. */
   private ended = false;
   private isPaused = false;
@@ -111,10 +107,37 @@ export class PlainConnection implements WireSink, Timed {
 
   data(bytes: Uint8Array): void {
     if (this.state === "over") return;
-    const { unread } = this;
+    const { begun, unread } = this;
+    if (begun !== undefined) {
+      this.gather(begun, bytes);
+      return;
+    }
     this.unread = unread === undefined ? bytes : Buffer.concat([unread, bytes]);
     if (this.state === "waiting") this.proceed();
     else this.pause();
+  }
+
+  /** More of a body; the request is answered when it is whole. */
+  private gather(head: Uint8Array, bytes: Uint8Array): void {
+    const { length } = this.head;
+    const more = Math.min(length - this.gathered, bytes.length);
+    if (this.gathered > 0 || more < length) {
+      this.pieces ??= new Uint8Array(length);
+      this.pieces.set(more === bytes.length ? bytes : bytes.subarray(0, more), this.gathered);
+    }
+    this.gathered += more;
+    if (this.gathered < length) return;
+    const body = this.pieces ?? bytes.subarray(0, more);
+    this.begun = undefined;
+    this.pieces = undefined;
+    this.unread = more === bytes.length ? undefined : bytes.subarray(more);
+    try {
+      this.serve(head, body);
+      if (this.state === "waiting") this.answerUnread();
+      else this.flush();
+    } catch (error) {
+      this.fault(error);
+    }
   }
 
   /** Answers what is there, as far as that goes at once. */
@@ -131,11 +154,18 @@ export class PlainConnection implements WireSink, Timed {
     const bytes = this.unread;
     if (bytes !== undefined) {
       this.unread = undefined;
-      for (; this.state === "waiting" && at < bytes.length; at = this.head.end) {
-        const kind = this.scan(bytes, at);
+      while (this.state === "waiting" && at < bytes.length) {
+        const kind = scanHead(this.head, bytes, at, this.limits);
         if (kind === "plain") {
+          const { method, end, length } = this.head;
           this.patience = true;
-          this.serve(bytes);
+          at = end + length;
+          if (at > bytes.length) {
+            this.flush();
+            this.begin(bytes, end);
+            return;
+          }
+          this.serve(bytes, method === "POST" ? bytes.subarray(end, at) : undefined);
           continue;
         }
         this.flush();
@@ -153,14 +183,29 @@ export class PlainConnection implements WireSink, Timed {
     else this.await(false);
   }
 
-  private scan(bytes: Uint8Array, at: number): HeadKind {
-    const kind = scanHead(this.head, bytes, at, this.limits);
-    return kind === "other" ? scanPush(this.head, bytes, at, this.limits) : kind;
+  /** The head is there, and as much of the body as follows it. */
+  private begin(bytes: Uint8Array, end: number): void {
+    this.begun = bytes;
+    this.gathered = 0;
+    if (end < bytes.length) this.gather(bytes, bytes.subarray(end));
+    if (this.ended) {
+      this.refuseBody();
+      return;
+    }
+    this.waits(this.times.httpRequestTimeoutMs);
+    this.resume();
   }
 
   /** The client has ended within a head. */
   private refuse(): void {
     this.send(this.service.exchange.refuse(400, "failed to process request"), false, true);
+  }
+
+  /** The client has ended within a body. */
+  private refuseBody(): void {
+    this.begun = undefined;
+    const page = this.service.exchange.refuse(400, "failed to process request");
+    this.send({ ...page, headers: { Connection: "close" } }, false, true);
   }
 
   /** For more of a head, or for the next one. */
@@ -188,11 +233,11 @@ export class PlainConnection implements WireSink, Timed {
   }
 
   /** One request, whose head is in `bytes`. */
-  private serve(bytes: Uint8Array): void {
-    const { method, target, targetEnd, headers, body, end, close } = this.head;
+  private serve(bytes: Uint8Array, body: Uint8Array | undefined): void {
+    const { method, target, targetEnd, headers, close } = this.head;
     this.isLong = false;
     const reply = this.service.exchange.answer({
-      ...(method === "POST" ? { body: bytes.subarray(body, end) } : {}),
+      body,
       method,
       url: latin1(bytes, target, targetEnd),
       certified: this.certified,
@@ -365,11 +410,14 @@ export class PlainConnection implements WireSink, Timed {
   end(): void {
     this.ended = true;
     if (this.state === "over") this.wire.finish();
+    else if (this.begun !== undefined) this.refuseBody();
     else if (this.state === "waiting") this.proceed();
   }
   close(): void {
     this.state = "over";
     this.unread = undefined;
+    this.begun = undefined;
+    this.pieces = undefined;
     this.drain();
     this.cancel?.();
     const { service, wire } = this;

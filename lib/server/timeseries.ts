@@ -173,11 +173,7 @@ function openPush(
   return createPush({
     directory,
     ...(feed === undefined ? {} : { feed }),
-    settings: () => {
-      const { enabled, authenticate, cached, syncMs, archives, freeBytes, workMs, timeoutMs } =
-        settings().logger;
-      return { enabled, authenticate, cached, syncMs, archives, freeBytes, workMs, timeoutMs };
-    },
+    settings: () => settings().logger,
     log,
     onArchive,
   });

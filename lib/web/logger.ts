@@ -4,7 +4,7 @@
 import type { Push, PushTarget } from "../push/mod.ts";
 import { quoted } from "../series/mod.ts";
 import { jsonReply } from "./fault.ts";
-import { type Parameters, parseParameters, unsignedOf } from "./parameters.ts";
+import { type Parameters, parseParameters } from "./parameters.ts";
 import { type Answer, errorPage, type WebApi, type WebReply, type WebRequest } from "./route.ts";
 
 /** Names of requests, as prefixes (spec webapi.md 1), and whether they carry a body. */
@@ -17,6 +17,7 @@ const NAMES = [
 ] as const;
 type Name = (typeof NAMES)[number][0];
 
+const PLACE = "/logger/";
 const NUMBER = /^[ \t\n\v\f\r]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const NOTHING = new Uint8Array(0);
 /** Longest life that a timer can count. */
@@ -42,7 +43,7 @@ function lifeOf(parameters: Parameters): number | "bad" | undefined {
 /** The number that a piece of a path begins with. */
 function numberOf(text: string | undefined): number | undefined {
   if (text === undefined || !/^\d/.test(text)) return undefined;
-  return Number(unsignedOf(text).value);
+  return Number.parseInt(text, 10);
 }
 
 /** Where a body goes, by the rest of the path; undefined: it does not say. */
@@ -77,16 +78,15 @@ export function createLoggerApi(push: Push): WebApi {
       push.refused();
       return page();
     }
-    const bytes = request.body ?? NOTHING;
-    return push
-      .append(place.archive, place.target, bytes)
-      .then((status) => outcome(status, parameters));
+    const taken = push.append(place.archive, place.target, request.body ?? NOTHING);
+    // Small bodies are taken at once: the reply leaves without another turn of the event loop.
+    if (typeof taken === "number") return outcome(taken, parameters);
+    return taken.then((status) => outcome(status, parameters));
   };
   return {
     answer(request) {
-      const found = /^\/logger\/(.*)$/s.exec(request.path);
-      if (found === null) return undefined;
-      const [first = "", ...pieces] = (found[1] ?? "").split("/");
+      if (!request.path.startsWith(PLACE)) return undefined;
+      const [first = "", ...pieces] = request.path.slice(PLACE.length).split("/");
       const known = NAMES.find(([name]) => first.startsWith(name));
       if (known === undefined) return undefined;
       const [name, method] = known;

@@ -214,3 +214,18 @@ test.each([
     client.socket.destroy();
   }
 });
+
+test("pushes whose bodies come in many pieces, and a request behind them", async () => {
+  const bytes = push("abcdef".repeat(40)) + push("", undefined, "late") + push("x") + LAST;
+  const whole = await answers(bytes);
+  for (const size of [1, 7, 50, 200]) {
+    const client = await rawClient(server.port, "");
+    client.socket.setNoDelay(true);
+    for (let at = 0; at < bytes.length; at += size) {
+      client.socket.write(bytes.slice(at, at + size));
+      if (at % 10 === 0) await Bun.sleep(1);
+    }
+    expect(unlikely(await client.end())).toBe(whole);
+    client.socket.destroy();
+  }
+});
