@@ -1,7 +1,7 @@
 // Goal: a process that loads may be killed at any moment: what is there is part of what an undisturbed load
 // leaves, nothing twice and nothing wrong, and loading again makes it whole. The same where the key server
 // is killed, with what it had saved, and where it has no room for a while.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { keyStore, loadArchive, useKeyServer } from "../../lib/series/mod.ts";
@@ -12,6 +12,7 @@ import { privateFolder } from "../helpers/process.ts";
 import { faultyRedis } from "./faulty.ts";
 import { dumpServer } from "./key-dump.ts";
 
+setDefaultTimeout(30_000);
 const NOW = { sec: 1_900_000_000, nsec: 0 };
 const KILLS = 50;
 const RECORDS = 120;

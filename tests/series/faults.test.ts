@@ -1,7 +1,7 @@
 // Goal: whatever a key server does, who asks is told one clear reason, soon, and answers are there again when it
 // is: absent, stopped in mid-answer, loading its data, too old, without password, rights or trust. Others
 // are unharmed meanwhile.
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { PcpError } from "../../lib/base/mod.ts";
@@ -22,6 +22,7 @@ import { type FaultyRedis, faultyRedis } from "./faulty.ts";
 const ARCHIVE = join(import.meta.dir, "../fixtures/series/archives/edge");
 const LOAD = `{source.path: "${ARCHIVE}"}`;
 
+setDefaultTimeout(20_000);
 const closers: (() => Promise<void>)[] = [];
 afterAll(async () => {
   for (const close of closers) await close();
