@@ -20,27 +20,45 @@ const CLASSES: Readonly<Record<string, RegExp>> = {
   xdigit: /[0-9A-Fa-f]/,
 };
 
-/** A set behind its `[`, and where it ended; undefined if it does not end. */
-function readSet(chars: readonly string[], start: number): { step: Step; end: number } | undefined {
+/** Characters of the longest name of a class. */
+const CLASS_NAME = Math.max(...Object.keys(CLASSES).map((name) => name.length));
+
+/** A class, as `[:digit:]` in a set, from its `[` on, and where it ended; undefined for anything else. */
+function readClass(
+  chars: readonly string[],
+  at: number,
+): { test: RegExp; end: number } | undefined {
+  if (chars[at] !== "[" || chars[at + 1] !== ":") return undefined;
+  const name = chars.slice(at + 2, at + CLASS_NAME + 4).join("");
+  const close = name.indexOf(":]");
+  const test = close < 0 ? undefined : CLASSES[name.slice(0, close)];
+  return test === undefined ? undefined : { test, end: at + close + 4 };
+}
+
+/**
+ * A set behind its `[`, and where it ended. Without: it does not end, and then no other does behind it,
+ * unless there were classes in it, whose brackets count now.
+ */
+function readSet(
+  chars: readonly string[],
+  start: number,
+): { readonly step: Step; readonly end: number } | { readonly classes: boolean } {
   let at = start;
+  let classes = false;
   const negated = chars[at] === "!" || chars[at] === "^";
   if (negated) at++;
   const first = at;
   const tests: ((char: string) => boolean)[] = [];
   for (;;) {
     let char = chars[at];
-    if (char === undefined) return undefined;
+    if (char === undefined) return { classes };
     if (char === "]" && at > first) break;
-    if (char === "[" && chars[at + 1] === ":") {
-      const close = chars.findIndex(
-        (each, index) => index > at && each === ":" && chars[index + 1] === "]" && index > at + 1,
-      );
-      const named = close < 0 ? undefined : CLASSES[chars.slice(at + 2, close).join("")];
-      if (named !== undefined) {
-        tests.push((each) => named.test(each));
-        at = close + 2;
-        continue;
-      }
+    const named = readClass(chars, at);
+    if (named !== undefined) {
+      classes = true;
+      tests.push((each) => named.test.test(each));
+      at = named.end;
+      continue;
     }
     if (char === "\\" && chars[at + 1] !== undefined) char = chars[++at] ?? "";
     at++;
@@ -59,6 +77,7 @@ function readSet(chars: readonly string[], start: number): { step: Step; end: nu
 function stepsOf(pattern: string): readonly Step[] | undefined {
   const chars = Array.from(pattern);
   const steps: Step[] = [];
+  let sets = true;
   for (let at = 0; at < chars.length;) {
     const char = chars[at++] ?? "";
     if (char === "*") {
@@ -69,9 +88,15 @@ function stepsOf(pattern: string): readonly Step[] | undefined {
       if (plain === undefined) return undefined;
       steps.push((each) => each === plain);
     } else {
-      const set = char === "[" ? readSet(chars, at) : undefined;
-      steps.push(set === undefined ? (each) => each === char : set.step);
-      at = set?.end ?? at;
+      const set: ReturnType<typeof readSet> | undefined =
+        char === "[" && sets ? readSet(chars, at) : undefined;
+      if (set !== undefined && "step" in set) {
+        steps.push(set.step);
+        at = set.end;
+        continue;
+      }
+      steps.push((each) => each === char);
+      if (set !== undefined) sets = set.classes;
     }
   }
   return steps;

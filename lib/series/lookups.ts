@@ -1,7 +1,7 @@
 // Metadata of series and values of given series (spec series.md 10, 9.3): what reports and REST requests ask
 // a store, with the answers that PCP gives where a store has none. Refuses identifiers that are not
 // hexadecimal and times that cannot be read, with PCP's messages.
-import { compileGlob, PcpError, pmErrStr, wholeNumber } from "../base/mod.ts";
+import { PcpError, pmErrStr, wholeNumber } from "../base/mod.ts";
 import { type Instant, newZone, parseInterval, timeOf, type Zone } from "../pcp/mod.ts";
 import {
   type EvaluateOptions,
@@ -13,6 +13,7 @@ import type { Query, QueryTime, TimeSpec } from "./language.ts";
 import { parseQuery, type ParseOptions } from "./parse.ts";
 import { SeriesProblem } from "./problem.ts";
 import { rangeOf, thinningOf } from "./sampling.ts";
+import { globOf } from "./select.ts";
 import type {
   NameList,
   SeriesDescriptor,
@@ -99,14 +100,15 @@ export const labelsOfSeries = (
   ids: readonly string[],
 ): Promise<readonly (readonly SeriesLabel[])[]> => store.labels(ids);
 
-/** All names of a kind that fit a pattern, or all. */
+/** All names of a kind that fit a pattern, or all. Throws SeriesProblem for a pattern that is too long. */
 export async function allNames(
   store: SeriesStore,
   list: NameList,
   glob?: string,
 ): Promise<readonly string[]> {
+  const fits = glob === undefined ? undefined : globOf(glob);
   const names = await store.names(list);
-  return glob === undefined ? names : names.filter(compileGlob(glob));
+  return fits === undefined ? names : names.filter(fits);
 }
 
 const DIGITS = 40;

@@ -27,7 +27,9 @@ import { lexQuery, type TimeWord, type Token } from "./lex.ts";
 const EINVAL = -22;
 /** Deeper than any query that people write; a tree that deep could not be walked. */
 const MAX_DEPTH = 200;
-const MAX_LENGTH = 1024 * 1024;
+/** Operators and conditions of one query: each makes its tree deeper, and its text is made for each. */
+const MAX_JOINED = 500;
+const MAX_LENGTH = 64 * 1024;
 const MAX_PERCENTILE = 100;
 const EPOCH: Instant = { sec: 0, nsec: 0 };
 
@@ -90,6 +92,7 @@ class Parser {
   private readonly tokens: readonly Token[];
   private at = 0;
   private depth = 0;
+  private joined = 0;
   private readonly given = new Map<TimeKey, string>();
   times: TimeSpec = {};
 
@@ -144,6 +147,12 @@ class Parser {
     return result;
   }
 
+  /** One more operand or condition beside others. */
+  private join(): void {
+    this.joined += 1;
+    if (this.joined > MAX_JOINED) this.fail();
+  }
+
   /** A number token as a value. */
   private number(): QueryNumber {
     const { kind, text } = this.token;
@@ -170,6 +179,7 @@ class Parser {
   }
 
   private comparison(): Selector {
+    this.join();
     const { kind, text: key } = this.token;
     if (kind !== "string" && kind !== "name") this.fail();
     this.at += 1;
@@ -295,6 +305,7 @@ class Parser {
       const operator = this.is("+") ? "+" : this.is("-") ? "-" : undefined;
       if (operator === undefined) return left;
       this.at += 1;
+      this.join();
       const right = this.product(left.mode);
       left = {
         mode: left.mode,
@@ -309,6 +320,7 @@ class Parser {
       const operator = this.is("*") ? "*" : this.is("/") ? "/" : undefined;
       if (operator === undefined) return left;
       this.at += 1;
+      this.join();
       const isNumber = this.token.kind === "integer" || this.token.kind === "double";
       if (operator === "*" && isNumber) {
         const number = this.number();

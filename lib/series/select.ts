@@ -10,6 +10,9 @@ import type { Leaf, NameChoice, NameMap, SeriesStore } from "./store.ts";
 type Comparing = Extract<Selector, { kind: "compare" }>;
 type Ids = readonly SeriesId[];
 
+/** Characters of a pattern: each of thousands of names may be held against it. */
+const LONGEST_GLOB = 1024;
+
 const PREFIXES: readonly (readonly [RegExp, "instance" | "metric" | "context"])[] = [
   [/^(?:instance|inst|i)\../, "instance"],
   [/^(?:metric|m)\../, "metric"],
@@ -38,11 +41,18 @@ function regexOf(pattern: string): RegExp {
   }
 }
 
+/** A test whether names fit a pattern. Throws SeriesProblem for one that is too long. */
+export function globOf(pattern: string): (name: string) => boolean {
+  if (pattern.length > LONGEST_GLOB)
+    throw new SeriesProblem(`a pattern of ${pattern.length} characters`, "bad request");
+  return compileGlob(pattern);
+}
+
 function choiceOf({ comparison, value, quoted }: Comparing, map: NameMap): NameChoice | undefined {
   if (comparison === "==")
     return { kind: "equal", text: map.kind === "label" && quoted ? `"${value}"` : value };
   if (comparison === "~~") {
-    const fits = compileGlob(value);
+    const fits = globOf(value);
     return { kind: "glob", pattern: value, fits: (entry) => fits(unquoted(entry)) };
   }
   if (comparison !== "=~" && comparison !== "!~") return undefined;

@@ -28,6 +28,9 @@ import { Out } from "./out.ts";
 import { listOf, type Parameters, unsignedOf } from "./parameters.ts";
 import { jsonString } from "./quote.ts";
 
+/** Characters of a pattern with wildcards: each of thousands of names is held against it. */
+const LONGEST_GLOB = 1024;
+
 const badPattern = (pattern: string, reason: string): WebFault =>
   new WebFault(400, `${pattern} - invalid regular expression: ${reason}`);
 
@@ -42,13 +45,19 @@ function regexOf(pattern: string): RegExp {
   }
 }
 
+function globOf(pattern: string): (name: string) => boolean {
+  if (pattern.length > LONGEST_GLOB)
+    throw new WebFault(400, `a pattern of ${pattern.length} characters`);
+  return compileGlob(pattern);
+}
+
 /** Says of an instance whether it is chosen. */
 type Choice = (instance: InstanceId, name: string) => boolean;
 
 /** Names in a list, compared in the way that a request asks for. Throws WebFault. */
 function nameTest(match: string, names: readonly string[]): (name: string) => boolean {
   if (match === "glob") {
-    const patterns = names.map(compileGlob);
+    const patterns = names.map(globOf);
     return (name) => patterns.some((fits) => fits(name));
   }
   if (match === "regex") {

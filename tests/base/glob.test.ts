@@ -52,6 +52,15 @@ test("stars and question marks, as regular expressions have them", () => {
   );
 });
 
+test("brackets that nobody closes end", () => {
+  for (const piece of ["[", "[!", "[:", "[[:", "[[:x:", "[a-", "[\\"]) {
+    const pattern = `${piece.repeat(20_000)}*`;
+    expect([piece, compileGlob(pattern)("x")]).toEqual([piece, false]);
+  }
+  expect(compileGlob("[[:nosuch")("[[:nosuch")).toBe(true);
+  expect(compileGlob("[[:alpha:]")("[p")).toBe(true);
+});
+
 test("many stars over a long text end", () => {
   expect(compileGlob(`${"*a".repeat(200)}b`)("a".repeat(10_000))).toBe(false);
   expect(compileGlob("*a".repeat(2000))("a".repeat(1999))).toBe(false);

@@ -123,7 +123,11 @@ test("windows are times alone", () => {
 test("an unterminated text, deep nesting and long texts end in an error", () => {
   expect(messageOf('a{b=="c')).toContain("^ -- syntax error");
   expect(messageOf(`${"rate(".repeat(5000)}a`)).toContain("syntax error");
-  expect(messageOf("x".repeat(2_000_000))).toContain("no QueryError: ");
+  expect(messageOf("x".repeat(70_000))).toContain("no QueryError: ");
+  for (const part of ["+ a", "* a", "* 2", "- 3 * a"])
+    expect(messageOf(`a${part.repeat(2000)}`)).toContain("^ -- syntax error");
+  expect(messageOf(`a{b=="c"${'||b=="d"'.repeat(2000)}}`)).toContain("^ -- syntax error");
+  expect(parse(`a${"+ a".repeat(400)}`)).toBeObject();
 });
 
 test("strange texts: a tree, or one error with its caret in the text", () => {
