@@ -54,4 +54,5 @@ export { wholeNumber } from "./numbers.ts";
 export { compilePosix, costlyPattern, PosixError } from "./posix.ts";
 export { openSharedMemory, type SharedMemory } from "./shared-memory.ts";
 export { ctime, ctimeShort } from "./time.ts";
+export { slices, turn } from "./turn.ts";
 export { isAnswered } from "./unix-socket.ts";

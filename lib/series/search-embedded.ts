@@ -1,7 +1,9 @@
 // Text search over the catalogue (spec series.md 13): what a key server's module finds, found in the index
 // of the catalogue. Words must all be there, in their order, by their stems; names weigh 9, short texts 4
 // and long ones 2. Documents that say different things under one name count as one, as they share an
-// identifier. Refused: a question without words, and what the catalogue's file refuses.
+// identifier. Long lists are read in slices, so that others have their turn. Refused: a question without
+// words, or of more than MOST_WORDS, and what the catalogue's file refuses.
+import { slices } from "../base/mod.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { TEXT_TYPES } from "./catalogue-texts.ts";
 import { searchId } from "./ids.ts";
@@ -21,6 +23,8 @@ import type {
 
 /** How much a word weighs that only resembles what was typed. */
 const FUZZY_WEIGHT = 0.25;
+/** Most words of a question: each is looked for in all documents that have it. */
+const MOST_WORDS = 32;
 /** Most words of the index that one typed word is taken for. */
 const MAX_CLOSE = 200;
 const WORD = /[\p{L}\p{N}\p{Co}\p{M}_]+/gu;
@@ -56,12 +60,16 @@ const quoted = (word: string): string => `"${word}"`;
 const seconds = (begin: number): number => (performance.now() - begin) / 1000;
 const keyOf = ({ type, name }: { type: number; name: string }): string => `${type} ${name}`;
 
-/** Words as the index has them, but for case and stems. */
-const wordsOf = (text: string): string[] =>
-  (text.match(WORD) ?? []).filter((word) => !isStopWord(word.toLowerCase()));
+/** Words as the index has them, but for case and stems. Throws SeriesProblem for too many. */
+function wordsOf(text: string): string[] {
+  const words = (text.match(WORD) ?? []).filter((word) => !isStopWord(word.toLowerCase()));
+  if (words.length > MOST_WORDS)
+    throw new SeriesProblem(`a search for more than ${MOST_WORDS} words`);
+  return words;
+}
 
-/** One candidate for each identifier, the best first. */
-function merged(candidates: readonly Candidate[]): Candidate[] {
+/** One candidate for each identifier. */
+function merged(candidates: readonly Candidate[]): ReadonlyMap<string, Candidate> {
   const best = new Map<string, Candidate>();
   for (const each of candidates) {
     const key = keyOf(each);
@@ -72,8 +80,13 @@ function merged(candidates: readonly Candidate[]): Candidate[] {
       best.set(key, { ...fuller, rank: Math.min(before.rank, each.rank) });
     }
   }
+  return best;
+}
+
+/** The best first. */
+function ranked(candidates: ReadonlyMap<string, Candidate>): readonly Candidate[] {
   const byName = (a: Candidate, b: Candidate): number => (a.name < b.name ? -1 : 1);
-  return [...best.values()].sort((a, b) => a.rank - b.rank || byName(a, b));
+  return [...candidates.values()].sort((a, b) => a.rank - b.rank || byName(a, b));
 }
 
 /** A hit with the members that are asked for. */
@@ -91,8 +104,30 @@ function hitOf(row: Row, score: number, returns: readonly TextMember[]): TextHit
 function questions({ database, guard }: Catalogue) {
   const all = <T>(sql: string, ...values: (string | number)[]): readonly T[] =>
     guard(() => database.query<T, (string | number)[]>(sql).all(...values));
+  /** Rows of a list that may be long, one by one. A statement of its own: others ask meanwhile. */
+  const read = async <T>(
+    sql: string,
+    values: readonly (string | number)[],
+    take: (row: T) => void,
+  ): Promise<void> => {
+    const pause = slices();
+    const statement = guard(() => database.prepare<T, (string | number)[]>(sql));
+    try {
+      const rows = guard(() => statement.iterate(...values));
+      for (;;) {
+        const row = guard(() => rows.next());
+        if (row.done === true) return;
+        take(row.value);
+        const waited = pause();
+        if (waited !== undefined) await waited;
+      }
+    } finally {
+      statement.finalize();
+    }
+  };
   return {
     all,
+    read,
     /** The terms that words have in the index, in their order. */
     terms: (words: readonly string[]): readonly string[] => {
       all("DELETE FROM temp.asked");
@@ -102,52 +137,66 @@ function questions({ database, guard }: Catalogue) {
       );
     },
     /**
-     * Documents in which terms stand in their order, whatever stands between, in whichever field: as the
+     * Those of some documents in which terms stand in their order, whatever stands between, in whichever field: as the
      * module of key servers has it, one place serves for a term that is asked for twice.
      */
-    inOrder: (terms: readonly string[]): ReadonlySet<number> => {
-      let reached: Map<number, number> | undefined;
-      for (const term of terms) {
+    inOrder: async (
+      terms: readonly string[],
+      documents: Iterable<number>,
+    ): Promise<ReadonlySet<number>> => {
+      let reached = new Map([...documents].map((id) => [id, -1]));
+      for (const [at, term] of terms.entries()) {
+        if (term === terms[at - 1]) continue;
         const next = new Map<number, number>();
-        const places = all<{ doc: number; col: TextField; offset: number }>(
+        const known = reached;
+        await read<{ doc: number; col: TextField; offset: number }>(
           "SELECT doc, col, offset FROM word_place WHERE term = ?",
-          term,
+          [term],
+          ({ doc, col, offset }) => {
+            const place = COLUMNS.indexOf(col) * FIELD_PLACES + offset;
+            const before = known.get(doc);
+            if (before === undefined || place < before) return;
+            if (place < (next.get(doc) ?? Infinity)) next.set(doc, place);
+          },
         );
-        for (const { doc, col, offset } of places) {
-          const place = COLUMNS.indexOf(col) * FIELD_PLACES + offset;
-          const before = reached === undefined ? -1 : reached.get(doc);
-          if (before === undefined || place < before) continue;
-          if (place < (next.get(doc) ?? Infinity)) next.set(doc, place);
-        }
         reached = next;
       }
-      return new Set(reached?.keys());
+      return new Set(reached.keys());
     },
   };
 }
 
 type Questions = ReturnType<typeof questions>;
 
-function searchText({ all, terms, inOrder }: Questions, query: TextQuery, limit: number): TextHits {
+async function searchText(
+  { all, read, terms, inOrder }: Questions,
+  query: TextQuery,
+  limit: number,
+): Promise<TextHits> {
   const begin = performance.now();
   const words = wordsOf(textWords(query.query));
   if (words.length === 0) throw new SeriesProblem("no words to search for");
   const columns = query.fields.length === 0 ? COLUMNS : query.fields;
   const match = `{${columns.join(" ")}} : (${words.map(quoted).join(" AND ")})`;
   const types = query.types.map((type) => TEXT_TYPES.indexOf(type)).join(", ");
-  let found = all<Candidate>(
+  let found: Candidate[] = [];
+  await read<Candidate>(
     `SELECT words.rowid AS id, type, document.name AS name, ${TOLD} AS told,
        bm25(words, 9, 4, 2) AS rank
      FROM words JOIN document ON document.id = words.rowid
      WHERE words MATCH ?${types === "" ? "" : ` AND type IN (${types})`}`,
-    match,
+    [match],
+    (row) => found.push(row),
   );
   const order = terms(words);
   if (order.length > 1 && found.length > 0) {
-    const fits = inOrder(order);
+    const fits = await inOrder(
+      order,
+      found.map(({ id }) => id),
+    );
     found = found.filter(({ id }) => fits.has(id));
   }
-  const ranked = merged(found);
+  const best = ranked(merged(found));
   const texts = COLUMNS.map((column, at) =>
     query.highlight.includes(column)
       ? `highlight(words, ${at}, '<b>', '</b>') AS ${column}_shown`
@@ -156,34 +205,36 @@ function searchText({ all, terms, inOrder }: Questions, query: TextQuery, limit:
   const show = `SELECT type, document.name AS name, indom, ${texts.join(", ")}
     FROM words JOIN document ON document.id = words.rowid WHERE words MATCH ? AND words.rowid = ?`;
   type Shown = Row & Readonly<Record<`${TextField}_shown`, string | null>>;
-  const hits = ranked.slice(query.offset, query.offset + limit).flatMap(({ id, rank }) =>
+  const hits = best.slice(query.offset, query.offset + limit).flatMap(({ id, rank }) =>
     all<Shown>(show, match, id).map((row) => {
       const { name_shown, oneline_shown: oneline, helptext_shown: helptext } = row;
       const hit = hitOf({ ...row, oneline, helptext }, -rank, query.returns);
       return hit.name === undefined ? hit : { ...hit, name: name_shown ?? "" };
     }),
   );
-  return { total: ranked.length, elapsed: seconds(begin), offset: query.offset, limit, hits };
+  return { total: best.length, elapsed: seconds(begin), offset: query.offset, limit, hits };
 }
 
 /** Names by the best of what `halves` find, each with its weight. */
-function suggested(
-  { all }: Questions,
+async function suggested(
+  { read }: Questions,
   halves: readonly (readonly [match: string, weight: number])[],
-): readonly string[] {
+): Promise<readonly string[]> {
   const found = new Map<string, Candidate>();
   for (const [match, weight] of halves) {
-    const rows = all<Candidate>(
+    const rows: Candidate[] = [];
+    await read<Candidate>(
       `SELECT names.rowid AS id, type, document.name AS name, 0 AS told, bm25(names) AS rank
        FROM names JOIN document ON document.id = names.rowid WHERE names MATCH ?`,
-      match,
+      [match],
+      (row) => rows.push(row),
     );
-    for (const each of merged(rows)) {
-      const before = found.get(keyOf(each))?.rank ?? 0;
-      found.set(keyOf(each), { ...each, rank: before + weight * each.rank });
+    for (const [key, one] of merged(rows)) {
+      const before = found.get(key)?.rank ?? 0;
+      found.set(key, { ...one, rank: before + weight * one.rank });
     }
   }
-  return merged([...found.values()]).map(({ name }) => name);
+  return ranked(found).map(({ name }) => name);
 }
 
 function searchIndom({ all }: Questions, indom: string, limit: number, offset: number): TextHits {
@@ -243,36 +294,45 @@ export function embeddedSearch(
   let vocabulary: readonly string[] = [];
   let generation = -1;
   /** All words of names, until the catalogue changes. */
-  const nameWords = (): readonly string[] => {
-    if (generation !== catalogue.generation)
-      vocabulary = ask.all<{ term: string }>("SELECT term FROM name_word").map(({ term }) => term);
-    generation = catalogue.generation;
-    return vocabulary;
+  const nameWords = async (): Promise<readonly string[]> => {
+    const now = catalogue.generation;
+    if (generation === now) return vocabulary;
+    const words: string[] = [];
+    await ask.read<{ term: string }>("SELECT term FROM name_word", [], ({ term }) =>
+      words.push(term),
+    );
+    vocabulary = words;
+    generation = now;
+    return words;
   };
-  const suggest = (query: string): readonly string[] => {
+  const suggest = async (query: string, limit: number): Promise<readonly string[]> => {
     const { prefixes, fuzzy } = suggestWords(query);
     if (prefixes.length === 0) {
       const rows = ask.all<{ name: string }>(
-        "SELECT DISTINCT name, type FROM document WHERE type <> 0 ORDER BY name",
+        "SELECT DISTINCT name, type FROM document WHERE type <> 0 ORDER BY name LIMIT ?",
+        limit,
       );
       return rows.map(({ name }) => name);
     }
+    const pause = slices();
     const begins = wordsOf(prefixes.join(" ")).map((word) => `${quoted(word)} *`);
     const halves: (readonly [string, number])[] = [];
     if (begins.length > 0) halves.push([begins.join(" AND "), 1]);
-    const close = wordsOf(fuzzy.join(" ")).map((word) =>
-      closeTo(word.toLowerCase(), nameWords(), MAX_CLOSE),
-    );
+    const close: (readonly string[])[] = [];
+    for (const word of wordsOf(fuzzy.join(" "))) {
+      close.push(closeTo(word.toLowerCase(), await nameWords(), MAX_CLOSE));
+      await pause();
+    }
     if (close.length > 0 && close.every((terms) => terms.length > 0)) {
       const either = close.map((terms) => `(${terms.map(quoted).join(" OR ")})`);
       halves.push([either.join(" AND "), FUZZY_WEIGHT]);
     }
-    return suggested(ask, halves);
+    return (await suggested(ask, halves)).slice(0, limit);
   };
   const later = <T>(body: () => T): Promise<T> => Promise.resolve().then(body);
   return {
-    text: (query) => later(() => searchText(ask, query, count(query.limit))),
-    suggest: (query, limit) => later(() => suggest(query).slice(0, count(limit))),
+    text: (query) => searchText(ask, query, count(query.limit)),
+    suggest: (query, limit) => suggest(query, count(limit)),
     indom: (indom, limit, offset) => later(() => searchIndom(ask, indom, count(limit), offset)),
     info: () => later(() => indexInfo(ask)),
   };

@@ -138,6 +138,14 @@ describe("what archives tell", () => {
     expect(index.text({ ...QUERY, query: "?" })).rejects.toThrow("no words to search for");
   });
 
+  test("more words than anybody asks for are refused", async () => {
+    const words = (count: number): string => "disk ".repeat(count);
+    expect(await names(words(32))).not.toEqual([]);
+    const reason = "a search for more than 32 words";
+    expect(index.text({ ...QUERY, query: words(33) })).rejects.toThrow(reason);
+    expect(index.suggest(words(33), 10)).rejects.toThrow(reason);
+  });
+
   test("fields and types narrow it", async () => {
     expect(await names("disk", { types: ["indom"] })).toEqual(["60.1"]);
     expect(await names("memory", { fields: ["helptext"] })).toEqual(["mem.util.free"]);
@@ -396,7 +404,7 @@ describePeer("redisearch", "the module of key servers, asked the same", () => {
       differ.push(query.query);
     }
     expect(differ.length).toBeLessThan(QUESTIONS / 20);
-  });
+  }, 30_000);
 
   test("suggestions and instance domains", async () => {
     const { theirs, ours, known } = await both();
