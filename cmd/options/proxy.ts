@@ -366,6 +366,7 @@ export const proxyVerb = defineVerb({
   description: [
     "Lets clients of Performance Co-Pilot reach a pmcd that they cannot reach themselves, and answers web clients. Each port takes the PCP protocol, HTTP and, when switched on, RESP for a key server; all of them also inside TLS.",
     "It works without any configuration: ports 44322 and 44323 on all addresses, the unix socket, and whichever pmcd the client names. Without -f or -F it goes to the background once it has started.",
+    "It keeps history, too: archives are catalogued and followed, loggers may push theirs, and a machine that no logger records is recorded by the proxy itself. [record] enabled = false in the configuration switches that off. With a key server questions about the past are answered from that.",
     "In messages and logs it calls itself pmproxy, and it can be called by that name through a symbolic link or a copy of the program.",
   ],
   examples: [
