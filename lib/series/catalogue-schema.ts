@@ -26,7 +26,7 @@ const CHECKED_BYTES = 64 * 1024 * 1024;
 /** Places in the head of SQLite's files: bytes of a page, change, pages, change when these were counted. */
 const HEAD = { pageBytes: 16, change: 24, pages: 28, counted: 92, length: 96 } as const;
 /** Milliseconds for which a process waits while another one writes. */
-const BUSY_MS = 10_000;
+export const BUSY_MS = 10_000;
 
 /**
  * Identifiers are 40 digits. A label set is shared by all that carry it, a set of instances by all metrics
@@ -101,6 +101,10 @@ const DAMAGE: ReadonlySet<string> = new Set(["SQLITE_CORRUPT", "SQLITE_NOTADB"])
 const isDamage = (error: unknown): boolean =>
   error instanceof SQLiteError &&
   DAMAGE.has((error.code ?? "").replace(/^(SQLITE_[A-Z]+)_.*/, "$1"));
+
+/** Whether the file was not to be had in time because another one writes. */
+export const isBusy = ({ cause }: PcpError): boolean =>
+  cause instanceof SQLiteError && (cause.code ?? "").startsWith("SQLITE_BUSY");
 
 /** Stands beside a file in which damage was met: the next who opens it makes it anew. */
 const suspectOf = (file: string): string => `${file}.suspect`;

@@ -3,7 +3,7 @@
 // Values are not in it. Refused as one sentence: what the file refuses; damage is mended by opening it
 // again, which makes it anew.
 import type { Database } from "bun:sqlite";
-import { catalogueError, openDatabase } from "./catalogue-schema.ts";
+import { BUSY_MS, catalogueError, openDatabase } from "./catalogue-schema.ts";
 import type { Survey, SurveyedInstance, SurveyedSeries } from "./catalogue-survey.ts";
 import { sweeper } from "./catalogue-sweep.ts";
 import { textRows } from "./catalogue-texts.ts";
@@ -44,6 +44,8 @@ export interface Catalogue {
   drop(paths: readonly string[]): void;
   /** Runs `body` with the errors of the file as sentences. */
   guard<T>(body: () => T): T;
+  /** As `guard`, but does not wait for others who write: throws an error that isBusy then. */
+  briefly<T>(body: () => T): T;
   close(): void;
 }
 
@@ -199,6 +201,9 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
 /** Milliseconds between two looks at whether others have written: one costs as much as a small question. */
 const SEEN_MS = 5;
 
+/** Milliseconds for which the file is waited for by who has other things to do. */
+const BRIEFLY_MS = 10;
+
 /** How a catalogue is opened. */
 export interface CatalogueOptions {
   /** Whether the file is looked through for damage; true by default. */
@@ -220,6 +225,15 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
       throw catalogueError(file, error);
     }
   };
+  const briefly = <T>(body: () => T): T =>
+    guard(() => {
+      database.run(`PRAGMA busy_timeout = ${BRIEFLY_MS}`);
+      try {
+        return body();
+      } finally {
+        database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+      }
+    });
   const change = (body: () => void): void => {
     guard(() => database.transaction(body).immediate());
     generation++;
@@ -274,7 +288,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
           .run(stamp, path);
       }),
     noteEnd: (path, stamp, end) => {
-      guard(() =>
+      briefly(() =>
         database
           .query("UPDATE archive SET finish = ? WHERE path = ? AND stamp = ? AND finish IS NULL")
           .run(end, path, stamp),
@@ -285,6 +299,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
       for (const path of paths) replace(path, () => undefined);
     },
     guard,
+    briefly,
     close: () => {
       database.close();
     },

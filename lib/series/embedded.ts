@@ -1,10 +1,11 @@
 // The store over archives and their catalogue: what is known of series comes from the catalogue, values
 // come from the archives themselves (spec series.md 2, 3, 7; the same answers as a key server that the
 // archives were loaded into). Names are matched over lists that are kept until the catalogue changes.
-import { PcpError } from "../base/mod.ts";
+import { PcpError, slices } from "../base/mod.ts";
 import type { Pmid } from "../pcp/mod.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { rememberedValues } from "./embedded-cache.ts";
+import { keptExpressions } from "./embedded-expressions.ts";
 import { archiveShelf, type HeldRequest, type Holding, type Slots } from "./embedded-values.ts";
 import type { SeriesId } from "./ids.ts";
 import type {
@@ -75,8 +76,9 @@ function keeper(catalogue: Catalogue) {
   let generation = -1;
   const kept = new Map<string, unknown>();
   return <T>(key: string, make: () => T): T => {
-    if (generation !== catalogue.generation) kept.clear();
-    generation = catalogue.generation;
+    const now = catalogue.generation;
+    if (generation !== now) kept.clear();
+    generation = now;
     if (kept.has(key)) return kept.get(key) as T;
     const made = make();
     kept.set(key, made);
@@ -92,6 +94,8 @@ const mayHold =
 
 /** Most sets of instances that are kept at a time. */
 const KEPT_SLOTS = 1024;
+/** Archives of requests, of all together, after which these are answered before others are looked at. */
+const HELD_AT_ONCE = 262_144;
 
 /** A store over the archives of a catalogue. */
 export function embeddedStore(catalogue: Catalogue): SeriesStore {
@@ -110,8 +114,16 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
   const all = <Row>(sql: string, ...values: (string | number)[]): readonly Row[] =>
     guard(() => database.query<Row, (string | number)[]>(sql).all(...values));
   const one = <Row>(sql: string, value: string): Row | undefined => all<Row>(sql, value)[0];
-  const each = <T>(list: readonly string[], answer: (id: string) => T): Promise<T[]> =>
-    Promise.resolve().then(() => list.map(answer));
+  const each = async <T>(list: readonly string[], answer: (id: string) => T): Promise<T[]> => {
+    const pause = slices();
+    const answers: T[] = [];
+    for (const id of list) {
+      answers.push(answer(id));
+      const turn = pause();
+      if (turn !== undefined) await turn;
+    }
+    return answers;
+  };
 
   const listNames = (list: NameList): readonly string[] =>
     keep(`names ${list}`, () => all<Name>(NAMES_OF[list]).map(({ name }) => name));
@@ -122,26 +134,30 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
   const entriesOf = (map: NameMap): readonly string[] =>
     map.kind === "label" ? labelValues(map.label) : listNames(map.kind);
 
-  const selectLeaf = ({ map, choice }: Leaf): readonly SeriesId[] => {
-    const texts =
-      choice.kind === "equal" ? [choice.text] : entriesOf(map).filter((each) => choice.fits(each));
+  const selectLeaf = async ({ map, choice }: Leaf): Promise<readonly SeriesId[]> => {
+    const texts = choice.kind === "equal" ? [choice.text] : entriesOf(map);
     const found = new Set<SeriesId>();
     const more = map.kind === "label" ? [map.label] : [];
-    for (const text of texts)
-      for (const { hash } of all<Hash>(SERIES_OF[map.kind], text, ...more)) found.add(hash);
+    const pause = slices();
+    for (const text of texts) {
+      if (choice.kind === "equal" || choice.fits(text))
+        for (const { hash } of all<Hash>(SERIES_OF[map.kind], text, ...more)) found.add(hash);
+      const turn = pause();
+      if (turn !== undefined) await turn;
+    }
     return [...found].sort();
   };
 
+  const expressions = keptExpressions(catalogue);
   const descriptor = (id: string): SeriesDescriptor | undefined =>
-    one(`SELECT ${DESCRIPTOR} FROM expression WHERE hash = ?`, id) ??
-    one(`SELECT ${DESCRIPTOR} FROM series WHERE hash = ?`, id);
+    expressions.find(id)?.descriptor ?? one(`SELECT ${DESCRIPTOR} FROM series WHERE hash = ?`, id);
 
   let slotsKept = new Map<number, Slots>();
   let slotsGeneration = -1;
   const slotsOf = (id: number): Slots => {
-    if (slotsGeneration !== catalogue.generation || slotsKept.size >= KEPT_SLOTS)
-      slotsKept = new Map();
-    slotsGeneration = catalogue.generation;
+    const now = catalogue.generation;
+    if (slotsGeneration !== now || slotsKept.size >= KEPT_SLOTS) slotsKept = new Map();
+    slotsGeneration = now;
     const before = slotsKept.get(id);
     if (before !== undefined) return before;
     const rows = all<{ inst: number; id: string }>(
@@ -166,7 +182,7 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
   });
 
   return {
-    select: (leaves) => Promise.resolve().then(() => leaves.map(selectLeaf)),
+    select: (leaves) => Promise.all(leaves.map(selectLeaf)),
     descriptors: (series) => each(series, descriptor),
     metricNames: (series) =>
       each(series, (id) =>
@@ -189,26 +205,26 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
       ),
     labelValues: (names) => each(names, labelValues),
     names: (list) => Promise.resolve().then(() => listNames(list)),
-    values: (requests) => {
-      const held = requests.map((request, index): HeldRequest => {
+    async *values(requests) {
+      const pause = slices();
+      let held: HeldRequest[] = [];
+      let count = 0;
+      for (const [index, request] of requests.entries()) {
         const rows = all<HoldingRow>(HOLDINGS, request.series);
         const holdings = rows.filter(mayHold(request)).map(holdingOf);
-        return { index, request, type: rows[0]?.type ?? "", holdings };
-      });
-      return values(held);
+        held.push({ index, request, type: rows[0]?.type ?? "", holdings });
+        count += holdings.length;
+        const turn = pause();
+        if (turn !== undefined) await turn;
+        if (count < HELD_AT_ONCE) continue;
+        yield* values(held);
+        held = [];
+        count = 0;
+      }
+      yield* values(held);
     },
-    expressions: (series) =>
-      each(
-        series,
-        (id) => one<{ text: string }>("SELECT text FROM expression WHERE hash = ?", id)?.text,
-      ),
-    fabricate: (series, expression, { indom, pmid, semantics, source, type, units }) =>
-      Promise.resolve().then(() => {
-        guard(() =>
-          database
-            .query("INSERT OR REPLACE INTO expression VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-            .run(series, expression, indom, pmid, semantics, source, type, units),
-        );
-      }),
+    expressions: (series) => each(series, (id) => expressions.find(id)?.text),
+    fabricate: (series, text, descriptor) =>
+      Promise.resolve().then(() => expressions.keep(series, { text, descriptor })),
   };
 }
