@@ -5,7 +5,9 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Archive, Listings } from "../archive/mod.ts";
-import { archiveValues, type ArchiveShelf, type HeldRequest } from "./embedded-values.ts";
+import { slices } from "../base/mod.ts";
+import type { ArchivePlace, ArchiveShelf } from "./embedded-shelf.ts";
+import { archiveValues, type HeldRequest } from "./embedded-values.ts";
 import type { ValueBlock } from "./store.ts";
 
 /** Values and samples that are kept in all. */
@@ -71,9 +73,10 @@ export function rememberedValues(shelf: ArchiveShelf) {
   const keyFinder = () => {
     const prints = new Map<string, string | undefined>();
     const listings: Listings = new Map();
-    const print = (path: string, stamp: string): string | undefined => {
+    const print = (place: ArchivePlace): string | undefined => {
+      const { path } = place;
       if (!prints.has(path)) {
-        const archive = shelf.open(path, stamp, listings);
+        const archive = shelf.open(place, listings);
         prints.set(path, archive === undefined ? undefined : printOf(archive));
       }
       return prints.get(path);
@@ -82,8 +85,9 @@ export function rememberedValues(shelf: ArchiveShelf) {
       if (holdings.length > MOST_FILES) return undefined;
       const { series, from, to, newest, most } = request;
       const parts = [series, from, to, newest, most, type];
-      for (const { path, stamp, pmid, slots } of holdings) {
-        const own = print(path, stamp);
+      for (const holding of holdings) {
+        const { path, stamp, pmid, slots } = holding;
+        const own = print(holding);
         if (own === undefined) return undefined;
         parts.push(path, stamp, pmid, slots?.ids.length, own);
       }
@@ -117,7 +121,13 @@ export function rememberedValues(shelf: ArchiveShelf) {
 
   return async function* values(requests: readonly HeldRequest[]): AsyncGenerator<ValueBlock> {
     const keyOf = keyFinder();
-    const keys = requests.map(keyOf);
+    const keys: (string | undefined)[] = [];
+    const pause = slices();
+    for (const request of requests) {
+      keys.push(keyOf(request));
+      const turn = pause();
+      if (turn !== undefined) await turn;
+    }
     // Taken before anything is read, which may push them out.
     const found = keys.map((key) => (key === undefined ? undefined : kept.get(key)));
     if (requests.length > MIXED_REQUESTS && found.includes(undefined)) {

@@ -2,10 +2,10 @@
 // walked once for all series that are wanted of it, forwards or, for the newest, backwards. What waits for
 // its turn is bounded: when it grows too large, some of the series are left for a walk of their own. When
 // a compressed archive ended is found out where it was entered in vain, and noted, so that it is not
-// unpacked again for nothing. A sample that is not later than the one before is left out, as a key server refuses it. Damage in data
-// ends the samples of that archive, an archive that has gone has none; one that cannot be opened for
-// another reason is an error.
-import { PM_ERR, PcpError } from "../base/mod.ts";
+// unpacked again for nothing. A sample that is not later than the one before is left out, as a key server
+// refuses it. Damage in data ends the samples of that archive, an archive that has gone has none; what the
+// system refuses, and data that are written over while they are read, are errors.
+import { PM_ERR, PcpError, slices } from "../base/mod.ts";
 import {
   type Archive,
   ArchiveCursor,
@@ -13,18 +13,15 @@ import {
   compressionOf,
   type DataRecord,
   type Listings,
-  openArchive,
 } from "../archive/mod.ts";
 import { type Pmid, type Timestamp, type ValueSet } from "../pcp/mod.ts";
 import { microseconds } from "./catalogue-survey.ts";
 import { columnBuilder, type ColumnBuilder } from "./embedded-column.ts";
+import { type ArchivePlace, type ArchiveShelf, changedSince, marksOf } from "./embedded-shelf.ts";
 import { BLOCK_VALUES, type ValueBlock, type ValuesRequest } from "./store.ts";
 
 /** An archive that has values of a series. */
-export interface Holding {
-  readonly path: string;
-  /** Changes when the files change. */
-  readonly stamp: string;
+export interface Holding extends ArchivePlace {
   /** When it ended, microseconds; undefined where it is not known. */
   readonly end: number | undefined;
   readonly pmid: Pmid;
@@ -51,49 +48,12 @@ export interface HeldRequest {
 
 /** Most values that wait while others of the same walk are not finished. */
 const WAITING_VALUES = 1_000_000;
-/** Archives that are kept open: no files, but an index each. */
-const KEPT_ARCHIVES = 64;
-/** Records between two turns for others. */
-const RECORDS_AT_ONCE = 512;
-
-const GONE: ReadonlySet<number> = new Set([-2, PM_ERR.LOGFILE]);
-
-/** Opens archives without their metadata, and keeps some. */
-export interface ArchiveShelf {
-  open(path: string, stamp: string, listings: Listings): Archive | undefined;
-  /** Hears when a compressed archive ended, which nobody knew; microseconds. */
-  readonly note: (path: string, stamp: string, end: number) => void;
-}
-
-export function archiveShelf(note: ArchiveShelf["note"] = () => undefined): ArchiveShelf {
-  const kept = new Map<string, { readonly stamp: string; readonly archive: Archive }>();
-  return {
-    note,
-    open(path, stamp, listings) {
-      const before = kept.get(path);
-      kept.delete(path);
-      if (before?.stamp === stamp) {
-        kept.set(path, before);
-        return before.archive;
-      }
-      let archive: Archive;
-      try {
-        const options = { growing: true, look: () => false };
-        archive = openArchive(path, options, undefined, undefined, listings);
-      } catch (error) {
-        // Deleted since it was catalogued: it has nothing any more. Anything else is no answer.
-        if (error instanceof PcpError && GONE.has(error.code)) return undefined;
-        throw error;
-      }
-      kept.set(path, { stamp, archive });
-      for (const oldest of kept.keys()) {
-        if (kept.size <= KEPT_ARCHIVES) break;
-        kept.delete(oldest);
-      }
-      return archive;
-    },
-  };
-}
+/** Values between two looks at how many wait. */
+const VALUES_AT_ONCE = 65_536;
+/** Series of one walk: one record may have values for each. */
+const MOST_TOGETHER = 1024;
+/** Numbers of the system's errors are above it. */
+const LEAST_ERRNO = -4096;
 
 /** Gathers the samples of one request. */
 class Gatherer {
@@ -222,11 +182,18 @@ const lastOf = (time: number): Timestamp => {
   return { sec, nsec: nsec + 999 };
 };
 
-/** Records of an archive in a range of time, in one direction; ends at damage. */
+/** The error, if it is damage of an archive; others are thrown. */
+function damageOf(error: unknown): PcpError {
+  if (!(error instanceof PcpError) || error.code > LEAST_ERRNO) throw error;
+  return error;
+}
+
+/** Records of an archive in a range of time, in one direction; ends at damage, of which it tells. */
 function* recordsOf(
   cursor: ArchiveCursor,
   { from, to }: ValuesRequest,
   backward: boolean,
+  damaged: (error: PcpError) => void,
 ): Generator<DataRecord> {
   try {
     if (!backward) cursor.seek(firstOf(Math.max(0, from)), "forward");
@@ -239,30 +206,28 @@ function* recordsOf(
       if (record.numpmid > 0) yield record;
     }
   } catch (error) {
-    if (!(error instanceof PcpError)) throw error;
+    damaged(damageOf(error));
   }
 }
 
-/** Puts the sets of a record where they are wanted; false when it is damaged. */
+/** Puts the sets of a record where they are wanted; returns how many values. Throws PcpError for damage. */
 function deliver(
   record: DataRecord,
   wanted: ReadonlyMap<Pmid, readonly Wanted[]>,
   few: readonly Pmid[] | undefined,
-): boolean {
+): number {
   const time = microseconds(record);
+  let count = 1;
   const take = (set: ValueSet): void => {
     if (set.numval === 0) return;
-    for (const { gatherer, holding } of wanted.get(set.pmid) ?? [])
+    for (const { gatherer, holding } of wanted.get(set.pmid) ?? []) {
       gatherer.add(time, set, holding);
+      count += Math.max(1, set.numval);
+    }
   };
-  try {
-    if (few !== undefined) record.find(few, take);
-    else for (const set = record.result().sets(); set.next();) take(set);
-    return true;
-  } catch (error) {
-    if (!(error instanceof PcpError)) throw error;
-    return false;
-  }
+  if (few !== undefined) record.find(few, take);
+  else for (const set = record.result().sets(); set.next();) take(set);
+  return count;
 }
 
 /** Metrics that are looked for one by one; more of them are met while all are looked at. */
@@ -277,11 +242,11 @@ interface Wanted {
 }
 
 /** Notes when an archive ended that had nothing in a range, if it cannot grow any more. */
-function noteEnd(shelf: ArchiveShelf, archive: Archive, { path, stamp }: Holding): void {
+function noteEnd(shelf: ArchiveShelf, archive: Archive, place: Holding): void {
   const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
   if (compressionOf(lastVolume) === undefined) return;
   const end = archiveEnd(archive);
-  if (end !== undefined) shelf.note(path, stamp, microseconds(end));
+  if (end !== undefined) shelf.ended(place, microseconds(end));
 }
 
 /** One walk for requests that have the same range and the same archives. */
@@ -298,23 +263,36 @@ async function* walk(
   const listings: Listings = new Map();
   const order = first.holdings.map((_, index) => index);
   if (backward) order.reverse();
-  let records = 0;
+  const pause = slices();
+  let since = 0;
   for (const number of order) {
     if (gatherers.every(({ done }) => done)) break;
     const holding = first.holdings[number];
     if (holding === undefined) continue;
-    const archive = shelf.open(holding.path, holding.stamp, listings);
+    const archive = shelf.open(holding, listings);
+    const turn = pause();
+    if (turn !== undefined) await turn;
     if (archive === undefined) continue;
     if (microseconds(archive.label.start) > request.to) continue;
+    const marks = marksOf(archive);
     const cursor = new ArchiveCursor(archive);
+    const damaged = (error: PcpError): void => {
+      if (changedSince(marks) === undefined) shelf.damaged(holding, error);
+    };
     let isEmpty = true;
+    let wasAlone = true;
     try {
       let wanted = takersOf(gatherers, number);
       let few = fewOf(wanted);
-      for (const record of recordsOf(cursor, request, backward)) {
+      for (const record of recordsOf(cursor, request, backward, damaged)) {
         isEmpty = false;
-        if (++records % RECORDS_AT_ONCE === 0) {
-          await Bun.sleep(0);
+        const others = pause();
+        if (others !== undefined) {
+          wasAlone = false;
+          await others;
+        }
+        if (since >= VALUES_AT_ONCE) {
+          since = 0;
           let waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
           while (gatherers.length > 1 && waiting > WAITING_VALUES) {
             const half = Math.ceil(gatherers.length / 2);
@@ -325,14 +303,23 @@ async function* walk(
             waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
           }
         }
-        if (!deliver(record, wanted, few)) break;
+        try {
+          since += deliver(record, wanted, few);
+        } catch (error) {
+          damaged(damageOf(error));
+          break;
+        }
         const [only] = gatherers;
         if (gatherers.length === 1 && only !== undefined && only.blocks.length > 0) {
           const blocks = only.blocks.splice(0);
+          wasAlone = false;
           yield* blocks;
         }
         if (gatherers.every(({ done }) => done)) break;
       }
+      const changed = wasAlone ? undefined : changedSince(marks);
+      if (changed !== undefined)
+        throw new PcpError(PM_ERR.LOGREC, `${changed} has changed while it was read`);
       if (isEmpty && !backward && holding.end === undefined) noteEnd(shelf, archive, holding);
     } finally {
       cursor.close();
@@ -374,7 +361,7 @@ export async function* archiveValues(
     if (first === undefined) return;
     const kind = walkOf(first);
     let count = 1;
-    for (; count < left.length; count++) {
+    for (; count < Math.min(left.length, MOST_TOGETHER); count++) {
       const next = left[count];
       if (next === undefined || walkOf(next) !== kind) break;
     }

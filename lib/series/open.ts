@@ -237,7 +237,7 @@ async function catalogueRequest(
 
 /** Opens a service over a catalogue. Throws PcpError when its file cannot be used. */
 export function openEmbeddedSeries(options: OpenEmbeddedSeriesOptions): EmbeddedSeriesService {
-  const { zone } = options;
+  const { zone, log } = options;
   const catalogue = openCatalogue(options.catalogue);
   const search = options.search ? embeddedSearch(catalogue) : undefined;
   const loading = loads((expression, signal) =>
@@ -254,7 +254,10 @@ export function openEmbeddedSeries(options: OpenEmbeddedSeriesOptions): Embedded
   return {
     kind: "embedded",
     catalogue,
-    store: embeddedStore(catalogue),
+    store: embeddedStore(
+      catalogue,
+      log === undefined ? {} : { warn: (text) => log("warning", text) },
+    ),
     search,
     load: loading.load,
     status: () => ({
