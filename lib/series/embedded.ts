@@ -6,7 +6,8 @@ import type { Pmid } from "../pcp/mod.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { rememberedValues } from "./embedded-cache.ts";
 import { keptExpressions } from "./embedded-expressions.ts";
-import { archiveShelf, type HeldRequest, type Holding, type Slots } from "./embedded-values.ts";
+import { archiveShelf } from "./embedded-shelf.ts";
+import type { HeldRequest, Holding, Slots } from "./embedded-values.ts";
 import type { SeriesId } from "./ids.ts";
 import type {
   Leaf,
@@ -97,8 +98,17 @@ const KEPT_SLOTS = 1024;
 /** Archives of requests, of all together, after which these are answered before others are looked at. */
 const HELD_AT_ONCE = 262_144;
 
+/** What a store is told beside its catalogue. */
+export interface EmbeddedStoreOptions {
+  /** Hears of damage that ended reading, once for each archive as it is. */
+  readonly warn?: (text: string) => void;
+}
+
 /** A store over the archives of a catalogue. */
-export function embeddedStore(catalogue: Catalogue): SeriesStore {
+export function embeddedStore(
+  catalogue: Catalogue,
+  options: EmbeddedStoreOptions = {},
+): SeriesStore {
   const { database, guard } = catalogue;
   const keep = keeper(catalogue);
   const noteEnd = (path: string, stamp: string, end: number): void => {
@@ -109,7 +119,7 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
       if (!(error instanceof PcpError)) throw error;
     }
   };
-  const values = rememberedValues(archiveShelf(noteEnd));
+  const values = rememberedValues(archiveShelf({ ended: noteEnd, ...options }));
 
   const all = <Row>(sql: string, ...values: (string | number)[]): readonly Row[] =>
     guard(() => database.query<Row, (string | number)[]>(sql).all(...values));
@@ -173,9 +183,10 @@ export function embeddedStore(catalogue: Catalogue): SeriesStore {
     return made;
   };
 
-  const holdingOf = ({ path, stamp, finish, pmid, slots }: HoldingRow): Holding => ({
+  const holdingOf = ({ path, stamp, begin, finish, pmid, slots }: HoldingRow): Holding => ({
     path,
     stamp,
+    begin,
     end: finish ?? undefined,
     pmid: pmid as Pmid,
     slots: slots === null ? undefined : slotsOf(slots),
