@@ -1,6 +1,7 @@
 // Archives that come as bytes and are kept nowhere (spec series.md 5.4): what a logger pushes goes to the
 // key server record by record. Bytes may end within a record; the rest of it waits. Refused: damaged
-// records, records that are too long, anything while the key server is away.
+// records, records that are too long, more metadata and rests of all archives together than HELD_BYTES,
+// anything while the key server is away.
 import {
   type ArchiveLabel,
   Catalog,
@@ -9,7 +10,7 @@ import {
   metaType,
   type RecordPlace,
 } from "../archive/mod.ts";
-import { bufferOf, PM_ERR, PcpError } from "../base/mod.ts";
+import { asPcpError, bufferOf, PM_ERR, PcpError } from "../base/mod.ts";
 import type { KeyServer } from "../series/mod.ts";
 import { type ExclusionOptions, exclusions } from "./exclusions.ts";
 import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
@@ -20,6 +21,8 @@ import { writerPool } from "./writers.ts";
 /** How what is fed is written. */
 export interface FeedOptions extends ExclusionOptions, WriteOptions {
   readonly log?: DiscoveryLog;
+  /** HELD_BYTES by default. */
+  readonly heldBytes?: number;
 }
 
 /** An archive that is fed. Calls are made one after the other. */
@@ -39,11 +42,13 @@ export interface ArchiveFeed {
 
 /** Longest record that is waited for. */
 const MAX_FEED_RECORD = 16 * 1024 * 1024;
+/** Bytes of metadata, and of records whose end is missing, that are kept of all archives together. */
+const HELD_BYTES = 256 * 1024 * 1024;
 const LENGTH = 4;
 const TYPES: ReadonlySet<number> = new Set(Object.values(META_TYPE));
 
 /** Cuts bytes into whole records. Throws PcpError for lengths that no record has. */
-function recordCutter(file: string) {
+function recordCutter(file: string, hold: (bytes: number) => void) {
   let rest: Buffer = Buffer.alloc(0);
   let offset = 0;
   return function* (bytes: Uint8Array): Generator<{ record: Buffer; place: RecordPlace }> {
@@ -59,6 +64,7 @@ function recordCutter(file: string) {
       offset += length;
       yield { record, place };
     }
+    hold(all.length - rest.length);
     // In memory of its own: the rest of a body is no longer than a record.
     rest = Buffer.from(all);
   };
@@ -66,8 +72,9 @@ function recordCutter(file: string) {
 
 /** Feeds archives to a key server. Throws PcpError for wrong exclusions. */
 export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFeed {
-  const { log } = options;
+  const { log, heldBytes = HELD_BYTES } = options;
   const left = exclusions(options);
+  let held = 0;
   const writers = writerPool(server);
   const warn = (text: string): void => log?.("warning", `discovery: ${text}`);
 
@@ -75,8 +82,18 @@ export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFe
     open({ name, label }) {
       const catalog = new Catalog();
       const metadata = readMetadata(hostLabels(label.host), left);
-      const cutMeta = recordCutter(`${name}.meta`);
-      const cutData = recordCutter(name);
+      let own = 0;
+      const hold = (bytes: number): void => {
+        own += bytes;
+        held += bytes;
+        if (held > heldBytes)
+          throw new PcpError(
+            PM_ERR.TOOBIG,
+            `${name}: more than ${heldBytes} bytes of archives that are pushed are to be kept`,
+          );
+      };
+      const cutMeta = recordCutter(`${name}.meta`, hold);
+      const cutData = recordCutter(name, hold);
       let followed: Followed | undefined;
       let generation = -1;
       let damage: unknown;
@@ -103,7 +120,8 @@ export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFe
         try {
           await body(to);
         } catch (error) {
-          if (error instanceof PcpError && error.code === PM_ERR.LOGREC) damage = error;
+          const { code } = asPcpError(error);
+          if (code === PM_ERR.LOGREC || code === PM_ERR.TOOBIG) damage = error;
           else followed = undefined;
           throw error;
         }
@@ -126,6 +144,7 @@ export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFe
                 throw new PcpError(PM_ERR.LOGREC, `${place.file}: record type ${type}`);
               if (type === META_TYPE.TEXT && !server.hasSearch) continue;
               // Kept beyond the body that it came in.
+              hold(record.length);
               const kept = Buffer.from(record);
               to.meta(type, kept, place);
               catalog.add(type, kept, place);
@@ -141,6 +160,8 @@ export function keyFeed(server: KeyServer, options: FeedOptions = {}): ArchiveFe
           }),
         close: () => {
           followed = undefined;
+          held -= own;
+          own = 0;
           return Promise.resolve();
         },
       };

@@ -106,6 +106,30 @@ describePeer(["redis"], "a feed", () => {
     await expect(long.meta(Buffer.from([0x7f, 0xff, 0xff, 0xff]))).rejects.toThrow("length");
   });
 
+  test("what is kept of all archives together is bounded", async () => {
+    const { server } = await use();
+    const { label, meta } = bytesOf(join(ARCHIVES, "v3-labels"));
+    const feed = keyFeed(server, { heldBytes: 2 * meta.length });
+    const open = (name: string) => feed.open({ name, label });
+    const [first, second, third] = [open("h/a"), open("h/b"), open("h/c")];
+    await first.meta(meta);
+    await second.meta(meta);
+    expect(third.meta(meta)).rejects.toThrow("are to be kept");
+    // Its beginning is lost: what follows has no meaning.
+    expect(third.meta(meta.subarray(0, 12))).rejects.toThrow("are to be kept");
+    await third.close();
+    await second.close();
+    const fourth = open("h/d");
+    await fourth.meta(meta);
+    // The beginning of a record counts as well.
+    const long = new Uint8Array(2 * meta.length);
+    new DataView(long.buffer).setInt32(0, 1 << 20);
+    expect(fourth.data(long)).rejects.toThrow("are to be kept");
+    await first.close();
+    await fourth.close();
+    await open("h/e").meta(meta);
+  });
+
   test("without the key server nothing is taken; with it metadata are written again", async () => {
     const used = await use();
     const { server } = used;
