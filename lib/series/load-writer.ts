@@ -38,8 +38,8 @@ const MINUS = 0x2d;
 /** What streams say of an entry that is there already. */
 const OLD_ENTRY = "ERR The ID specified in XADD is equal or smaller";
 const OLD_BYTES = Buffer.from(`-${OLD_ENTRY}`);
-/** What nodes of a cluster say that will say something else soon. */
-const PASSING = /^(?:CLUSTERDOWN|TRYAGAIN|MASTERDOWN|READONLY|NOREPLICAS|LOADING)\b/;
+/** What nodes of a cluster say that will say something else soon; that two send to each other does pass, too. */
+const PASSING = /^(?:CLUSTERDOWN|TRYAGAIN|MASTERDOWN|READONLY|NOREPLICAS|LOADING|MOVED|ASK)\b/;
 
 /** Whether a load that failed with this error can be made again when the connection is back. */
 export const canLoadAgain = (error: unknown): boolean =>
