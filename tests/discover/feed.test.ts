@@ -1,7 +1,7 @@
 // Goal: archives that are fed as bytes give what their files give, however the bytes are cut; damage and an
 // absent key server are errors for who feeds, and do no harm; many archives that grow together are followed
 // though only some are kept in memory; files that go while they are read end nothing.
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -17,6 +17,9 @@ import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { dumpServer } from "../series/key-dump.ts";
 import { growingArchive } from "./growing.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 const ARCHIVES = join(import.meta.dir, "../fixtures/archives/rec");
 const folder = privateFolder("discover-feed");

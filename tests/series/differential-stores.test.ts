@@ -1,7 +1,7 @@
 // Goal: the embedded store gives the answers of a key server into which the same archives were loaded: random
 // queries, windows, and every look-up of every series, over our own archives and, where they are installed,
 // some of PCP's test suite.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UTC } from "../../lib/pcp/mod.ts";
@@ -24,6 +24,9 @@ import { describePeer, skipAloud } from "../helpers/peers.ts";
 import { ourAnswer, settled } from "./compare-real.ts";
 import { allSeries, OWN_ARCHIVES } from "./loaded.ts";
 import { QueryMaker, vocabularyOf } from "./random-queries.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 const SUITE = "/var/lib/pcp/testsuite/archives";
 /** Small ones, each with something of its own. */

@@ -1,6 +1,6 @@
 // Goal: the embedded store gives the answers that a key server gives into which the same archives were
 // loaded: the recorded questions, over both, have the same answers.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,9 @@ import edgeLines from "../fixtures/series/queries-edge.json";
 import zeroDump from "../fixtures/series/zero_disk_activity.dump-7.2.1.json";
 import { type Dump, dumpStore } from "./dump-store.ts";
 import { runPmseries } from "./pmseries.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 const FIXTURES = join(import.meta.dir, "../fixtures/series/archives");
 const SUITE = "/var/lib/pcp/testsuite/archives";

@@ -124,7 +124,7 @@ describePeer("redis", "a load that is broken off", () => {
     expect(await dumpServer(server)).toEqual(whole);
     await server.close();
     await redis.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("by the key server's end, with what it had written to its file", async () => {
     const archive = largeArchive();

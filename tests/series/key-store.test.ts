@@ -1,7 +1,7 @@
 // Goal: the store over a real key server, filled from recordings of what PCP's programs had loaded, answers
 // recorded command lines of pmseries as they did, reads long streams in blocks in both directions,
 // finds all names of a map that is walked in pieces, and says so when the server is gone.
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { stringId } from "../../lib/series/ids.ts";
 import { keyStore } from "../../lib/series/key-store.ts";
 import { type KeyCommand, type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
@@ -22,6 +22,9 @@ import {
   TWO_ARCHIVES,
   twoArchiveLines,
 } from "./recorded-lines.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 const closers: (() => Promise<void>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));

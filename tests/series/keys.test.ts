@@ -1,7 +1,7 @@
 // Goal: the connection to a key server tells what it is, keeps bytes as they are, answers errors as values,
 // says at once when there is nothing to speak to, comes back by itself, and works with passwords,
 // over TLS, over sockets and with clusters.
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { tracingChannel } from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,6 +22,9 @@ import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder, startDaemon } from "../helpers/process.ts";
 import { startCluster } from "../helpers/redis-cluster.ts";
 import { tlsFiles } from "../helpers/tls.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 /** The reply to a command that goes as bytes, over a connection of its own. */
 const inBytes = async (keys: KeyServer, command: KeyCommand): Promise<KeyReply> =>

@@ -1,7 +1,7 @@
 // Goal: text search over a catalogue finds what the module of a key server finds, with the same highlights,
 // and what archives say, in the right order, page by page; texts go with their archives, and equal ones
 // are kept once. Where the module is, both are asked the same questions.
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ArchiveWriter, PM_TEXT } from "../../lib/archive/mod.ts";
@@ -29,6 +29,9 @@ import { seeded } from "../fuzz/random.ts";
 import { describePeer } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { startRedisearch } from "../helpers/redisearch.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 const START = 1_700_000_000;
 const DISKS = asIndom((60 << 22) | 1);
@@ -213,6 +216,8 @@ describe("what archives tell", () => {
     expect(await index.suggest("dixk wrte", 10)).toEqual(["disk.dev.write"]);
     expect((await index.suggest("sda", 10)).toSorted()).toEqual(["sda", "sda1", "sdb"]);
     expect((await index.suggest("sda", 10)).at(-1)).toBe("sdb");
+    // All begin with a word that is typed; those first that begin with what is typed.
+    expect((await index.suggest("disk.p", 10))[0]).toBe("disk.partitions.read");
     expect(await index.suggest("99", 10)).toEqual([]);
     expect(await index.suggest("a", 2)).toEqual(["disk.dev.read", "disk.dev.write"]);
   });

@@ -1,7 +1,7 @@
 // Goal: text search by a key server's module: commands as recorded, byte for byte; replies as recorded and
 // replies that are none; the documents that loading writes, as recorded and as the real pmsearch finds
 // them; the module itself where it is.
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { KeyReply } from "../../lib/series/keys.ts";
@@ -17,6 +17,9 @@ import { startRedisearch } from "../helpers/redisearch.ts";
 import { forEachSuiteArchive } from "../helpers/suite-archives.ts";
 import recorded from "../fixtures/series/search.json";
 import { standIn } from "./search-stand-in.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(60_000);
 
 const NOW = { sec: 1_900_000_000, nsec: 0 };
 const REC = join(import.meta.dir, "../fixtures/archives/rec");
