@@ -61,13 +61,19 @@ describe("windows as parameters", () => {
     [{ finish: "bad" }, "Cannot parse time end with __pmtimespecParse:\nbad\n^ -- "],
     [{ align: "bad" }, "Cannot parse time align with __pmtimespecParse:\nbad\n^ -- "],
     [{ count: "abc" }, "Invalid sample count requested - abc"],
-    [{ count: "-1" }, "Invalid sample count requested - -1"],
     [{ offset: "x" }, "Invalid sample count requested - x"],
     [{ zone: "no such zone" }, "Cannot parse timezone with pmNewZone:\nno such zone - "],
     [{ interval: "2min", start: "1531404682", count: "3", zone: "EST5EDT" }, ""],
   ])("%j", (texts, wanted) => {
     if (wanted === "") expect(messageOf(texts)).toBe("");
     else expect(messageOf(texts)).toStartWith(wanted);
+  });
+
+  test("a number below 0 is one without a sign, as strtoul(3) reads it", () => {
+    expect(readWindow({ count: "-1", offset: "-3" }, options)).toEqual({
+      count: 2 ** 32 - 1,
+      offset: 2 ** 32 - 3,
+    });
   });
 
   test("numbers are seconds, texts are of the zone", () => {
