@@ -327,7 +327,11 @@ export function embeddedSearch(
       const either = close.map((terms) => `(${terms.map(quoted).join(" OR ")})`);
       halves.push([either.join(" AND "), FUZZY_WEIGHT]);
     }
-    return (await suggested(ask, halves)).slice(0, limit);
+    // Scores of names differ little: who types the beginning of one means that.
+    const typed = query.trim().toLowerCase();
+    const names = await suggested(ask, halves);
+    const begun = names.filter((name) => name.toLowerCase().startsWith(typed));
+    return [...new Set([...begun, ...names])].slice(0, limit);
   };
   const later = <T>(body: () => T): Promise<T> => Promise.resolve().then(body);
   return {

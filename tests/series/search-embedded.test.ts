@@ -216,8 +216,6 @@ describe("what archives tell", () => {
     expect(await index.suggest("dixk wrte", 10)).toEqual(["disk.dev.write"]);
     expect((await index.suggest("sda", 10)).toSorted()).toEqual(["sda", "sda1", "sdb"]);
     expect((await index.suggest("sda", 10)).at(-1)).toBe("sdb");
-    // All begin with a word that is typed; those first that begin with what is typed.
-    expect((await index.suggest("disk.p", 10))[0]).toBe("disk.partitions.read");
     expect(await index.suggest("99", 10)).toEqual([]);
     expect(await index.suggest("a", 2)).toEqual(["disk.dev.read", "disk.dev.write"]);
   });
@@ -295,6 +293,26 @@ describe("texts and their archives", () => {
     expect(await index.text({ ...QUERY, query: "memory" })).toMatchObject({ total: 0 });
     expect(namesIn(await index.indom("60.1", 10, 1)).slice(0, 2)).toEqual(["sdb", "sdc"]);
     check(catalogue);
+  });
+
+  test("names that begin as typed are suggested before others with such words", async () => {
+    const folder = privateFolder("search");
+    const catalogue = openCatalogue(":memory:");
+    const names = ["disk.all.dev", "disk.all.read", "Disk.dev.read"];
+    write(
+      join(folder, "a"),
+      names.map((name) => ({ name })),
+      [],
+    );
+    await rescan(catalogue, [folder]);
+    const index = embeddedSearch(catalogue);
+    expect(await index.suggest(" disk.d", 10)).toEqual([
+      "Disk.dev.read",
+      "disk.all.dev",
+      "disk.all.read",
+    ]);
+    expect(await index.suggest("disk.d", 1)).toEqual(["Disk.dev.read"]);
+    catalogue.close();
   });
 
   test("an archive that is put in again leaves nothing old behind", async () => {
