@@ -5,9 +5,10 @@
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { compressionOf, findArchive, type Listings } from "../archive/mod.ts";
-import { asPcpError, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
+import { asPcpError, PM_ERR, PcpError, pmErrStr, slices } from "../base/mod.ts";
 import type { Catalogue, CataloguedArchive } from "./catalogue.ts";
 import { surveyArchive, type SurveyOptions } from "./catalogue-survey.ts";
+import { SeriesProblem } from "./problem.ts";
 
 /** What a follower makes of archives. */
 export type FollowOptions = Omit<SurveyOptions, "listings">;
@@ -18,6 +19,8 @@ export interface RescanOptions extends FollowOptions {
   readonly signal?: AbortSignal;
   /** Hears of each archive that was read. */
   readonly progress?: (done: number, total: number) => void;
+  /** Directories, with all below them, that may be looked at; any number unless said. */
+  readonly mostFolders?: number;
 }
 
 /** Something that cannot be read, and why. */
@@ -374,15 +377,24 @@ function take(
   return undefined;
 }
 
-/** Directories with all below them. Throws PcpError for one that is named and cannot be read. */
-function foldersBelow(
+/**
+ * Directories with all below them. Throws PcpError for one that is
+ * named and cannot be read, and for too many.
+ */
+async function foldersBelow(
   directories: readonly string[],
+  { signal, mostFolders = Number.POSITIVE_INFINITY }: RescanOptions,
   unreadable: (folder: string, error: PcpError) => void,
-): Set<string> {
+): Promise<Set<string>> {
   const found = new Set<string>();
   const queue = [...directories];
+  const pause = slices();
   for (let folder = queue.pop(); folder !== undefined; folder = queue.pop()) {
     if (found.has(folder)) continue;
+    await pause();
+    signal?.throwIfAborted();
+    if (found.size >= mostFolders)
+      throw new SeriesProblem(`more than ${mostFolders} directories to look at`);
     try {
       queue.push(...readFolder(folder).folders);
       found.add(folder);
@@ -406,8 +418,9 @@ export async function rescan(
   const problems: FollowProblem[] = [];
   // Nothing is known of what is in these; what was known before stays.
   const unread: string[] = [];
-  const folders = foldersBelow(
+  const folders = await foldersBelow(
     directories.map((each) => join(each, ".")),
+    options,
     (path, error) => {
       unread.push(`${path}/`);
       problems.push({ path, problem: problemText(error) });

@@ -72,13 +72,16 @@ interface Hash {
   readonly hash: SeriesId;
 }
 
+/** Lists that are kept: anybody may ask for values of labels that nobody has. */
+const KEPT_LISTS = 1024;
+
 /** Lists of names and sets of instances, until the catalogue changes. */
 function keeper(catalogue: Catalogue) {
   let generation = -1;
   const kept = new Map<string, unknown>();
   return <T>(key: string, make: () => T): T => {
     const now = catalogue.generation;
-    if (generation !== now) kept.clear();
+    if (generation !== now || kept.size >= KEPT_LISTS) kept.clear();
     generation = now;
     if (kept.has(key)) return kept.get(key) as T;
     const made = make();

@@ -47,7 +47,8 @@ export function parseLoad(expression: string, options: ParseOptions): LoadReques
     if (source !== undefined) path = HOST.test(source) ? undefined : value;
     else if (METRIC.test(key)) metrics.push(value);
   }
-  if (path === undefined) throw new SeriesProblem(NOTHING);
+  // No path has a NUL in it.
+  if (path === undefined || path.includes("\0")) throw new SeriesProblem(NOTHING);
   const { start, finish } = root.times;
   return {
     path,

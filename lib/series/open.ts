@@ -57,6 +57,8 @@ export interface EmbeddedSeriesService extends SeriesService {
 
 /** What a second load is told while one runs (spec series.md 4.5). */
 export const LOAD_RUNNING = "load in-progress";
+/** Directories below one that is to be loaded. */
+const MOST_FOLDERS = 10_000;
 /** Longest wait for what is on its way to a key server when the service is closed. */
 const CLOSE_MS = 2000;
 
@@ -222,7 +224,11 @@ async function catalogueRequest(
   const report = { records: 0, values: 0, whole: true };
   try {
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-      const { problems } = await rescan(catalogue, [contextName(path)], { excluded, signal });
+      const { problems } = await rescan(catalogue, [contextName(path)], {
+        excluded,
+        signal,
+        mostFolders: MOST_FOLDERS,
+      });
       const [first] = problems;
       if (first !== undefined)
         throw new SeriesProblem(`cannot open archive "${first.path}": ${first.problem}`);

@@ -10,19 +10,38 @@ export type Parameters = ReadonlyMap<string, string>;
 export const MAX_PARAMETERS = 4096;
 
 const NO_PARAMETERS: Parameters = new Map();
-const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
-const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
+const PERCENT = 0x25;
 
-/** Bytes of escapes as text; those that are no UTF-8 become U+FFFD. */
-const bytesOf = (escapes: string): string =>
-  utf8Text(Uint8Array.from(Buffer.from(escapes.replaceAll("%", ""), "hex")));
+/** Value of a hexadecimal digit, which a character has; -1 for any other. */
+const digitOf = (code = 0): number =>
+  code >= 0x30 && code <= 0x39
+    ? code - 0x30
+    : (code | 0x20) >= 0x61 && (code | 0x20) <= 0x66
+      ? (code | 0x20) - 0x57
+      : -1;
 
-/** A name or value without its escapes, "+" as a blank; undefined for a bad escape. */
+/**
+ * A name or value without its escapes, "+" as a blank; undefined for a bad escape. Bytes that are no UTF-8
+ * become U+FFFD.
+ */
 export function decodeParameter(text: string): string | undefined {
   const plain = text.includes("+") ? text.replaceAll("+", " ") : text;
   if (!plain.includes("%")) return plain;
-  if (BAD_ESCAPE.test(plain)) return undefined;
-  return plain.replace(ESCAPES, bytesOf);
+  const bytes = Buffer.from(plain);
+  let to = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte !== PERCENT) {
+      bytes[to++] = byte;
+      continue;
+    }
+    const high = digitOf(bytes[at + 1]);
+    const low = digitOf(bytes[at + 2]);
+    if (high < 0 || low < 0) return undefined;
+    bytes[to++] = 16 * high + low;
+    at += 2;
+  }
+  return utf8Text(bytes.subarray(0, to));
 }
 
 /**

@@ -1,7 +1,7 @@
 // Answers to questions about series as HTTP has them (spec webapi.md 16): short ones whole, long ones in
 // pieces, failures with their messages. A failure behind the first piece cannot be told any more: the
 // connection is cut, so that nobody takes a part for the whole.
-import { PcpError, PM_ERR, utf8 } from "../base/mod.ts";
+import { PcpError, PM_ERR, slices, utf8 } from "../base/mod.ts";
 import {
   type JsonAnswer,
   type JsonForm,
@@ -104,8 +104,11 @@ export async function answerOf(
   }
 }
 
-/** Things of a list that are asked for, and written, at a time. */
-const BATCH = 512;
+/** Things of a list that are asked for, and written, at a time: at first, and at most. */
+const FIRST_BATCH = 64;
+const MOST_BATCH = 512;
+/** Characters of one piece, about; a series may have thousands of instances. */
+const PIECE = 1 << 20;
 
 /** A list whose answers are written one batch of `items` after the other, each by itself an answer. */
 export async function listed<Item>(
@@ -113,14 +116,20 @@ export async function listed<Item>(
   form: JsonForm,
   tell: (batch: readonly Item[], form: JsonForm) => JsonAnswer | Promise<JsonAnswer>,
 ): Promise<Told> {
-  if (items.length <= BATCH) return tell(items, form);
+  if (items.length <= FIRST_BATCH) return tell(items, form);
   const empty = await tell([], form);
   // What stands around the items: `[`, `]` and line end, with the client's mark if there is one.
   const cut = empty.body.length - (form.client === undefined ? 3 : 4);
   async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
     let any = false;
-    for (let at = 0; at < items.length; at += BATCH) {
-      const { body } = await tell(items.slice(at, at + BATCH), { quoting: form.quoting });
+    const pause = slices();
+    let batch = FIRST_BATCH;
+    for (let at = 0, next = 0; at < items.length; at = next) {
+      await pause();
+      next = at + batch;
+      const { body } = await tell(items.slice(at, next), { quoting: form.quoting });
+      if (body.length > PIECE) batch = Math.max(1, batch >> 1);
+      else if (2 * body.length < PIECE) batch = Math.min(MOST_BATCH, 2 * batch);
       const text = body.slice(1, -3);
       if (text === "") continue;
       yield utf8(`${any ? "," : empty.body.slice(0, cut)}${text}`);

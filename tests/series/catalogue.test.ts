@@ -3,6 +3,7 @@
 // made anew, a full disk is one clear error.
 import { expect, test } from "bun:test";
 import {
+  mkdirSync,
   copyFileSync,
   readFileSync,
   renameSync,
@@ -126,6 +127,18 @@ test("an archive that cannot be read is told, and tried again when it changes", 
   expect(await rescan(catalogue, [folder])).toMatchObject({ read: 1, problems: [] });
   expect(await embeddedStore(catalogue).names("metric")).not.toEqual([]);
   await expect(rescan(catalogue, [join(folder, "none")])).rejects.toThrow(PcpError);
+});
+
+test("more directories than are allowed are refused, before anything is taken up", async () => {
+  const folder = privateFolder("catalogue");
+  for (const name of ["a/b", "c", "d"]) mkdirSync(join(folder, name), { recursive: true });
+  const catalogue = openCatalogue(":memory:");
+  expect(await rescan(catalogue, [folder], { mostFolders: 5 })).toMatchObject({ found: 0 });
+  await expect(rescan(catalogue, [folder], { mostFolders: 4 })).rejects.toThrow(
+    "more than 4 directories to look at",
+  );
+  const stopped = rescan(catalogue, [folder], { signal: AbortSignal.abort(new Error("stopped")) });
+  await expect(stopped).rejects.toThrow("stopped");
 });
 
 test("values are the same when only the first data were looked at", async () => {
