@@ -2,6 +2,8 @@
 // short calls one after the other, let other work of the process in between. Refuses nothing itself;
 // what is found after a pause may end the call.
 
+import { turn } from "../base/mod.ts";
+
 /** How long a context may keep the process to itself, in milliseconds. */
 const SLICE = 5;
 /** Steps between two looks at the clock, less one; all bits set. */
@@ -18,7 +20,7 @@ export function createPacer(check: () => void): Pacer {
   let steps = 0;
   let since = performance.now();
   const pause = async (): Promise<void> => {
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     since = performance.now();
     check();
   };

@@ -2,7 +2,7 @@
 // up, create the output, check the inputs against one another, work out the window, unite the metadata,
 // merge the data. Refused: what the C program refuses, with its messages and status; after a failure
 // nothing of the output stays, unless the run is desperate.
-import { PcpError } from "../base/mod.ts";
+import { PcpError, turn } from "../base/mod.ts";
 import { compareTimes as compare } from "../archive/mod.ts";
 import {
   type Instant,
@@ -160,9 +160,6 @@ function chooseWindow(run: Run, zone: () => Zone): Window {
   }
   return { start, finish, daily };
 }
-
-/** Signals, timers and threads that are done have their turn. */
-const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 async function mergeData(run: Run, pass: DataPass): Promise<void> {
   const { hooks, inputs, output, began } = run;

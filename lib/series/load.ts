@@ -3,7 +3,7 @@
 // begins again when it is back: what is there already stays as it is. Refused: a schema of another
 // version, archives that cannot be opened, a server that refuses.
 import { type ArchiveSet, openArchives, SetCursor } from "../archive/mod.ts";
-import { compileGlob, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
+import { compileGlob, PM_ERR, PcpError, pmErrStr, turn } from "../base/mod.ts";
 import {
   type Instant,
   type InstanceId,
@@ -222,7 +222,7 @@ async function loadOnce(
       values.refresh(false);
       if (records % RECORDS_AT_ONCE !== 0) continue;
       signal?.throwIfAborted();
-      await new Promise(setImmediate);
+      await turn();
     }
   } catch (error) {
     // What comes before the damage is loaded; what the writer had to tell, it tells again.

@@ -1,6 +1,6 @@
 // Work for one question about series: whether somebody still waits for it, its place among others, how
 // many values it holds, and that others get their turn while it goes on. Refuses more than the bounds say.
-import { PcpError, PM_ERR } from "../base/mod.ts";
+import { PcpError, PM_ERR, slices } from "../base/mod.ts";
 import type {
   Leaf,
   NameList,
@@ -142,11 +142,6 @@ export function createWorkplace(limits: () => SeriesLimits): Workplace {
   };
 }
 
-/** How long one question may keep all others from theirs, ms. */
-const SLICE_MS = 10;
-
-const breath = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 /** A store for one question. A class, since one is made for each question: functions would be a dozen. */
 class AttendedStore implements SeriesStore {
   constructor(
@@ -195,15 +190,14 @@ class AttendedStore implements SeriesStore {
   }
   async *values(requests: readonly ValuesRequest[]): AsyncGenerator<ValueBlock> {
     const { work } = this;
-    let since = performance.now();
+    const pause = slices();
     for await (const block of this.inner.values(requests)) {
       work.check();
       yield block;
-      const now = performance.now();
-      if (now - since < SLICE_MS) continue;
-      await breath();
+      const turn = pause();
+      if (turn === undefined) continue;
+      await turn;
       work.check();
-      since = performance.now();
     }
   }
 }
