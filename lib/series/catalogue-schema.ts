@@ -245,22 +245,30 @@ function openNew(file: string): Database {
   }
 }
 
-function openFile(file: string, check: boolean): Database {
+function openFile(file: string, check: boolean, warn: (text: string) => void): Database {
   const isSuspect = sizeOf(suspectOf(file)) !== undefined;
   const database = isSuspect ? undefined : openSound(file, check);
   if (database !== undefined) return database;
-  if (sizeOf(file) !== undefined) putAside(file);
+  if (sizeOf(file) !== undefined) {
+    putAside(file);
+    warn(`catalogue ${file}: damaged, made anew; what was there is ${file}.damaged`);
+  }
   if (isSuspect) rmSync(suspectOf(file), { force: true });
   return openNew(file);
 }
 
 /**
  * A catalogue file, made anew when there is no sound one; `:memory:` for none. Without `check`, and in large
- * files that were closed properly, damage is found only where it is met. Throws PcpError.
+ * files that were closed properly, damage is found only where it is met. `warn` hears of a damaged one.
+ * Throws PcpError.
  */
-export function openDatabase(file: string, check = true): Database {
+export function openDatabase(
+  file: string,
+  check = true,
+  warn: (text: string) => void = () => undefined,
+): Database {
   try {
-    const database = file === MEMORY ? openNew(file) : openFile(file, check);
+    const database = file === MEMORY ? openNew(file) : openFile(file, check, warn);
     database.run(OWN_TABLES);
     return database;
   } catch (error) {

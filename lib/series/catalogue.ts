@@ -208,11 +208,13 @@ const BRIEFLY_MS = 10;
 export interface CatalogueOptions {
   /** Whether the file is looked through for damage; true by default. */
   readonly check?: boolean;
+  /** Hears of a damaged file that was put aside. */
+  readonly warn?: (text: string) => void;
 }
 
 /** Opens a catalogue, or makes one; `:memory:` for one without a file. Throws PcpError. */
 export function openCatalogue(file: string, options: CatalogueOptions = {}): Catalogue {
-  const database = openDatabase(file, options.check);
+  const database = openDatabase(file, options.check, options.warn);
   const put = rows(database);
   const sweep = sweeper(database);
   let generation = 0;

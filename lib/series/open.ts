@@ -1,16 +1,15 @@
 // Time series ready for use: the store, the index and the way to load, over a key server or over a catalogue
 // of archives. A key server need not be there when it is opened; what is asked meanwhile is refused with the
 // reason. Refused: a catalogue file that cannot be written, a second load while one runs.
-import { statSync } from "node:fs";
-import { compileGlob, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
+import { PM_ERR, PcpError } from "../base/mod.ts";
 import { now, type Zone } from "../pcp/mod.ts";
 import { type Catalogue, openCatalogue } from "./catalogue.ts";
-import { rescan, takeArchive } from "./catalogue-follow.ts";
+import { type CatalogueLoad, loadCatalogue } from "./catalogue-load.ts";
 import { embeddedStore } from "./embedded.ts";
 import { keyStore } from "./key-store.ts";
 import { type KeyServer, type KeyServerOptions, useKeyServer } from "./keys.ts";
 import { loadArchive } from "./load.ts";
-import { contextName, type LoadRequest, parseLoad } from "./load-request.ts";
+import { parseLoad } from "./load-request.ts";
 import { SeriesProblem } from "./problem.ts";
 import { embeddedSearch } from "./search-embedded.ts";
 import { keySearch } from "./search-key.ts";
@@ -57,8 +56,6 @@ export interface EmbeddedSeriesService extends SeriesService {
 
 /** What a second load is told while one runs (spec series.md 4.5). */
 export const LOAD_RUNNING = "load in-progress";
-/** Directories below one that is to be loaded. */
-const MOST_FOLDERS = 10_000;
 /** Longest wait for what is on its way to a key server when the service is closed. */
 const CLOSE_MS = 2000;
 
@@ -210,60 +207,31 @@ export function openKeySeries(options: OpenKeySeriesOptions): KeySeriesService {
 export interface OpenEmbeddedSeriesOptions extends OpenSeriesOptions {
   /** File of the catalogue, or `:memory:`. */
   readonly catalogue: string;
-}
-
-/** Puts what a request names into the catalogue: one archive, or those of a directory. */
-async function catalogueRequest(
-  catalogue: Catalogue,
-  { path }: LoadRequest,
-  excludeMetrics: readonly string[],
-  signal: AbortSignal,
-): Promise<LoadReport> {
-  const patterns = excludeMetrics.map((pattern) => compileGlob(pattern));
-  const excluded = (name: string): boolean => patterns.some((fits) => fits(name));
-  const report = { records: 0, values: 0, whole: true };
-  try {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-      const { problems } = await rescan(catalogue, [contextName(path)], {
-        excluded,
-        signal,
-        mostFolders: MOST_FOLDERS,
-      });
-      const [first] = problems;
-      if (first !== undefined)
-        throw new SeriesProblem(`cannot open archive "${first.path}": ${first.problem}`);
-      return { context: contextName(path), ...report };
-    }
-    return { context: takeArchive(catalogue, path, { excluded }), ...report };
-  } catch (error) {
-    if (!(error instanceof PcpError) || error instanceof SeriesProblem) throw error;
-    throw new SeriesProblem(`cannot open archive "${path}": ${pmErrStr(error.code)}`);
-  }
+  /** How loads are done; loadCatalogue by default, which does not give way to others. */
+  readonly load?: (
+    catalogue: Catalogue,
+    load: CatalogueLoad,
+    signal: AbortSignal,
+  ) => Promise<LoadReport>;
 }
 
 /** Opens a service over a catalogue. Throws PcpError when its file cannot be used. */
 export function openEmbeddedSeries(options: OpenEmbeddedSeriesOptions): EmbeddedSeriesService {
   const { zone, log } = options;
-  const catalogue = openCatalogue(options.catalogue);
+  const told = log === undefined ? {} : { warn: (text: string) => log("warning", text) };
+  const catalogue = openCatalogue(options.catalogue, told);
   const search = options.search ? embeddedSearch(catalogue) : undefined;
-  const loading = loads((expression, signal) =>
-    catalogueRequest(
-      catalogue,
-      parseLoad(expression, { now: now(), zone }),
-      options.use?.().excludeMetrics ?? [],
-      signal,
-    ),
-  );
+  const loading = loads((expression, signal) => {
+    const { path } = parseLoad(expression, { now: now(), zone });
+    return load(catalogue, { path, excludeMetrics: options.use?.().excludeMetrics ?? [] }, signal);
+  });
   const counts = catalogue.database.query<{ archives: number; unreadable: number }, []>(
     "SELECT count(*) AS archives, count(problem) AS unreadable FROM archive",
   );
   return {
     kind: "embedded",
     catalogue,
-    store: embeddedStore(
-      catalogue,
-      log === undefined ? {} : { warn: (text) => log("warning", text) },
-    ),
+    store: embeddedStore(catalogue, told),
     search,
     load: loading.load,
     status: () => ({

@@ -145,6 +145,18 @@ describe("a file that is not what it was", () => {
     expect(readFileSync(`${file}.damaged`, "utf8")).toBe(text);
   });
 
+  test("is told when it was put aside, and then no more", () => {
+    const file = newFile();
+    writeFileSync(file, "x".repeat(9999));
+    const told: string[] = [];
+    const open = () => openCatalogue(file, { warn: (text) => told.push(text) }).close();
+    open();
+    open();
+    expect(told).toEqual([
+      `catalogue ${file}: damaged, made anew; what was there is ${file}.damaged`,
+    ]);
+  });
+
   test(
     "cut anywhere: made anew",
     async () => {
