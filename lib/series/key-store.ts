@@ -7,6 +7,7 @@ import { keyValues } from "./key-values.ts";
 import { checkPresence } from "./keys-client.ts";
 import type { KeyCommand, KeyReply, KeyServer } from "./keys.ts";
 import { SeriesProblem } from "./problem.ts";
+import { remembered } from "./remembered.ts";
 import { askInBytes } from "./resp.ts";
 import {
   DESCRIPTOR_FIELDS,
@@ -234,7 +235,7 @@ export function keyStore(server: KeyServer, options: KeyStoreOptions = {}): Seri
   const asks = asker(server, options.cursorCount ?? CURSOR_COUNT);
   const { ask } = asks;
   const values = keyValues(server);
-  return {
+  const store: SeriesStore = {
     select: (leaves) => select(asks, leaves),
     descriptors: async (series) =>
       (await ask(series.map((id) => ["HMGET", KEYS.descriptor(id), ...DESCRIPTOR_FIELDS]))).map(
@@ -263,4 +264,5 @@ export function keyStore(server: KeyServer, options: KeyStoreOptions = {}): Seri
       ]);
     },
   };
+  return remembered(store, () => server.stamp);
 }

@@ -46,6 +46,8 @@ export interface Connection {
 }
 
 const CONNECT_TIMEOUT = 5000;
+/** How something begins that is no reply, but told by a server that speaks RESP 3. */
+const PUSH = 0x3e;
 /** Milliseconds for answers that are on their way when a connection is closed. */
 const CLOSE_TIMEOUT = 2000;
 /** Numbers of the system's errors are above it, below 0. */
@@ -106,6 +108,7 @@ class Wire implements Connection {
     readonly host: string | undefined,
     readonly tls: KeyServerTls | undefined,
     private readonly timeout: number,
+    private readonly push: (() => void) | undefined,
   ) {
     this.lost = new Promise((resolve) => (this.lose = resolve));
   }
@@ -187,6 +190,11 @@ class Wire implements Connection {
     let from = 0;
     let done = 0;
     while (scanner.next(bytes, end)) {
+      if (bytes[from] === PUSH && this.push !== undefined) {
+        this.push();
+        from = scanner.at;
+        continue;
+      }
       const batch = this.batches[done];
       if (batch === undefined) throw new PcpError(PM_ERR.IPC, "a reply that nobody waits for");
       try {
@@ -292,14 +300,18 @@ export async function ask(connection: Connection, command: KeyCommand): Promise<
   return reply;
 }
 
-/** Connects, and tells the server who asks. Rejects with an error that says why not. */
+/**
+ * Connects, and tells the server who asks. Rejects with an error that says why not. `push` hears of each
+ * thing that the server tells without being asked.
+ */
 export async function connectTo(
   address: Address,
   { user, password, tls, timeout = COMMAND_TIMEOUT }: ConnectionOptions,
+  push?: () => void,
 ): Promise<Connection> {
   const host = "host" in address ? address.host : undefined;
   const own = host === undefined ? undefined : tls;
-  const wire = new Wire(host, own, timeout);
+  const wire = new Wire(host, own, timeout, push);
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       wire.destroy(`no connection within ${CONNECT_TIMEOUT} ms`);

@@ -12,6 +12,7 @@ import {
   notConnected,
   reasonOf,
 } from "./keys-connection.ts";
+import { type MetadataWatch, watchMetadata } from "./keys-watch.ts";
 import type { CommandBuffer, KeyCommand, KeyReply, TakeReply } from "./resp.ts";
 
 export { COMMAND_TIMEOUT, type KeyServerTls } from "./keys-connection.ts";
@@ -37,6 +38,11 @@ export interface KeyServer {
   readonly schema: number;
   /** How often a connection was made: who saw it change cannot know what the server still has. */
   readonly generation: number;
+  /**
+   * Stays the same as long as no metadata of series change, and goes up when they do; a change is seen as
+   * soon as the server tells of it. Undefined: nobody can say that, now or with this server.
+   */
+  readonly stamp: number | undefined;
   /** Whether there is an index for text search: it was wanted, and the server has the module. */
   readonly hasSearch: boolean;
   /** Waits for a connection. Rejects with the signal's reason, or when it is closed. */
@@ -66,6 +72,8 @@ const WINDOW_PARTS = 65_536;
 /** A client, and the connections beside it. */
 interface Link extends Client {
   readonly bulk: Bulk;
+  /** None for a cluster. */
+  readonly watch: MetadataWatch | undefined;
 }
 
 /** A connection for many commands to one server, made when it is needed; its loss ends the client. */
@@ -133,6 +141,7 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
   let state: KeyServerState = { kind: "down", reason: "not connected yet" };
   let schema = 0;
   let generation = 0;
+  let changes = 0;
   let renewing = false;
   const closing = new AbortController();
   let waiters: (() => void)[] = [];
@@ -166,7 +175,9 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
       address === undefined
         ? bulkOfCluster(nodeOf, options, () => void renew(next))
         : bulkOfServer(address, options, client.destroy);
-    const next: Link = { ...client, bulk };
+    const watch =
+      address === undefined ? undefined : watchMetadata(address, options, () => ++changes);
+    const next: Link = { ...client, bulk, watch };
     if (closing.signal.aborted) {
       client.destroy();
       throw notConnected("closed");
@@ -178,7 +189,8 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
     return next;
   };
 
-  const close = async ({ bulk, close: end }: Link): Promise<void> => {
+  const close = async ({ bulk, watch, close: end }: Link): Promise<void> => {
+    watch?.destroy();
     await bulk.close();
     await end();
   };
@@ -209,6 +221,7 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
         link = undefined;
         open.destroy();
         open.bulk.destroy(reason);
+        open.watch?.destroy();
         tell({ kind: "down", reason });
       } catch (error) {
         tell({ kind: "down", reason: reasonOf(error) });
@@ -258,6 +271,9 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
     },
     get generation() {
       return generation;
+    },
+    get stamp() {
+      return link?.watch?.stamp();
     },
     get hasSearch() {
       return link?.hasSearch === true;

@@ -35,6 +35,7 @@ function lookingServer(): KeyServer {
     state: { kind: "up", cluster: false, version: 7 },
     schema: 2,
     generation: 1,
+    stamp: undefined,
     hasSearch: true,
     ready: () => Promise.resolve(),
     run,

@@ -69,6 +69,7 @@ function serverOf(random: Random): KeyServer {
     state: { kind: "up", cluster: false, version: 7 },
     schema: 2,
     generation: 1,
+    stamp: undefined,
     hasSearch: false,
     ready: () => Promise.resolve(),
     run,

@@ -20,6 +20,7 @@ export function standIn(
         : { kind: "down", reason: options.down },
     schema: 2,
     generation: 1,
+    stamp: undefined,
     hasSearch: options.hasSearch ?? true,
     ready: () => Promise.resolve(),
     run,
