@@ -162,6 +162,8 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     let fresh: string[] = [];
     let gone: string[] = [];
     try {
+      // What changes from here on is told.
+      watch.add(folder);
       const children = new Set(foldersIn(folder, entriesOf(folder)));
       gone = [...(below.get(folder) ?? [])].filter((each) => !children.has(each)).flatMap(drop);
       for (const each of gone) below.get(folder)?.delete(each);

@@ -1,7 +1,8 @@
 // Notices changes of directories: the system tells of them (inotify), or they are looked at now and then
-// where it does not: no watches left, file systems of a network, no such service. All of them are looked
-// at once in a long while in case that something was not told. Nothing is refused: a directory that
-// cannot be watched is polled, with one sentence for all of them.
+// where it does not: no watches left, file systems of a network, no such service. The system is asked to
+// tell once, and again when the directory is looked at: a file that grows many times a second would wake
+// this process as often. All of them are looked at once in a long while in case that something was not
+// told. Nothing is refused: a directory that cannot be watched is polled, with one sentence for all.
 import { type FSWatcher, watch } from "node:fs";
 import { asPcpError, PcpError } from "../base/mod.ts";
 import { identityOf, isRemote, stateOf, turn } from "./folders.ts";
@@ -21,7 +22,10 @@ export interface WatchOptions {
 
 /** Directories that are watched. */
 export interface FolderWatch {
-  /** Watches a directory; one that was replaced by another of its name is watched anew. */
+  /**
+   * Watches a directory until it changes; call it again before each look at it. One that was replaced
+   * by another of its name is watched anew.
+   */
   add(folder: string): void;
   remove(folder: string): void;
   /** undefined for one that is not watched. */
@@ -33,7 +37,9 @@ export interface FolderWatch {
 
 interface Folder {
   readonly identity: string;
+  /** None: it is polled, or has changed and nobody has looked at it since. */
   watcher: { close(): void } | undefined;
+  isPolled: boolean;
   /** As of the last look; see stateOf. */
   state: number | undefined;
 }
@@ -53,34 +59,38 @@ export function watchFolders(options: WatchOptions): FolderWatch {
   let closed = false;
   let round = 0;
 
-  /** Once for all: the reason is that of the machine. */
-  const poll = (folder: string, reason: string): void => {
+  /** Said once for all: the reason is that of the machine. */
+  const poll = (folder: string, state: Folder, reason: string): void => {
+    state.isPolled = true;
     if (told || closed) return;
     told = true;
     log("warning", `discovery: ${folder} is polled for changes: ${reason}`);
   };
-  const start = (folder: string): { close(): void } | undefined => {
-    if (options.polling) return undefined;
+  const start = (folder: string, state: Folder): void => {
     try {
-      if (isRemote(folder)) {
-        poll(folder, "other machines may write to its file system");
-        return undefined;
-      }
-      return watchFolder(
+      if (isRemote(folder))
+        return poll(folder, state, "other machines may write to its file system");
+      const watcher = watchFolder(
         folder,
-        () => changed(folder),
+        () => {
+          if (state.watcher === watcher) once(folder, state);
+        },
         (error) => {
-          const state = folders.get(folder);
-          state?.watcher?.close();
-          if (state !== undefined) state.watcher = undefined;
-          poll(folder, asPcpError(error).message);
-          changed(folder);
+          if (state.watcher !== watcher) return;
+          poll(folder, state, asPcpError(error).message);
+          once(folder, state);
         },
       );
+      state.watcher = watcher;
     } catch (error) {
-      poll(folder, asPcpError(error).message);
-      return undefined;
+      poll(folder, state, asPcpError(error).message);
     }
+  };
+  /** It is known to have changed: until somebody looks at it there is no more to be told. */
+  const once = (folder: string, state: Folder): void => {
+    state.watcher?.close();
+    state.watcher = undefined;
+    changed(folder);
   };
   const remove = (folder: string): void => {
     folders.get(folder)?.watcher?.close();
@@ -114,7 +124,7 @@ export function watchFolders(options: WatchOptions): FolderWatch {
   const lookAround = async (all: boolean): Promise<void> => {
     for (const [folder, state] of folders) {
       if (closed) return;
-      if (!all && state.watcher !== undefined) continue;
+      if (!all && !state.isPolled) continue;
       await look(folder, state);
       await turn();
     }
@@ -123,26 +133,31 @@ export function watchFolders(options: WatchOptions): FolderWatch {
   return {
     add(folder) {
       const identity = identityOf(folder);
-      if (identity === undefined) return remove(folder);
-      if (folders.get(folder)?.identity === identity) return;
+      if (identity === undefined || closed) return remove(folder);
+      const before = folders.get(folder);
+      if (before?.identity === identity) {
+        if (before.watcher === undefined && !before.isPolled) start(folder, before);
+        return;
+      }
       remove(folder);
-      const state: Folder = { identity, watcher: undefined, state: undefined };
+      const isPolled = options.polling;
+      const state: Folder = { identity, watcher: undefined, isPolled, state: undefined };
       folders.set(folder, state);
-      state.watcher = start(folder);
+      if (!isPolled) start(folder, state);
       // What it is compared with is as it is now.
-      if (state.watcher === undefined) void look(folder, state);
+      if (state.isPolled) void look(folder, state);
     },
     remove,
     modeOf(folder) {
       const state = folders.get(folder);
       if (state === undefined) return undefined;
-      return state.watcher === undefined ? "polling" : "inotify";
+      return state.isPolled ? "polling" : "inotify";
     },
     get folders() {
       return folders.size;
     },
     get polled() {
-      return [...folders.values()].filter(({ watcher }) => watcher === undefined).length;
+      return [...folders.values()].filter(({ isPolled }) => isPolled).length;
     },
     close() {
       closed = true;
