@@ -11,6 +11,7 @@ import {
   startSurveys,
 } from "./survey-engine.ts";
 import type { SurveyAnswer, SurveyOrder } from "./survey-thread.ts";
+import { surveyWorker } from "./survey-worker.ts";
 import type { ArchiveSink, DiscoveryLog, SinkStatus } from "./types.ts";
 
 /** How a catalogue is filled. */
@@ -41,12 +42,6 @@ const NOTHING: SinkStatus = {
   problems: [],
 };
 
-/** The thread's module: beside this one, or at its place in the executable. */
-const threadModule = (): string =>
-  /\$bunfs|~BUN/.test(import.meta.url)
-    ? "./lib/discover/survey-thread.ts"
-    : new URL("./survey-thread.ts", import.meta.url).href;
-
 /** An engine in a thread; `lost` hears once when it ended unasked. */
 function threadEngine(
   file: string,
@@ -54,7 +49,7 @@ function threadEngine(
   report: (said: SurveyReport) => void,
   lost: (reason: string) => void,
 ): SurveyEngine {
-  const worker = new Worker(threadModule());
+  const worker = surveyWorker();
   let ended: (() => void) | undefined;
   const post = (order: SurveyOrder): void => worker.postMessage(order);
   const end = (reason: string): void => {
@@ -68,9 +63,8 @@ function threadEngine(
   worker.onmessage = ({ data }: MessageEvent<SurveyAnswer>) => {
     if (data.kind === "closed") end("closed");
     else if (data.kind === "failed") end(data.reason);
-    else report(data);
+    else if (data.kind !== "loaded" && data.kind !== "refused") report(data);
   };
-  worker.unref();
   post({ kind: "open", file, excludeMetrics });
   return {
     add: (job) => post({ kind: "job", job }),

@@ -18,6 +18,7 @@ export * from "./service.ts";
 export * from "./store.ts";
 export * from "./catalogue.ts";
 export * from "./catalogue-follow.ts";
+export * from "./catalogue-load.ts";
 export * from "./embedded.ts";
 export * from "./keys.ts";
 export * from "./key-store.ts";

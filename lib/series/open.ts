@@ -217,7 +217,7 @@ export interface OpenEmbeddedSeriesOptions extends OpenSeriesOptions {
 
 /** Opens a service over a catalogue. Throws PcpError when its file cannot be used. */
 export function openEmbeddedSeries(options: OpenEmbeddedSeriesOptions): EmbeddedSeriesService {
-  const { zone, log } = options;
+  const { zone, log, load = loadCatalogue } = options;
   const told = log === undefined ? {} : { warn: (text: string) => log("warning", text) };
   const catalogue = openCatalogue(options.catalogue, told);
   const search = options.search ? embeddedSearch(catalogue) : undefined;

@@ -12,6 +12,7 @@ import {
   type Discovery,
   keyFeed,
   keySink,
+  loadInThread,
   startDiscovery,
 } from "../discover/mod.ts";
 import { localZone } from "../pcp/mod.ts";
@@ -115,7 +116,7 @@ function openService(parts: TimeSeriesParts, key: KeyOptions | undefined): Servi
       relays: resp.enabled,
     });
   if (storeOf(settings) !== "embedded") return undefined;
-  const embedded = { ...shared, search: search.enabled !== false };
+  const embedded = { ...shared, search: search.enabled !== false, load: loadInThread };
   const file = catalogueFile(settings);
   if (file === undefined) {
     const places = settings.paths.stateDirectories.join(", ");
