@@ -1,7 +1,7 @@
 // The files of one archive as discovery reads them (spec series.md 5.2): opened where they end, then what
 // was added, metadata first. What was read counts when the key server has it. No file stays open.
 // Refused: what opening an archive refuses, damage; before it everything was taken.
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import {
   type Archive,
@@ -20,7 +20,7 @@ import {
   openArchive,
   openArchiveFile,
 } from "../archive/mod.ts";
-import { PcpError, utf8Text } from "../base/mod.ts";
+import { asPcpError, PcpError, utf8Text } from "../base/mod.ts";
 import { labelsOf, PM_LABEL, type ResultView, type Timestamp } from "../pcp/mod.ts";
 import type { KeyServer } from "../series/mod.ts";
 import type { Exclusions } from "./exclusions.ts";
@@ -108,6 +108,19 @@ async function readMetadataFile(
   }
 }
 
+/** Where the data end now. Throws PcpError. */
+function dataEnd({ files }: Archive): CursorPlace {
+  const volume = Math.max(...files.volumes.keys());
+  const path = files.volumes.get(volume) ?? "";
+  // One that was compressed does not grow.
+  if (!path.endsWith(`.${volume}`)) return { volume, offset: Number.POSITIVE_INFINITY };
+  try {
+    return { volume, offset: statSync(path).size };
+  } catch (error) {
+    throw asPcpError(error);
+  }
+}
+
 /** Labels of the source at the start of an archive. */
 function labelsAtStart({ catalog, label }: Archive): SourceLabels {
   for (const { type, ident } of catalog.labelKeys()) {
@@ -190,6 +203,10 @@ export function openKeyArchive(
     },
     async advance(listings, counts, reached, signal) {
       archive.files = findArchive(path, listings);
+      // Metadata are written before the data that need them: what comes later waits for the next call.
+      const end = dataEnd(archive);
+      const isLater = ({ volume, offset }: CursorPlace): boolean =>
+        volume === end.volume && offset >= end.offset;
       const metaBefore = archive.metaEnd;
       const partial = await readMetadataFile(archive, followed, server.hasSearch, signal);
       counts.bytes += archive.metaEnd - metaBefore;
@@ -207,7 +224,7 @@ export function openKeyArchive(
         enter(cursor);
         for (let read = 0; ;) {
           if (read % RECORDS_TO_LOCK === 0 && isLocked(dirname(path))) break;
-          const next = step(cursor);
+          const next = isLater(cursor.place) ? undefined : step(cursor);
           if (next === undefined) break;
           if ("damage" in next) {
             // What came before it counts.

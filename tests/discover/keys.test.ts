@@ -14,9 +14,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { exclusions } from "../../lib/discover/exclusions.ts";
+import { openKeyArchive } from "../../lib/discover/key-archive.ts";
 import { keySink, type KeySinkOptions } from "../../lib/discover/key-sink.ts";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import type { Discovery, DiscoveryStatus } from "../../lib/discover/types.ts";
+import { writerPool } from "../../lib/discover/writers.ts";
 import { stringId } from "../../lib/series/ids.ts";
 import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
 import { startRedis } from "../helpers/pcp6.ts";
@@ -138,6 +141,8 @@ const becomes = (server: KeyServer, seconds: readonly number[], metric?: string)
   until(async () => (await secondsOf(server, metric)).join() === seconds.join());
 
 describePeer(["redis"], "archives as they change", () => {
+  const warn = (message: string): void => expect(message).toBe("");
+
   /** An archive with seconds 0 to 2 that is followed; second 2 was read. */
   async function begin(options: KeySinkOptions = {}) {
     const used = await use();
@@ -179,6 +184,33 @@ describePeer(["redis"], "archives as they change", () => {
     appendFileSync(`${archive.base}.meta`, record.subarray(10));
     await becomes(server, [2, 3]);
     await becomes(server, [3], "grow.inst");
+  });
+
+  test("data that come with new metadata while metadata are read wait for these", async () => {
+    const { server } = await use();
+    const archive = growingArchive(join(newFolder(), "a"));
+    const counts = { bytes: 0, records: 0, values: 0 };
+    const writers = writerPool(server);
+    archive.append(0);
+    const { base } = archive;
+    const followed = openKeyArchive(server, writers, base, undefined, exclusions({}), {}, warn);
+    let meanwhile = (): void => undefined;
+    // It is asked when the size of the metadata is known, before they are read.
+    const signal = Object.assign(new AbortController().signal, {
+      throwIfAborted: () => meanwhile(),
+    });
+    const advance = () => followed.advance(new Map(), counts, () => undefined, signal);
+    await advance();
+    meanwhile = () => {
+      meanwhile = () => undefined;
+      archive.addInstance(1, "one", 1);
+      archive.append(1);
+    };
+    await advance();
+    expect(await secondsOf(server)).toEqual([0]);
+    await advance();
+    expect(await secondsOf(server)).toEqual([0, 1]);
+    expect(await secondsOf(server, "grow.inst")).toEqual([1]);
   });
 
   test("rotation: a new archive goes on, the old one is compressed, renamed, deleted", async () => {
