@@ -41,13 +41,14 @@ let catalogue: Catalogue | undefined;
 let loading: Promise<void> | undefined;
 const closing = new AbortController();
 
+/** Does a load, and tells how it went; never rejects. */
 async function load(into: Catalogue, what: CatalogueLoad): Promise<void> {
   try {
     answer({ kind: "loaded", report: await loadCatalogue(into, what, closing.signal) });
   } catch (error) {
     const problem = problemOf(error);
-    if (problem === undefined) throw error;
-    answer({ kind: "refused", message: problem.message, level: problem.level });
+    if (problem === undefined) answer({ kind: "failed", reason: asPcpError(error).message });
+    else answer({ kind: "refused", message: problem.message, level: problem.level });
   }
 }
 
@@ -67,8 +68,7 @@ async function obey(order: SurveyOrder): Promise<void> {
       return;
     case "close":
       closing.abort();
-      // What went wrong with it is told by whoever began it.
-      await loading?.catch(() => undefined);
+      await loading;
       await engine?.close();
       catalogue?.close();
       answer({ kind: "closed" });
