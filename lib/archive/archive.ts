@@ -14,7 +14,7 @@ import {
 } from "./label.ts";
 import { loadMeta, type LookAtMeta } from "./loader.ts";
 import { type ArchiveFiles, findArchive, type Listings } from "./places.ts";
-import { openArchiveFile } from "./file.ts";
+import { compressionOf, openArchiveFile } from "./file.ts";
 import { type ArchiveFile, readToEnd } from "./plain-file.ts";
 import { type TemporalIndex, temporalIndex } from "./temporal.ts";
 import { Volume } from "./volume.ts";
@@ -102,7 +102,9 @@ export function openVolume(archive: Archive, number: number): Volume {
   try {
     const label = readLabel(file, path, number);
     checkBelongs(archive.label, label, path);
-    return new Volume(file, path, label.version, labelBytes(label.version), archive.growing);
+    // What is compressed does not grow: its end is the end.
+    const growing = archive.growing && compressionOf(path) === undefined;
+    return new Volume(file, path, label.version, labelBytes(label.version), growing);
   } catch (error) {
     file.close();
     throw error;

@@ -6,13 +6,16 @@ import {
   closeSync,
   copyFileSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { openCatalogue } from "../../lib/series/catalogue.ts";
 import { surveyArchive } from "../../lib/series/catalogue-survey.ts";
 import { numbersOf } from "../../lib/series/column.ts";
@@ -127,6 +130,17 @@ test("damage ends its values and is told once", async () => {
   expect(values.length).toBeGreaterThan(whole.length / 3);
   expect(await read(store, series)).toEqual(values);
   expect(warnings).toEqual([expect.stringContaining(`${base}.0: data record at offset `)]);
+});
+
+test("so does the end of compressed data that were cut", async () => {
+  const { base, store, series, warnings } = await open();
+  const packed = gzipSync(readFileSync(`${base}.0`));
+  rmSync(`${base}.0`);
+  writeFileSync(`${base}.0.gz`, packed.subarray(0, packed.length >> 1));
+  const values = await read(store, series);
+  expect(values).toEqual(whole.slice(0, values.length));
+  expect(values.length).toBeGreaterThan(whole.length / 4);
+  expect(warnings).toEqual([expect.stringContaining(`${base}.0.gz: `)]);
 });
 
 test("many series with many values in one record are read a part at a time", async () => {
