@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import { keySink } from "../../lib/discover/key-sink.ts";
-import { useKeyServer } from "../../lib/series/keys.ts";
+import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
 import { pmproxyConf, runIn, startKeyServer, startPmcd, startRealPmproxy } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
@@ -20,6 +20,7 @@ const METRICS =
   "sample.ulong.bin sample.mirage sample.part_bin sample.seconds proc.nprocs";
 const STREAM = "pcp:values:series:";
 const MOST_MS = 30_000;
+const QUIET_MS = 1500;
 const ID_DIGITS = 40;
 
 type Keys = Awaited<ReturnType<typeof dumpServer>>;
@@ -66,6 +67,39 @@ function namesOf(keys: Keys, ids: Iterable<string>): string[] {
   });
 }
 
+/** Names and values of labels: those that names are known of, and those that series and instances have. */
+function labelsOf(keys: Keys): { named: string[]; used: string[] } {
+  const named = Object.entries(keys).flatMap(([key, { value }]) => {
+    const label = /^pcp:map:label\.(\w+)\.value$/.exec(key)?.[1];
+    return label === undefined ? [] : Object.keys(value ?? {}).map((each) => `${label} ${each}`);
+  });
+  const used = Object.entries(keys).flatMap(([key, { value }]) =>
+    key.startsWith("pcp:labelvalue:series:")
+      ? Object.entries((value ?? {}) as Record<string, string>).map(
+          ([label, each]) => `${label.replace("hex:", "")} ${each}`,
+        )
+      : [],
+  );
+  return { named: named.sort(), used: [...new Set(used)].sort() };
+}
+
+/** Waits until nothing has been written to a key server for a while: the real one says not when it is done. */
+async function quiet(server: KeyServer): Promise<void> {
+  const writes = async (): Promise<string> => {
+    const [stats] = await server.run([["INFO", "commandstats"]]);
+    return (String(stats).match(/^cmdstat_(?:xadd|hset|hmset|sadd):calls=\d+/gm) ?? []).join();
+  };
+  let before = await writes();
+  let since = performance.now();
+  const isQuiet = async (): Promise<boolean> => {
+    const now = await writes();
+    if (now !== before) since = performance.now();
+    before = now;
+    return performance.now() - since > QUIET_MS;
+  };
+  expect(await waitUntil(isQuiet, MOST_MS)).toBe(true);
+}
+
 for (const tree of [pcp6, pcp7])
   testWith(
     tree === pcp6 ? ["pcp6", "redis"] : ["pcp7", "valkey"],
@@ -100,12 +134,16 @@ for (const tree of [pcp6, pcp7])
           return counts.records > 0 && pending === 0;
         };
         expect(await waitUntil(last, MOST_MS)).toBe(true);
+        await Promise.all([quiet(reader), quiet(server)]);
         const [expected, found] = [await dumpServer(reader), await dumpServer(server)];
         const odd = oddIds(expected, found);
         const oddNames = [...namesOf(expected, odd), ...namesOf(found, odd)];
         // What pmlogger writes of itself, into its first and last records.
         expect(oddNames.filter((name) => !name.startsWith("pmcd."))).toEqual([]);
         expect(metadataOf(found, odd)).toEqual(metadataOf(expected, odd));
+        // Of metrics that have no values yet no label is filed.
+        for (const { named, used } of [labelsOf(expected), labelsOf(found)])
+          expect(named).toEqual(used);
         let compared = 0;
         for (const key of Object.keys(expected).filter((each) => each.startsWith(STREAM))) {
           const [a, b] = [entriesOf(expected, key), entriesOf(found, key)];
@@ -123,5 +161,5 @@ for (const tree of [pcp6, pcp7])
         await Promise.all([theirs.stop(), ours.stop()]);
       }
     },
-    60_000,
+    120_000,
   );
