@@ -9,6 +9,7 @@ import { keptExpressions } from "./embedded-expressions.ts";
 import { archiveShelf } from "./embedded-shelf.ts";
 import type { HeldRequest, Holding, Slots } from "./embedded-values.ts";
 import type { SeriesId } from "./ids.ts";
+import { remembered } from "./remembered.ts";
 import type {
   Leaf,
   NameList,
@@ -195,7 +196,7 @@ export function embeddedStore(
     slots: slots === null ? undefined : slotsOf(slots),
   });
 
-  return {
+  const store: SeriesStore = {
     select: (leaves) => Promise.all(leaves.map(selectLeaf)),
     descriptors: (series) => each(series, descriptor),
     metricNames: (series) =>
@@ -241,4 +242,5 @@ export function embeddedStore(
     fabricate: (series, text, descriptor) =>
       Promise.resolve().then(() => expressions.keep(series, { text, descriptor })),
   };
+  return remembered(store, () => catalogue.generation);
 }

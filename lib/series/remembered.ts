@@ -2,7 +2,8 @@
 // labels, expressions, also that there are none. A stamp says whether anything has changed since; then all
 // is forgotten. Bounded by about the bytes of each kind. Refused: to keep what was asked for before a
 // change and came behind it, and anything while there is no stamp.
-import type { SeriesStore } from "./store.ts";
+import type { SeriesId } from "./ids.ts";
+import type { SeriesDescriptor, SeriesStore } from "./store.ts";
 
 /** The same number as long as nothing has changed; higher later. Undefined: nobody knows. */
 export type Stamp = () => number | undefined;
@@ -29,6 +30,14 @@ function bytesOf(value: unknown): number {
   for (const part of Object.values(value)) bytes += bytesOf(part);
   return bytes;
 }
+
+const isSame = (a: SeriesDescriptor, b: SeriesDescriptor): boolean =>
+  a.indom === b.indom &&
+  a.pmid === b.pmid &&
+  a.semantics === b.semantics &&
+  a.source === b.source &&
+  a.type === b.type &&
+  a.units === b.units;
 
 /** A question about series with the answers that it had before. */
 function memory<T>(stamp: Stamp, ask: Ask<T>): Ask<T> {
@@ -105,14 +114,27 @@ export function remembered(store: SeriesStore, stamp: Stamp): SeriesStore {
     // Neither goes down, so that the sum is the same only when both are.
     return other === undefined ? undefined : other + own;
   };
+  const descriptors = memory(both, store.descriptors);
+  const expressions = memory(both, store.expressions);
+  /** Whether a series is known just like that: the same query again need not write it again. */
+  const isKept = async (
+    series: SeriesId,
+    expression: string,
+    descriptor: SeriesDescriptor,
+  ): Promise<boolean> => {
+    if (both() === undefined) return false;
+    const [[text], [known]] = await Promise.all([expressions([series]), descriptors([series])]);
+    return text === expression && known !== undefined && isSame(known, descriptor);
+  };
   return {
     ...store,
-    descriptors: memory(both, store.descriptors),
+    descriptors,
+    expressions,
     metricNames: memory(both, store.metricNames),
     instances: memory(both, store.instances),
     labels: memory(both, store.labels),
-    expressions: memory(both, store.expressions),
     fabricate: async (series, expression, descriptor) => {
+      if (await isKept(series, expression, descriptor)) return;
       own++;
       try {
         await store.fabricate(series, expression, descriptor);
