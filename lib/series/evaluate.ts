@@ -5,6 +5,7 @@
 // values than a limit.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import type { Instant } from "../pcp/mod.ts";
+import { applyUnary, type Valued } from "./apply.ts";
 import { canonicalText } from "./canonical.ts";
 import {
   checkDomains,
@@ -12,25 +13,12 @@ import {
   describeBinary,
   describeCall,
   describeScale,
-  rescaling,
-  numericType,
   smallerScales,
 } from "./descriptors.ts";
-import { combineColumns, mapNumbers, mapTyped, rescaleColumn } from "./elementwise.ts";
+import { combineColumns, mapNumbers } from "./elementwise.ts";
 import { expressionId, type SeriesId } from "./ids.ts";
 import type { Query, QueryNode, SeriesNode, TimeSpec } from "./language.ts";
 import { problemOf, SeriesProblem } from "./problem.ts";
-import {
-  bestOverInstances,
-  bestOverTime,
-  percentileOverInstances,
-  percentileOverTime,
-  rates,
-  topOverInstances,
-  topOverTime,
-  totalOverInstances,
-  totalOverTime,
-} from "./reduce.ts";
 import {
   joinBlocks,
   NO_SAMPLES,
@@ -43,8 +31,6 @@ import { chosenSamples, rangeOf, type Thinning, thinningOf } from "./sampling.ts
 import { selectSeries } from "./select.ts";
 import type { SeriesDescriptor, SeriesStore, ValuesRequest } from "./store.ts";
 import { thinned } from "./thin.ts";
-
-type Call = Extract<QueryNode, { kind: "call" }>;
 
 /** How a query is evaluated. */
 export interface EvaluateOptions {
@@ -95,11 +81,6 @@ interface Planned {
   readonly inner: readonly Planned[];
   /** Which results are written as `%e`, since another one has a larger scale. */
   readonly smaller: readonly boolean[];
-}
-
-/** A series with its values on the way through functions. */
-interface Valued extends Described {
-  readonly samples: Samples;
 }
 
 /** Leaves of a tree, from left to right. */
@@ -400,99 +381,6 @@ const widened = (result: Valued): Valued => ({
   descriptor: { ...result.descriptor, type: "DOUBLE" },
   samples: { ...result.samples, values: mapNumbers(result.samples.values, (value) => value) },
 });
-
-/** Holes only where a count made them: those behind the last value. */
-function withoutGaps(samples: Samples): Samples {
-  let last = samples.times.length - 1;
-  while (last >= 0 && sampleSize(samples, last) === 0) last--;
-  for (let sample = 0; sample <= last; sample++)
-    if (sampleSize(samples, sample) === 0) return withoutHoles(samples);
-  return samples;
-}
-
-/** Values of a function or of a product with a number. */
-function applyUnary(
-  node: Exclude<QueryNode, { kind: "series" | "binary" }>,
-  operand: Valued,
-): Samples {
-  const { samples } = operand;
-  if (node.kind === "scale") {
-    const factor = node.number.value;
-    return { ...samples, values: mapNumbers(samples.values, (value) => value * factor) };
-  }
-  return applyCall(node, operand);
-}
-
-/** Values of a function (spec series.md 8.1 to 8.6). */
-function applyCall(call: Call, operand: Valued): Samples {
-  const { samples } = operand;
-  const number = call.number?.value ?? 0;
-  switch (call.name) {
-    case "rate":
-      return rates(withoutGaps(samples));
-    case "max":
-    case "max_inst":
-      return bestOverTime(samples, true);
-    case "min":
-    case "min_inst":
-      return bestOverTime(samples, false);
-    case "sum":
-    case "sum_inst":
-      return totalOverTime(samples, "sum");
-    case "avg":
-    case "avg_inst":
-      return totalOverTime(samples, "avg");
-    case "stdev_inst":
-      return totalOverTime(samples, "stdev");
-    case "max_sample":
-      return bestOverInstances(samples, true);
-    case "min_sample":
-      return bestOverInstances(samples, false);
-    case "sum_sample":
-      return totalOverInstances(samples, "sum");
-    case "avg_sample":
-      return totalOverInstances(samples, "avg");
-    case "stdev_sample":
-      return totalOverInstances(samples, "stdev");
-    case "topk_inst":
-      return topOverTime(samples, number);
-    case "topk_sample":
-      return topOverInstances(samples, number);
-    case "nth_percentile_inst":
-      return percentileOverTime(samples, number);
-    case "nth_percentile_sample":
-      return percentileOverInstances(samples, number);
-    default:
-      return applyElementwise(call, operand, call.name);
-  }
-}
-
-type Elementwise = "abs" | "floor" | "round" | "sqrt" | "log" | "rescale";
-
-function applyElementwise(call: Call, operand: Valued, name: Elementwise): Samples {
-  const { samples } = operand;
-  const { values } = samples;
-  // A text of a float is read as one, and goes on as a double.
-  const isFloat = operand.descriptor.type.toLowerCase() === "float";
-  const read = isFloat ? Math.fround : (value: number): number => value;
-  switch (name) {
-    case "abs":
-    case "floor":
-    case "round":
-      return { ...samples, values: mapTyped(name, values, numericType(operand.descriptor)) };
-    case "sqrt":
-      return { ...samples, values: mapNumbers(values, (value) => Math.sqrt(read(value))) };
-    case "log": {
-      const base = call.number;
-      const divisor = base === undefined ? 1 : Math.log(base.value);
-      return { ...samples, values: mapNumbers(values, (value) => Math.log(read(value)) / divisor) };
-    }
-    case "rescale": {
-      const { from, to } = rescaling(operand, call.units ?? "");
-      return { ...samples, values: rescaleColumn(values, from, to) };
-    }
-  }
-}
 
 async function* blocksOf(series: string, results: readonly Valued[]): AsyncGenerator<SeriesBlock> {
   for (const { samples } of results) if (samples.places.length > 0) yield { series, ...samples };
