@@ -4,7 +4,8 @@
 // Prints a line per figure with the ratio; asserts nothing. The load and the stand-in pmcd are C
 // (load.c), because what measures must not be the limit.
 //
-// Time series (series.ts) beside pmproxy, pmseries and one Redis come last.
+// Time series (series.ts) beside pmproxy, pmseries and one Redis come then, and last archives that
+// loggers push beside pmproxy 7 (push.ts), which is not needed for the rest.
 //
 //   bun tests/bench/run.ts [--rounds N] [--seconds S] [--only TEXT] [--json FILE] [--size MB]
 
@@ -12,10 +13,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort, isListening, waitUntil } from "../helpers/ports.ts";
+import { havePeers } from "../helpers/peers.ts";
 import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
 import { benchAgents } from "./agents.ts";
 import { archiveLine, benchArchives } from "./archive.ts";
 import { benchExtract, extractHead, extractLine } from "./extract.ts";
+import { benchPush } from "./push.ts";
 import { benchRest, type RestRow } from "./rest.ts";
 import { benchSeries } from "./series.ts";
 
@@ -293,6 +296,19 @@ async function main(): Promise<void> {
       },
       tell: (line) => console.log(line),
     });
+  }
+  if ("push".includes(args.only)) {
+    console.log("\npush: pcpbox beside pmproxy 7, both taking what its loggers push");
+    if (!havePeers("pcp7")) console.log("no PCP 7: left out");
+    else
+      await benchPush({
+        rounds,
+        program: join(root, "dist/pcpbox"),
+        show: (row) => {
+          rows.push(row);
+          console.log(figureLine(row));
+        },
+      });
   }
   if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(rows, null, 2)}\n`);
 }
