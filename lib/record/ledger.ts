@@ -4,6 +4,8 @@
 import {
   closeSync,
   constants,
+  existsSync,
+  fstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -26,6 +28,8 @@ const DAY_MS = 86_400_000;
 export interface Ledger {
   /** Names in the order in which they were made. */
   readonly names: readonly string[];
+  /** Whether the directory is still the one that was taken: somebody may have removed or moved it. */
+  isPresent(): boolean;
   /** Archives that were ended and are not compressed. */
   plain(): string[];
   /** An archive is about to be made. */
@@ -174,6 +178,10 @@ export async function openLedger(
     get names() {
       return [...archives.keys()];
     },
+    isPresent: () => {
+      const now = statSync(join(directory, LOCK), { throwIfNoEntry: false });
+      return now !== undefined && now.ino === fstatSync(descriptor).ino;
+    },
     plain: () =>
       [...archives]
         .filter(([, state]) => state === "whole")
@@ -185,7 +193,7 @@ export async function openLedger(
     },
     async ended(base) {
       const name = basename(base);
-      if (filesOf(directory, name).length === 0) archives.delete(name);
+      if (!existsSync(directory) || filesOf(directory, name).length === 0) archives.delete(name);
       else archives.set(name, "whole");
       await saveLater();
     },

@@ -139,11 +139,14 @@ async function leaveSource(work: Work): Promise<void> {
 
 /** Ends what is under way, and lets go of the directory. */
 async function leave(work: Work): Promise<void> {
-  await endArchive(work);
-  await leaveSource(work);
-  await work.packing;
-  work.ledger?.close();
-  work.ledger = undefined;
+  try {
+    await endArchive(work);
+    await leaveSource(work);
+    await work.packing;
+  } finally {
+    work.ledger?.close();
+    work.ledger = undefined;
+  }
 }
 
 /** Whether somebody else records, asked now and then. */
@@ -160,8 +163,12 @@ async function isStandingBy(work: Work, now: number): Promise<boolean> {
 }
 
 async function hasDirectory(work: Work): Promise<boolean> {
-  if (work.ledger !== undefined) return true;
   const { directory, log } = work.options;
+  if (work.ledger?.isPresent() === true) return true;
+  if (work.ledger !== undefined) {
+    log.write("warning", `recorder: ${directory} was removed or moved`);
+    await leave(work);
+  }
   try {
     work.ledger = await openLedger(directory, (text) => log.write("info", `recorder: ${text}`));
   } catch (error) {
@@ -403,7 +410,12 @@ export function startRecorder(given: RecorderOptions): Recorder {
         await tick(work);
       } catch (error) {
         enter(work, "failed", textOf(error));
-        await leave(work);
+        try {
+          await leave(work);
+        } catch (problem) {
+          // All is let go of; the next tick begins anew.
+          options.log.write("warning", `recorder: not ended well: ${textOf(problem)}`);
+        }
       }
       const now = clock.now();
       const next = (Math.floor(now / interval) + 1) * interval;

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -101,6 +102,22 @@ test("what is recorded is read again, with instances, labels and texts", async (
   expect((await context.archiveInstances(indom)).names.toSorted()).toEqual(["sda", "sdb", "sdc"]);
   expect(await context.text("metric", pmid, "oneline")).toBe(`metric ${pmid}`);
   await context.close();
+});
+
+test("a directory that somebody removes is made again", async () => {
+  const { recorder, clock, directory } = start();
+  await clock.asleep();
+  await clock.go(10_000);
+  rmSync(directory, { recursive: true });
+  for (let minute = 0; minute < 15; minute++) await clock.go(60_000);
+  expect(recorder.status().state).toBe("recording");
+  expect(archivesIn(directory)).toHaveLength(1);
+  // Also while there is no archive under way.
+  rmSync(directory, { recursive: true });
+  await clock.go(DAY);
+  for (let minute = 0; minute < 15; minute++) await clock.go(60_000);
+  expect(recorder.status().state).toBe("recording");
+  expect(archivesIn(directory)).not.toEqual([]);
 });
 
 test("a new archive each day, and when one is large", async () => {
