@@ -5,8 +5,15 @@
 import { checkServerIdentity } from "node:tls";
 import { asPcpError, PM_ERR, PcpError, pmErrStr } from "../base/mod.ts";
 import { SeriesProblem } from "./problem.ts";
-import { CommandBuffer, type KeyCommand, type KeyReply, readReply, ReplyScanner } from "./resp.ts";
-import type { TakeReply } from "./resp.ts";
+import {
+  CommandBuffer,
+  type KeyCommand,
+  type KeyReply,
+  MAX_REPLY,
+  readReply,
+  ReplyScanner,
+  type TakeReply,
+} from "./resp.ts";
 
 /** How TLS is spoken with the servers: PEM texts; the machine's authorities unless `ca` is given. */
 export interface KeyServerTls {
@@ -204,6 +211,8 @@ class Wire implements Connection {
       }
       from = scanner.at;
       if (++batch.seen < batch.commands.count) continue;
+      if (batch.sent < batch.commands.length)
+        throw new PcpError(PM_ERR.IPC, "replies to more than was sent");
       done++;
       if (batch.problem === undefined) batch.resolve();
       else batch.reject(batch.problem);
@@ -222,6 +231,8 @@ class Wire implements Connection {
       this.rest = undefined;
       this.restLength = 0;
     } else {
+      if (end - from > MAX_REPLY)
+        throw new PcpError(PM_ERR.IPC, `a reply of more than ${MAX_REPLY} bytes`);
       // Replies may still use the bytes: what is left goes to others, unless nothing was handed on.
       if (from > 0 || this.rest === undefined) {
         const rest = Buffer.allocUnsafeSlow(2 * (end - from));

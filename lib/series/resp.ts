@@ -1,7 +1,7 @@
 // The wire form of a key server (RESP 2, with the types that RESP 3 adds): commands are written into bytes
 // that are used again and again, replies are found in bytes as they come and read where they lie.
-// Nothing is made for a reply that nobody wants to see. Refused: bytes that are no reply, replies of
-// more than MAX_REPLY bytes, and ones that are nested deeper than MAX_DEPTH.
+// Nothing is made for a reply that nobody wants to see. Refused: bytes that are no reply, lines longer than
+// MAX_LINE, texts and lists longer than MAX_REPLY, and replies that are nested deeper than MAX_DEPTH.
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import { SeriesProblem } from "./problem.ts";
 
@@ -14,8 +14,10 @@ export type KeyReply = null | number | string | Buffer | SeriesProblem | readonl
 /** Hears of a reply: the number of its command, and where it lies. The bytes are only lent. */
 export type TakeReply = (command: number, bytes: Buffer, from: number, to: number) => void;
 
-/** Most bytes of one reply. */
+/** Most bytes of one reply, and of a text in it. */
 export const MAX_REPLY = 512 * 1024 * 1024;
+/** Most bytes of a line: an error, a number, a short text. */
+const MAX_LINE = 1024 * 1024;
 const MAX_DEPTH = 32;
 /** Slots of a cluster. */
 const SLOTS = 16_384;
@@ -225,6 +227,8 @@ export class ReplyScanner {
         }
         if (value > MAX_REPLY) throw broken(`a reply of ${value} parts or bytes`);
       }
+      // One that has not come whole is looked through again.
+      if (line - at > MAX_LINE) throw broken(`a line of more than ${MAX_LINE} bytes`);
       // The end of the line, and of bytes that follow it.
       let next = line + 2;
       if (kind === Kind.Bytes && !negative) next += value + 2;

@@ -95,6 +95,8 @@ test("what is no reply is refused", () => {
   expect(() => scan("what\r\n")).toThrow("a byte 119 where a reply begins");
   expect(() => scan("$x\r\n")).toThrow("a length that is no number");
   expect(() => scan("*999999999999\r\n")).toThrow("parts or bytes");
+  expect(() => scan(`-${"x".repeat(2 << 20)}`)).toThrow("a line of more than 1048576 bytes");
+  expect(() => scan(`$${"0".repeat(2 << 20)}`)).toThrow("a line of more than 1048576 bytes");
   expect(scan("$1")).toBe(false);
   const deep = Buffer.from(`${"*1\r\n".repeat(100)}:1\r\n`);
   expect(() => readReply(deep, 0)).toThrow("nested too deep");
