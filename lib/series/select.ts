@@ -78,10 +78,34 @@ export function selectorOf({ name, glob, selector }: SeriesNode): Selector | und
 const byBytes = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Union as PCP orders it: the larger one sorted, then what is new in the smaller one. */
-function unite(left: Ids, right: Ids): Ids {
+export function unite(left: Ids, right: Ids): Ids {
   const [larger, smaller] = left.length >= right.length ? [left, right] : [right, left];
   const known = new Set(larger);
   return [...[...larger].sort(byBytes), ...smaller.filter((id) => !known.has(id))];
+}
+
+/**
+ * Sets united one after the other, as PCP does with those of the names that a pattern fits: as `unite` would
+ * give it, but sorted once.
+ */
+export function uniteInTurn(sets: Iterable<Ids>): Ids {
+  const known = new Set<SeriesId>();
+  // What the next union sorts, and what stands behind it.
+  let sorting: SeriesId[] = [];
+  let tail: SeriesId[] = [];
+  for (const set of sets) {
+    const fresh = set.filter((id) => !known.has(id));
+    if (set.length > sorting.length + tail.length) {
+      const own = new Set(set);
+      tail = [...sorting.sort(byBytes), ...tail].filter((id) => !own.has(id));
+      sorting = [...set];
+    } else {
+      for (const id of tail) sorting.push(id);
+      tail = fresh;
+    }
+    for (const id of fresh) known.add(id);
+  }
+  return [...sorting.sort(byBytes), ...tail];
 }
 
 /** Intersection as PCP orders it: members of the smaller one, in its order. */

@@ -58,5 +58,5 @@ export async function allSeries(store: SeriesStore): Promise<readonly string[]> 
   const [all = []] = await store.select([
     { map: { kind: "metric" }, choice: { kind: "glob", pattern: "*", fits } },
   ]);
-  return all;
+  return [...all].sort();
 }
