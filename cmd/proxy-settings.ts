@@ -128,7 +128,7 @@ function socketPath(sources: ProxySources, run: RunDirectory): string | undefine
 }
 
 /** Whether the command line is about series, as pmseries is, and starts nothing. */
-export const isAboutSeries = (options: ProxyGiven): boolean =>
+const isAboutSeries = (options: ProxyGiven): boolean =>
   isGiven(options, "load") || isGiven(options, "query");
 
 /** The port of the key server: `-r`, or as with pmseries `-p`, where nothing will listen. */

@@ -59,7 +59,7 @@ const paced = (names: readonly string[], pace: Pace): WantedMetric[] =>
   names.map((name) => ({ name, pace }));
 
 /** The usual metrics. */
-export const USUAL_METRICS: readonly WantedMetric[] = [
+const USUAL_METRICS: readonly WantedMetric[] = [
   ...paced(ONCE, "once"),
   ...paced(SLOW, "slow"),
   ...paced(FAST, "fast"),

@@ -99,7 +99,7 @@ export interface SurveyOptions {
 const INDOM_BYTES = 16 * 1024 * 1024;
 
 /** Enough for the first records of every group of pmlogger, and for whole small archives. */
-export const SURVEY_BYTES = 1024 * 1024;
+const SURVEY_BYTES = 1024 * 1024;
 
 const INDOM_TYPES: ReadonlySet<number> = new Set([
   META_TYPE.INDOM_V2,

@@ -50,7 +50,7 @@ export interface EvaluateOptions {
 }
 
 /** Values that one query may gather: about as many as take 300 MB. */
-export const MAX_GATHERED = 10_000_000;
+const MAX_GATHERED = 10_000_000;
 /** Descriptor members that fabricated series have instead of their own. */
 const FABRICATED = { pmid: "511.0.0", source: "0".repeat(40) };
 

@@ -63,7 +63,7 @@ export interface KeyServer {
 }
 
 /** Milliseconds between attempts. */
-export const RECONNECT_PAUSES: readonly number[] = [100, 500, 1000, 2000];
+const RECONNECT_PAUSES: readonly number[] = [100, 500, 1000, 2000];
 /** Most commands that one call of `run` has on their way. */
 const WINDOW_COMMANDS = 1024;
 /** Most parts of these commands, unless one command has more. */

@@ -56,9 +56,9 @@ export interface Loaded {
 }
 
 /** Default of `stream.maxlen`. */
-export const STREAM_LENGTH = 8640;
+const STREAM_LENGTH = 8640;
 /** Default of `stream.expire`. */
-export const STREAM_SECONDS = 86_400;
+const STREAM_SECONDS = 86_400;
 const SCHEMA = 2;
 /** The entry that no stream has. */
 const NO_ENTRY = "0-0";

@@ -55,7 +55,7 @@ export interface EmbeddedSeriesService extends SeriesService {
 }
 
 /** What a second load is told while one runs (spec series.md 4.5). */
-export const LOAD_RUNNING = "load in-progress";
+const LOAD_RUNNING = "load in-progress";
 /** Longest wait for what is on its way to a key server when the service is closed. */
 const CLOSE_MS = 2000;
 

@@ -283,14 +283,10 @@ function indexInfo({ all }: Questions): TextIndexInfo {
   };
 }
 
-/** The index over the archives of a catalogue. `resultCount`: hits where no number is asked for. */
-export function embeddedSearch(
-  catalogue: Catalogue,
-  options: { readonly resultCount?: number } = {},
-): SearchIndex {
+/** The index over the archives of a catalogue. */
+export function embeddedSearch(catalogue: Catalogue): SearchIndex {
   const ask = questions(catalogue);
-  const count = (limit: number): number =>
-    limit > 0 ? limit : (options.resultCount ?? RESULT_COUNT);
+  const count = (limit: number): number => (limit > 0 ? limit : RESULT_COUNT);
   let vocabulary: readonly string[] = [];
   let generation = -1;
   /** All words of names, until the catalogue changes. */

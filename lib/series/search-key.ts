@@ -106,7 +106,7 @@ export function suggestCommand(query: string, count: number): KeyCommand {
 }
 
 /** The command for documents of an instance domain. */
-export const indomCommand = (indom: string, offset: number, count: number): KeyCommand => [
+const indomCommand = (indom: string, offset: number, count: number): KeyCommand => [
   "FT.SEARCH",
   SEARCH_KEY,
   `'@INDOM:{${indom}}'`,
@@ -119,7 +119,7 @@ export const indomCommand = (indom: string, offset: number, count: number): KeyC
 ];
 
 /** The command for numbers about the index. */
-export const INFO_COMMAND: KeyCommand = ["FT.INFO", SEARCH_KEY];
+const INFO_COMMAND: KeyCommand = ["FT.INFO", SEARCH_KEY];
 
 /** Texts and numbers of a reply as text; undefined for anything else. */
 const plainText = (reply: KeyReply | undefined): string | undefined => {
@@ -195,12 +195,8 @@ export function infoOfReply(reply: KeyReply | undefined): TextIndexInfo {
 }
 
 /** The index of a key server. */
-export function keySearch(
-  server: KeyServer,
-  options: { readonly resultCount?: number } = {},
-): SearchIndex {
-  const count = (limit: number): number =>
-    limit > 0 ? limit : (options.resultCount ?? RESULT_COUNT);
+export function keySearch(server: KeyServer): SearchIndex {
+  const count = (limit: number): number => (limit > 0 ? limit : RESULT_COUNT);
   const ask = async (command: KeyCommand): Promise<KeyReply | undefined> => {
     const { state } = server;
     if (state.kind === "down")

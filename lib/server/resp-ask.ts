@@ -22,7 +22,7 @@ const REPLY_MAX = 16 << 20;
 const AUTH_MAX = 512;
 
 /** A request as an array of bulk strings. */
-export function requestBytes(words: readonly string[]): Uint8Array {
+function requestBytes(words: readonly string[]): Uint8Array {
   const bulk = words.map((word) => `$${utf8(word).length}\r\n${word}\r\n`).join("");
   return utf8(`*${words.length}\r\n${bulk}`);
 }

@@ -36,7 +36,7 @@ export interface SearchRequest {
 }
 
 /** Most hits of one answer; further ones follow with `offset`. */
-export const MAX_HITS = 10_000;
+const MAX_HITS = 10_000;
 
 const NUMBER = /^[ \t\n\v\f\r]*\+?(0[xX][0-9A-Fa-f]+|\d+)/;
 

@@ -94,16 +94,16 @@ describe("commands", () => {
       expect(server.commands).toEqual([command]);
     });
 
-  test("no limit means as many as are set", async () => {
+  test("no limit means as many as PCP gives", async () => {
     const server = standIn(() => [0]);
-    const index = keySearch(server, { resultCount: 7 });
+    const index = keySearch(server);
     await index.text({ ...ALL, query: "x", limit: 0 });
     await index.indom("1.2", 0, 0);
     await index.suggest("xx", 0);
     expect(server.commands.map((command) => command.slice(-2))).toEqual([
-      ["0", "7"],
-      ["0", "7"],
-      ["0", "7"],
+      ["0", "10"],
+      ["0", "10"],
+      ["0", "10"],
     ]);
   });
 });

@@ -60,7 +60,7 @@ function commonUnit(lines: readonly NamedLine[], units: ReadonlyMap<string, Unit
 }
 
 /** Lines that are drawn: those chosen that there are, or the first. */
-export function drawnOf(
+function drawnOf(
   lines: readonly NamedLine[],
   chosen: readonly string[] | undefined,
 ): readonly NamedLine[] {
@@ -69,7 +69,7 @@ export function drawnOf(
 }
 
 /** How much is shown of how much, in words. */
-export function extentText(answer: PastAnswer, drawn: number): string {
+function extentText(answer: PastAnswer, drawn: number): string {
   const { lines, leftOut, step, values } = answer;
   const all = lines.length + leftOut;
   const parts = [`${values.toLocaleString("en")} values`];
