@@ -172,9 +172,8 @@ testWith("redis", "a map that is walked in pieces is seen whole", async () => {
   expect(all).toHaveLength(2000);
   expect(few).toHaveLength(200);
   // Sorted but for what was met last.
-  expect([...(all ?? [])].sort().filter((id) => id !== all?.at(-1))).toEqual([
-    ...(all ?? []).slice(0, -1),
-  ]);
+  const first = (all ?? []).slice(0, -1);
+  expect([...first].sort()).toEqual(first);
 });
 
 testWith("redis", "without the server every question is refused", async () => {
