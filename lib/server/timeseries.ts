@@ -26,7 +26,13 @@ import {
   openEmbeddedSeries,
   openKeySeries,
 } from "../series/mod.ts";
-import { type Answer, createLoggerApi, createSeriesApi, type WebApi } from "../web/mod.ts";
+import {
+  type Answer,
+  createLoggerApi,
+  createSeriesApi,
+  type SeriesLimits,
+  type WebApi,
+} from "../web/mod.ts";
 import { openRecorder, recordDirectory } from "./recording.ts";
 import { catalogueFile, keyServerOptions, seriesUse, storeOf } from "./series-settings.ts";
 import type { ProxySettings } from "./settings.ts";
@@ -180,6 +186,19 @@ function openPush(
   });
 }
 
+/** Bounds of requests. Asked several times a request: made anew only when the settings are others. */
+function limitsOf(settings: () => ProxySettings): () => Partial<SeriesLimits> {
+  let from: ProxySettings | undefined;
+  let limits: Partial<SeriesLimits> = {};
+  return () => {
+    const present = settings();
+    if (present !== from)
+      limits = { ...present.series.limits, resultCount: present.search.resultCount };
+    from = present;
+    return limits;
+  };
+}
+
 /** Makes the time series of a proxy that starts with `first`. Throws PcpError for TLS files that cannot be read. */
 export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): TimeSeries {
   const { settings, log } = parts;
@@ -206,7 +225,7 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
   const seriesApi = createSeriesApi({
     service: () => service,
     warn: (text) => log.warning(text),
-    limits: () => ({ ...settings().series.limits, resultCount: settings().search.resultCount }),
+    limits: limitsOf(settings),
   });
   const loggerApi = push === undefined ? undefined : createLoggerApi(push);
   let closed: Promise<void> | undefined;

@@ -170,7 +170,8 @@ export const tellTelemetry: Handler = async (call) => {
 
 /** Whether JSON comes first of what an Accept header lists (spec webapi.md 14.1). */
 export function wantsJson(accept: string | undefined): boolean {
-  for (const item of (accept ?? "").split(",")) {
+  if (accept === undefined) return false;
+  for (const item of accept.split(",")) {
     const type = item.split(";", 1)[0]?.trim().toLowerCase();
     if (type === "application/json") return true;
     if (type === "text/plain" || type === "application/octet-stream") return false;

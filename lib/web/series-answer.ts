@@ -75,16 +75,21 @@ function streamed(
 }
 
 /** The reply to a question; ends its work, or leaves that to the body. */
-export async function answerOf(
+export function answerOf(
   told: Told,
   form: AnswerForm,
   work: Work,
+): WebReply<WebBody> | Promise<WebReply<WebBody>> {
+  if ("pieces" in told) return piecesReply(told, form, work);
+  work.done();
+  return jsonAnswer(told, form);
+}
+
+async function piecesReply(
+  { pieces, empty }: Pieces,
+  form: AnswerForm,
+  work: Work,
 ): Promise<WebReply<WebBody>> {
-  if (!("pieces" in told)) {
-    work.done();
-    return jsonAnswer(told, form);
-  }
-  const { pieces, empty } = told;
   try {
     const first = await pieces.next();
     const second = first.done === true ? first : await pieces.next();
@@ -111,12 +116,19 @@ const MOST_BATCH = 512;
 const PIECE = 1 << 20;
 
 /** A list whose answers are written one batch of `items` after the other, each by itself an answer. */
-export async function listed<Item>(
+export function listed<Item>(
+  items: readonly Item[],
+  form: JsonForm,
+  tell: (batch: readonly Item[], form: JsonForm) => JsonAnswer | Promise<JsonAnswer>,
+): Told | Promise<Told> {
+  return items.length <= FIRST_BATCH ? tell(items, form) : inBatches(items, form, tell);
+}
+
+async function inBatches<Item>(
   items: readonly Item[],
   form: JsonForm,
   tell: (batch: readonly Item[], form: JsonForm) => JsonAnswer | Promise<JsonAnswer>,
 ): Promise<Told> {
-  if (items.length <= FIRST_BATCH) return tell(items, form);
   const empty = await tell([], form);
   // What stands around the items: `[`, `]` and line end, with the client's mark if there is one.
   const cut = empty.body.length - (form.client === undefined ? 3 : 4);

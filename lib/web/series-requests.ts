@@ -115,7 +115,7 @@ const names = async ({ store, parameters, form }: Question, list: NameList): Pro
 /** What is told about some of the things that a parameter lists. */
 type Teller = (question: Question, list: readonly string[], form: JsonForm) => Promise<JsonAnswer>;
 
-const told = (question: Question, text: string, tell: Teller): Promise<Told> =>
+const told = (question: Question, text: string, tell: Teller): Told | Promise<Told> =>
   listed(listOf(text), question.form, (batch, form) => tell(question, batch, form));
 
 const tellLabels: Teller = async ({ store }, ids, form) =>
