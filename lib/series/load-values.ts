@@ -10,10 +10,11 @@ import {
   PM_VAL,
   type ValueSet,
 } from "../pcp/mod.ts";
+import { slotOf } from "./key-slot.ts";
 import type { LoadedMetric } from "./load-metadata.ts";
 import type { LoadWriter } from "./load-writer.ts";
 import { putE, putWhole } from "./numerals.ts";
-import { type CommandBuffer, digitsOf, slotOf } from "./resp.ts";
+import { type CommandBuffer, digitsOf } from "./resp.ts";
 import { ERROR_FIELD, ID_BYTES, valueText } from "./schema.ts";
 
 /** How values are kept. */
@@ -41,6 +42,8 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+/** Name and text of the field of an entry none of whose instances has a name. */
+const NOBODY = "0";
 const EMPTY_FIELD = Buffer.from(bulk(""));
 
 /** A stream as commands name it. */
@@ -235,6 +238,11 @@ export function valueWriter(writer: LoadWriter, { length, seconds }: StreamOptio
       putValue(buffer, set, 0, metric);
       return;
     }
+    if (count === 0) {
+      // As PCP says that there are values, but of nobody.
+      putText(buffer, NOBODY);
+      putText(buffer, NOBODY);
+    }
     for (let at = 0; at < count; at++) {
       buffer.room(FIELD_BYTES);
       const { bytes } = buffer;
@@ -269,7 +277,6 @@ export function valueWriter(writer: LoadWriter, { length, seconds }: StreamOptio
       const plain = set.numval < 0 || metric.desc.indom === PM_INDOM_NULL;
       if (!plain) prepareInstances(own);
       const count = plain ? 1 : choose(own, set);
-      if (count === 0) return;
       if (entry !== entryText) {
         entryText = entry;
         entryBytes = Buffer.from(bulk(entry));
@@ -280,7 +287,7 @@ export function valueWriter(writer: LoadWriter, { length, seconds }: StreamOptio
       let fieldsEnd = 0;
       try {
         for (const { slot, head } of own.streams) {
-          buffer.begin(HEAD_PARTS + 2 * count);
+          buffer.begin(HEAD_PARTS + 2 * Math.max(1, count));
           putBytes(buffer, head);
           putBytes(buffer, entryBytes);
           if (fieldsAt < 0) {

@@ -21,6 +21,7 @@ export * from "./catalogue-follow.ts";
 export * from "./catalogue-load.ts";
 export * from "./embedded.ts";
 export * from "./keys.ts";
+export { KeySlot, SLOTS } from "./key-slot.ts";
 export * from "./key-store.ts";
 export * from "./load.ts";
 export type { KnownInstance, KnownMetadata, LoadSource } from "./load-metadata.ts";

@@ -3,6 +3,7 @@
 // Nothing is made for a reply that nobody wants to see. Refused: bytes that are no reply, lines longer than
 // MAX_LINE, texts and lists longer than MAX_REPLY, and replies that are nested deeper than MAX_DEPTH.
 import { PM_ERR, PcpError } from "../base/mod.ts";
+import { slotOf } from "./key-slot.ts";
 import { SeriesProblem } from "./problem.ts";
 
 /** One part of a command. Identifiers are 20 bytes, all else is text. */
@@ -19,8 +20,6 @@ export const MAX_REPLY = 512 * 1024 * 1024;
 /** Most bytes of a line: an error, a number, a short text. */
 const MAX_LINE = 1024 * 1024;
 const MAX_DEPTH = 32;
-/** Slots of a cluster. */
-const SLOTS = 16_384;
 const FIRST_BYTES = 4096;
 const FIRST_COMMANDS = 64;
 /** Room for a head: type, ten digits, end of line. */
@@ -32,38 +31,6 @@ const ZERO = 0x30;
 const MINUS = 0x2d;
 const STAR = 0x2a;
 const DOLLAR = 0x24;
-
-const CRC = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  return crc & 0xffff;
-});
-
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-
-/** The slot of a key in a cluster: by the part in braces where there is one. */
-export function slotOf(key: KeyArgument): number {
-  if (typeof key !== "string") return slotOfBytes(key);
-  let crc = 0;
-  for (let at = 0; at < key.length; at++) {
-    const code = key.charCodeAt(at);
-    // Keys of series are ASCII without braces, and many.
-    if (code === OPEN || code >= 0x80) return slotOfBytes(Buffer.from(key));
-    crc = ((crc << 8) ^ (CRC[(crc >> 8) ^ code] ?? 0)) & 0xffff;
-  }
-  return crc % SLOTS;
-}
-
-function slotOfBytes(key: Buffer): number {
-  const open = key.indexOf(OPEN);
-  const close = open < 0 ? -1 : key.indexOf(CLOSE, open);
-  const [from, to] = close > open + 1 ? [open + 1, close] : [0, key.length];
-  let crc = 0;
-  for (let at = from; at < to; at++)
-    crc = ((crc << 8) ^ (CRC[(crc >> 8) ^ (key[at] ?? 0)] ?? 0)) & 0xffff;
-  return crc % SLOTS;
-}
 
 /** How many digits a whole number from 0 has. */
 export function digitsOf(value: number): number {

@@ -2,8 +2,8 @@
 // are (spec series.md 1.5). Made from the replies to CLUSTER SLOTS and COMMAND, corrected by what servers
 // say of moved slots. Replies of another form are refused.
 
+import { SLOTS } from "../series/mod.ts";
 import type { ReplyValue } from "./resp-reply.ts";
-import { SLOTS } from "./resp-request.ts";
 import type { HostPort } from "./settings.ts";
 
 /** Nodes and commands of a cluster; shared by all clients, always as of the last news. */

@@ -4,6 +4,7 @@
 // that servers take.
 
 import { utf8 } from "../base/mod.ts";
+import { KeySlot } from "../series/mod.ts";
 
 /** Most parts of a request, as servers have it. */
 const PARTS_MAX = 1 << 20;
@@ -11,47 +12,6 @@ const PARTS_MAX = 1 << 20;
 const BULK_MAX = 512 << 20;
 /** Longest word that is looked at: no command has a longer name. */
 const WORD_MAX = 64;
-/** Slots of a cluster. */
-export const SLOTS = 16_384;
-
-/** CRC-16 of XMODEM, a byte at a time. */
-const CRC = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  return crc & 0xffff;
-});
-
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-
-/** The slot of a key that comes in pieces: of what is within its first braces, if there is anything. */
-export class KeySlot {
-  private whole = 0;
-  private tag = 0;
-  private tagLength = -1;
-  private closed = false;
-
-  add(bytes: Uint8Array): void {
-    for (const byte of bytes) {
-      this.whole = ((this.whole << 8) & 0xffff) ^ (CRC[((this.whole >> 8) ^ byte) & 0xff] ?? 0);
-      if (this.closed) continue;
-      if (this.tagLength < 0) {
-        if (byte === OPEN) this.tagLength = 0;
-      } else if (byte === CLOSE) {
-        this.closed = true;
-      } else {
-        this.tag = ((this.tag << 8) & 0xffff) ^ (CRC[((this.tag >> 8) ^ byte) & 0xff] ?? 0);
-        this.tagLength += 1;
-      }
-    }
-  }
-
-  get slot(): number {
-    const tagged = this.closed && this.tagLength > 0;
-    return (tagged ? this.tag : this.whole) % SLOTS;
-  }
-}
-
 /** What tells where a request goes. */
 export interface Route {
   /** Name of the command in capitals; empty for one that is longer than any. */

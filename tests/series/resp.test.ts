@@ -1,6 +1,7 @@
 // Goal: commands become the bytes that servers read, replies are found and read however their bytes come,
 // slots of keys are those of the servers; and a connection takes what no real server says on demand:
 // replies byte by byte, nonsense, a server that is loading, one that is too old, silence of a caller.
+import { slotOf } from "../../lib/series/key-slot.ts";
 import { afterAll, describe, expect, test } from "bun:test";
 import {
   type KeyCommand,
@@ -16,7 +17,6 @@ import {
   digitsOf,
   readReply,
   ReplyScanner,
-  slotOf,
 } from "../../lib/series/resp.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { type FakeServer, startFakeServer, usualAnswer } from "./fake-key-server.ts";
