@@ -235,8 +235,10 @@ export function createPush(options: PushOptions): Push {
       return;
     }
     pushed.feeding += bytes.length;
+    // The body is somebody else's when this call is over.
+    const kept = Uint8Array.from(bytes);
     pushed.fed = pushed.fed
-      .then(() => (pushed.isFed ? toFeed(stream, target, bytes) : undefined))
+      .then(() => (pushed.isFed ? toFeed(stream, target, kept) : undefined))
       .catch((error: unknown) => give(problem(error)))
       .finally(() => {
         pushed.feeding -= bytes.length;

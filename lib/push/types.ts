@@ -99,7 +99,10 @@ export interface Push {
   readonly settings: () => PushSettings;
   /** Begins an archive. `lifeMs`: how long it lives without requests; undefined: as configured. */
   label(bytes: Uint8Array, lifeMs: number | undefined): Promise<LabelOutcome>;
-  /** Appends a body to a part of an archive; 200 when it is there: at once where it is small. */
+  /**
+   * Appends a body to a part of an archive; 200 when it is there: at once where it is small. The bytes
+   * are not kept beyond the answer.
+   */
   append(
     archive: number,
     target: PushTarget,

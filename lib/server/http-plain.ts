@@ -35,6 +35,16 @@ export interface PlainService {
   closed(connection: PlainConnection): void;
 }
 
+/**
+ * Gives the memory of bytes that came back at once: a logger that sends a whole archive would fill
+ * fresh memory until the next garbage collection, page by page. Nothing may use them any more.
+ */
+function release(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  const isWhole = bytes.length > 0 && buffer.byteLength === bytes.length;
+  if (isWhole && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
 /** Longer bodies are given to the wire a slice at a time: each has its own time to go out. */
 export const SLICED = 262_144;
 const SLICE = 65_536;
@@ -133,6 +143,8 @@ export class PlainConnection implements WireSink, Timed {
     this.unread = more === bytes.length ? undefined : bytes.subarray(more);
     try {
       this.serve(head, body);
+      if (this.unread === undefined) this.letGo(bytes);
+      this.letGo(head);
       if (this.state === "waiting") this.answerUnread();
       else this.flush();
     } catch (error) {
@@ -154,6 +166,7 @@ export class PlainConnection implements WireSink, Timed {
     const bytes = this.unread;
     if (bytes !== undefined) {
       this.unread = undefined;
+      let isPush = false;
       while (this.state === "waiting" && at < bytes.length) {
         const kind = scanHead(this.head, bytes, at, this.limits);
         if (kind === "plain") {
@@ -165,6 +178,7 @@ export class PlainConnection implements WireSink, Timed {
             this.begin(bytes, end);
             return;
           }
+          isPush ||= method === "POST";
           this.serve(bytes, method === "POST" ? bytes.subarray(end, at) : undefined);
           continue;
         }
@@ -175,12 +189,19 @@ export class PlainConnection implements WireSink, Timed {
         else this.await(true);
         return;
       }
+      if (isPush && at === bytes.length) this.letGo(bytes);
       if (this.state === "answering" && at < bytes.length) this.unread = bytes.subarray(at);
     }
     this.flush();
     if (this.state !== "waiting") return;
     if (this.isFull) this.waitForRoom();
     else this.await(false);
+  }
+
+  /** Everything in these bytes has been answered, at once unless something is under way. */
+  private letGo(bytes: Uint8Array): void {
+    // An answer that took no time has kept nothing (WebRequest.body). Streams of TLS keep their own.
+    if (this.state === "waiting" && !this.wire.secure) release(bytes);
   }
 
   /** The head is there, and as much of the body as follows it. */

@@ -17,7 +17,10 @@ export interface WebRequest {
   readonly peer?: () => string;
   /** To be called while answering: the reply may come as late as it likes, not only in the usual time. */
   readonly takesLong?: () => void;
-  /** The whole body; none, or empty, without one. */
+  /**
+   * The whole body; none, or empty, without one. Its bytes are the handler's until it has answered: at
+   * once, or with the promise.
+   */
   readonly body?: Uint8Array;
   /** Value of a header, by its name in lower case. */
   header(name: string): string | undefined;
