@@ -3,6 +3,7 @@
 // Values are not in it. Refused as one sentence: what the file refuses; damage is mended by opening it
 // again, which makes it anew.
 import type { Database } from "bun:sqlite";
+import { PM_ERR, PcpError } from "../base/mod.ts";
 import { BUSY_MS, catalogueError, openDatabase } from "./catalogue-schema.ts";
 import type { Survey, SurveyedInstance, SurveyedSeries } from "./catalogue-survey.ts";
 import { sweeper } from "./catalogue-sweep.ts";
@@ -164,6 +165,7 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     }
     return found;
   };
+  survey.instances.forEach(instanceId);
   // With its labels a set of instances is another one when these change.
   const putSlots = ({ instances }: SurveyedSeries): number => {
     const hasher = new Bun.CryptoHasher("sha1");
@@ -220,7 +222,9 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
   let generation = 0;
   let version = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
+  let isClosed = false;
   const guard = <T>(body: () => T): T => {
+    if (isClosed) throw new PcpError(PM_ERR.NOTCONN, "the catalogue is closed");
     try {
       return body();
     } catch (error) {
@@ -303,6 +307,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
     guard,
     briefly,
     close: () => {
+      isClosed = true;
       database.close();
     },
   };

@@ -35,6 +35,8 @@ export interface ShelfNotes {
 
 /** Opens archives without their metadata, and keeps some. */
 export interface ArchiveShelf {
+  /** How many read just now; they count themselves. */
+  readers: number;
   /** Undefined for one that has gone. Throws PcpError. */
   open(place: ArchivePlace, listings: Listings): Archive | undefined;
   /** Takes note of where an archive ended. */
@@ -77,6 +79,7 @@ export function archiveShelf(notes: ShelfNotes = {}): ArchiveShelf {
   const kept = new Map<string, { stamp: string; archive: Archive; first: Marks }>();
   const told = new Set<string>();
   return {
+    readers: 0,
     open({ path, stamp, begin }, listings) {
       const before = kept.get(path);
       kept.delete(path);

@@ -46,8 +46,9 @@ export interface HeldRequest {
   readonly holdings: readonly Holding[];
 }
 
-/** Most values that wait while others of the same walk are not finished. */
+/** Most values that wait while others of the same walk are not finished, and of all walks together, about. */
 const WAITING_VALUES = 1_000_000;
+const WAITING_OF_ALL = 4_000_000;
 /** Values between two looks at how many wait. */
 const VALUES_AT_ONCE = 65_536;
 /** Series of one walk: one record may have values for each. */
@@ -294,7 +295,8 @@ async function* walk(
         if (since >= VALUES_AT_ONCE) {
           since = 0;
           let waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
-          while (gatherers.length > 1 && waiting > WAITING_VALUES) {
+          const most = Math.min(WAITING_VALUES, WAITING_OF_ALL / shelf.readers);
+          while (gatherers.length > 1 && waiting > most) {
             const half = Math.ceil(gatherers.length / 2);
             leave(gatherers.slice(half).map(({ held }) => held));
             gatherers = gatherers.slice(0, half);
@@ -355,7 +357,22 @@ export async function* archiveValues(
   requests: readonly HeldRequest[],
   shelf: ArchiveShelf,
 ): AsyncGenerator<ValueBlock> {
-  let left = requests.filter(({ holdings }) => holdings.length > 0);
+  shelf.readers += 1;
+  try {
+    yield* walks(
+      requests.filter(({ holdings }) => holdings.length > 0),
+      shelf,
+    );
+  } finally {
+    shelf.readers -= 1;
+  }
+}
+
+async function* walks(
+  requests: readonly HeldRequest[],
+  shelf: ArchiveShelf,
+): AsyncGenerator<ValueBlock> {
+  let left = requests;
   while (left.length > 0) {
     const [first] = left;
     if (first === undefined) return;
