@@ -22,6 +22,7 @@ interface Row {
   readonly send: readonly string[];
   readonly reply: string | null;
   readonly prefix?: true;
+  readonly waits?: true;
   readonly closed: boolean | null;
   readonly real?: string;
   readonly peers?: readonly Peer[];
@@ -167,12 +168,13 @@ async function play(row: Row, socket: Socket, replace: (text: string) => string)
     socket.once(encrypted ? "secureConnect" : "connect", () => resolve());
     socket.once("close", () => resolve());
   });
-  for (const [index, piece] of row.send.entries()) {
-    if (index > 0) await Bun.sleep(20); // so that it arrives as a piece of its own
-    if (!state.closed) socket.write(replace(piece), "latin1");
-  }
   const expected = row.reply === null ? null : replace(row.reply);
   const arrived = () => expected === null || state.length >= expected.length;
+  for (const [index, piece] of row.send.entries()) {
+    if (index > 0) await Bun.sleep(20); // so that it arrives as a piece of its own
+    if (row.waits === true && index === row.send.length - 1) await waitUntil(arrived, 8000);
+    if (!state.closed) socket.write(replace(piece), "latin1");
+  }
   await waitUntil(() => arrived() && (row.closed !== true || state.closed), 8000);
   await Bun.sleep(100); // for what should not come: more bytes, or the end
   const reply = text();
