@@ -21,10 +21,13 @@ import { BLOCK_VALUES, type ValueBlock, type ValuesRequest } from "./store.ts";
 const MOST_SAMPLES = 16_384;
 /** Requests for values that are prepared together. */
 const REQUESTS_AT_ONCE = 1024;
+/**
+ * Values of one batch of commands, unless one command asks for more. A server answers what it has read
+ * when it has worked on all of that: in small batches it looks for the next ones while these are told.
+ */
+const BATCH_VALUES = BLOCK_VALUES / 16;
 /** Values that may be on their way or wait to be told. */
-const VALUES_AHEAD = 4 * BLOCK_VALUES;
-/** Values of one batch of commands, unless one command asks for more. */
-const BATCH_VALUES = BLOCK_VALUES / 2;
+const VALUES_AHEAD = 2 * BATCH_VALUES;
 /** So many values are asked for without a look at how many there are. */
 const FEW_VALUES = 8192;
 /** Series whose number of instances is kept in mind. */
@@ -415,14 +418,19 @@ export function keyValues(server: KeyServer) {
       const ahead: Settled[] = [];
       let waiting = 0;
       let asked = 0;
-      for (const [at, batch] of batches.entries()) {
-        for (; asked < batches.length && (asked <= at || waiting < VALUES_AHEAD); asked++) {
-          const next = batches[asked] ?? batch;
+      const askAhead = (): void => {
+        for (let next = batches[asked]; next !== undefined; next = batches[asked]) {
+          if (waiting >= VALUES_AHEAD) return;
+          asked++;
           waiting += expectedOf(next);
           ahead.push(settled(ask(next)));
         }
+      };
+      askAhead();
+      for (const batch of batches) {
         const answers = sound((await ahead.shift()) ?? []);
         waiting -= expectedOf(batch);
+        askAhead();
         for (const [index, reading] of batch.entries()) yield* rest(reading, answers[index]);
       }
     }
