@@ -1,8 +1,8 @@
 // Whether metadata on a key server have changed: the server tells (CLIENT TRACKING with BCAST, over a
 // connection of its own that speaks RESP 3), so that what was told of series may be told again without
-// asking. Connects when it is used, lets go when it is not. A connection that is silent counts as lost
-// after SILENCE_MS, which is how long a change may go unseen at most. Refused: to say anything of
-// clusters, of servers before Redis 6 and of ones where that is not allowed; everything is asked there.
+// asking. Connects when it is used, lets go when it is not. A connection is lost that gives no sign
+// of life for SILENCE_MS when it is asked for one, each BEAT_MS: so long may a change go unseen at most.
+// Refused: to say anything of clusters, of servers before Redis 6 and of ones where that is not allowed.
 import { type Address, ask, type ConnectionOptions, connectTo } from "./keys-connection.ts";
 import { SeriesProblem } from "./problem.ts";
 
