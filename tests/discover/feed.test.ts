@@ -186,14 +186,15 @@ describePeer(["redis"], "many archives", () => {
     expect(await waitUntil(() => discovery.status().complete, 10_000)).toBe(true);
     for (let second = 0; second < 3; second++) {
       for (const each of all) each.append(second);
+      // A look that took long is followed by a rest ten times as long.
       expect(
-        await waitUntil(async () => (await entries(server)) === COUNT * (second + 1), 20_000),
+        await waitUntil(async () => (await entries(server)) === COUNT * (second + 1), 100_000),
       ).toBe(true);
     }
     expect(discovery.status().archives).toMatchObject({ found: COUNT, failed: 0, growing: COUNT });
     const open = Array.from(new Bun.Glob("*").scanSync({ cwd: "/proc/self/fd", onlyFiles: false }));
     expect(open.length).toBeLessThan(100);
-  }, 60_000);
+  }, 400_000);
 
   test("files that go while they are read end nothing", async () => {
     const { server, all, place } = await begin("going");
@@ -214,7 +215,7 @@ describePeer(["redis"], "many archives", () => {
       const { archives, pending } = discovery.status();
       return pending === 0 && archives.found === left && archives.failed === 0;
     };
-    expect(await waitUntil(done, 20_000)).toBe(true);
-    expect(await waitUntil(async () => (await entries(server)) >= left * 50, 20_000)).toBe(true);
-  }, 60_000);
+    expect(await waitUntil(done, 60_000)).toBe(true);
+    expect(await waitUntil(async () => (await entries(server)) >= left * 50, 60_000)).toBe(true);
+  }, 400_000);
 });
