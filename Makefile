@@ -42,10 +42,11 @@ target := $(subst aarch64,arm64,$(platform))
 
 .PHONY: run test check bench soak fuzz qa build install dist man clean help
 
-run: $(binary) ## build and start the proxy in the foreground, with no configuration
+run: $(binary) ## build and start the proxy in the foreground, history in archives
 	@echo 'The proxy listens on port 44322 until Ctrl-C. To open: http://localhost:44322/'
 	@echo 'or, where a pmcd runs: pminfo -h localhost@localhost kernel.all.load'
-	@exec $(binary) proxy -f -l - $(ARGS)
+	@# Where PCP is installed its pmproxy.conf names a key server, which a first run must not wait for.
+	@PCP_PMSERIES_STORE=$${PCP_PMSERIES_STORE:-embedded} exec $(binary) proxy -f -l - $(ARGS)
 
 test: $(modules) $(binary) ## everything: sets up what is missing, runs all tests (ARGS="tests/pdu")
 	@tests/setup/peers.sh
