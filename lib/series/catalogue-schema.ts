@@ -16,7 +16,7 @@ import { asPcpError, PM_ERR, PcpError } from "../base/mod.ts";
 import { TEXT_TABLES, SCRATCH_TABLES } from "./catalogue-texts.ts";
 
 /** Changes with every change of the tables or of what is put into them. */
-const VERSION = 2;
+const VERSION = 3;
 /** Marks a database as a catalogue: "PCPb". */
 const APPLICATION = 0x50435062;
 /** The name of a catalogue without a file. */

@@ -5,6 +5,7 @@
 import { PcpError } from "../base/mod.ts";
 import {
   type Archive,
+  type ArchiveLabelSet,
   ArchiveCursor,
   archiveEnd,
   type Catalog,
@@ -19,6 +20,7 @@ import {
   viewIndom,
 } from "../archive/mod.ts";
 import {
+  asIndom,
   type Desc,
   type Indom,
   type InstanceId,
@@ -71,6 +73,8 @@ export interface Survey {
   readonly source: SeriesId;
   readonly host: string;
   readonly series: readonly SurveyedSeries[];
+  /** All instances in the order in which loading writes them: of those with one identifier the last counts. */
+  readonly instances: readonly SurveyedInstance[];
   /** What can be found by words, in sets that other archives are likely to have, too. */
   readonly texts: readonly (readonly TextDocument[])[];
   /** Times in microseconds since 1970; the end is unknown where it would have to be unpacked. */
@@ -124,10 +128,20 @@ const clusterOf = (pmid: Pmid): number => (pmid & ~0x3ff) >>> 0;
 
 type FindLabels = (type: number, ident: number) => readonly Label[];
 
+/** Where in the archive the survey is. */
+interface Position {
+  time: Timestamp;
+  last: boolean;
+}
+
 /** Looks labels up at a moving time; what was found once is kept for good. */
-function labelFinder(catalog: Catalog, position: { time: Timestamp; last: boolean }): FindLabels {
+function labelFinder(
+  catalog: Catalog,
+  position: Position,
+): { readonly find: FindLabels; /** Those that were found before. */ readonly known: FindLabels } {
   const found = new Map<string, readonly Label[]>();
-  return (type, ident) => {
+  const known: FindLabels = (type, ident) => found.get(`${type}.${ident}`) ?? NONE;
+  const find: FindLabels = (type, ident) => {
     const key = `${type}.${ident}`;
     const before = found.get(key);
     if (before !== undefined) return before;
@@ -139,6 +153,7 @@ function labelFinder(catalog: Catalog, position: { time: Timestamp; last: boolea
     found.set(key, labels);
     return labels;
   };
+  return { find, known };
 }
 
 /** A metric that has been met, with its instances by number. */
@@ -147,7 +162,11 @@ interface Met {
   readonly desc: Desc;
   readonly identity: string;
   labels: readonly SeriesLabel[];
-  readonly slots: Map<number, SurveyedInstance>;
+  readonly slots: Map<number, MetInstance>;
+  /** The marks of its domain that it has seen. */
+  seen: number;
+  /** Instances that had no name when they were met. */
+  readonly nameless: Set<number>;
 }
 
 function descriptorOf({ pmid, indom, sem, type, units }: Desc, source: string): SeriesDescriptor {
@@ -174,14 +193,147 @@ function seriesOf({ names, desc, identity, labels, slots }: Met, source: SeriesI
   });
 }
 
-/** What instances of a domain have in common. */
-interface DomainLabels {
-  readonly sets: readonly (readonly Label[])[];
-  readonly identity: string;
-  readonly labels: readonly SeriesLabel[];
+/** An instance; its labels are those that it had when it was written last. */
+interface MetInstance extends SurveyedInstance {
+  labels: readonly SeriesLabel[];
+  /** What they were made of: those of the domain, and own ones. */
+  common: readonly SeriesLabel[];
+  said: readonly Label[] | undefined;
+  own: readonly Label[] | undefined;
+}
+
+/** An instance domain, with the labels that all its instances have. */
+interface Domain {
+  readonly instances: Map<number, MetInstance>;
+  sets: readonly (readonly Label[])[];
+  identity: string;
+  labels: readonly SeriesLabel[];
+  /** Instances that the next metric that has them writes, as loading does. */
+  readonly due: Set<number>;
+  /** Counts when there were more of them. */
+  marks: number;
 }
 
 const NONE: readonly Label[] = [];
+const NO_SETS: readonly ArchiveLabelSet[] = [];
+/** What a metric has seen of its domain before it is written. */
+const NEW = -1;
+
+/** Meets instances, in the order in which loading would. */
+function instancesMet(
+  catalog: Catalog,
+  context: readonly Label[],
+  position: Position,
+  { find, known }: ReturnType<typeof labelFinder>,
+) {
+  const domains = new Map<Indom, Domain>();
+  const written = new Set<MetInstance>();
+
+  const domainOf = (indom: Indom): Domain => {
+    const before = domains.get(indom);
+    if (before !== undefined) return before;
+    const instances = new Map<number, MetInstance>();
+    const made = {
+      instances,
+      sets: [],
+      identity: "",
+      labels: [],
+      due: new Set<number>(),
+      marks: 0,
+    };
+    domains.set(indom, made);
+    return made;
+  };
+
+  /** Labels that all instances of a domain have; made again when more of them are found. */
+  const findCommon = (indom: Indom, domain: Domain, look = find): void => {
+    const sets = [context, find(PM_LABEL.DOMAIN, indom >>> 22), look(PM_LABEL.INDOM, indom)];
+    const { sets: before } = domain;
+    if (sets.length === before.length && sets.every((set, at) => set === before[at])) return;
+    domain.sets = sets;
+    domain.identity = identityLabels(sets);
+    domain.labels = recorded(sets);
+  };
+
+  /** Labels of single instances at the position; those of the last domain and time are kept. */
+  let labelled = { indom: PM_INDOM_NULL, at: position.time, last: false, sets: NO_SETS };
+  const instanceSets = (indom: Indom): typeof NO_SETS => {
+    const { time, last } = position;
+    if (labelled.indom !== indom || labelled.at !== time || labelled.last !== last) {
+      const sets =
+        catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ??
+        (last ? catalog.labelRecords(PM_LABEL.INSTANCES, indom)[0]?.sets : undefined);
+      labelled = { indom, at: time, last, sets: sets ?? NO_SETS };
+    }
+    return labelled.sets;
+  };
+
+  /** Looks labels up; instances without own ones get them, all that have some are due. */
+  const findOwn = (indom: Indom, { instances, due }: Domain): void => {
+    for (const set of instanceSets(indom)) {
+      const instance = instances.get(set.instance);
+      if (instance === undefined || set.error < 0) continue;
+      instance.own ??= labelsOf(set);
+      due.add(set.instance);
+    }
+  };
+
+  const write = (instance: MetInstance, { sets, labels, due }: Domain): void => {
+    if (due.delete(instance.inst)) {
+      // Of those with one identifier the one that is written last counts.
+      written.delete(instance);
+      written.add(instance);
+    }
+    const { common, said, own } = instance;
+    if (common === labels && said === own) return;
+    instance.labels = own === undefined ? labels : recorded([...sets, own]);
+    instance.common = labels;
+    instance.said = own;
+  };
+
+  /** A metric has values of instances: of new ones, ascending, and of ones that may be due. */
+  const meetInstances = (
+    metric: Met,
+    fresh: readonly number[],
+    namesNow: () => ReadonlyMap<number, string>,
+  ): void => {
+    const { desc, slots, nameless } = metric;
+    const indom = asIndom(desc.indom);
+    const domain = domainOf(indom);
+    const { instances, due } = domain;
+    // One without a name is not asked for again, unless records of names were left out before.
+    if (fresh.some((inst) => position.last || !nameless.has(inst))) {
+      // Those of the domain are looked up before its instances only for a new metric.
+      findCommon(indom, domain, metric.seen === NEW ? find : known);
+      // Identifiers are fixed now, also of those that have values later.
+      const isMet = fresh.every((inst) => instances.has(inst));
+      for (const [inst, name] of isMet ? [] : namesNow()) {
+        if (instances.has(inst)) continue;
+        const id = instanceId(name, domain.identity);
+        const { labels } = domain;
+        const bare = { labels, common: labels, said: undefined, own: undefined };
+        instances.set(inst, { id, inst, name, ...bare });
+        due.add(inst);
+      }
+      findCommon(indom, domain);
+      findOwn(indom, domain);
+      domain.marks++;
+    }
+    for (const inst of fresh) {
+      const instance = instances.get(inst);
+      if (instance === undefined) nameless.add(inst);
+      else slots.set(inst, instance);
+    }
+    const shown = metric.seen === NEW ? slots.keys() : [...due].filter((inst) => slots.has(inst));
+    metric.seen = domain.marks;
+    for (const inst of shown) {
+      const instance = slots.get(inst);
+      if (instance !== undefined) write(instance, domain);
+    }
+  };
+
+  return { domains, domainOf, written, meetInstances };
+}
 
 /** Meets metrics and instances, in the order in which loading would. */
 function surveyor(catalog: Catalog, start: Timestamp, host: string) {
@@ -191,68 +343,44 @@ function surveyor(catalog: Catalog, start: Timestamp, host: string) {
   const context: readonly Label[] = contextSets?.flatMap((set) => labelsOf(set)) ?? [
     { name: "hostname", value: `"${host}"`, flags: PM_LABEL.CONTEXT },
   ];
-  const position = { time: start, last: false };
-  const find = labelFinder(catalog, position);
+  const position: Position = { time: start, last: false };
+  const finder = labelFinder(catalog, position);
+  const { find } = finder;
   const met = new Map<Pmid, Met>();
-  const known = new Map<Indom, Map<number, SurveyedInstance>>();
   const source = sourceId(identityLabels([context]));
 
-  const meet = (desc: Desc, names: readonly string[]): Met => {
-    const { pmid, indom } = desc;
-    const sets = [
-      context,
-      find(PM_LABEL.DOMAIN, pmidDomain(pmid)),
-      indom === PM_INDOM_NULL ? [] : find(PM_LABEL.INDOM, indom),
-      find(PM_LABEL.CLUSTER, clusterOf(pmid)),
-      find(PM_LABEL.ITEM, pmid),
-    ];
-    const labels = indom === PM_INDOM_NULL ? recorded(sets) : [];
-    const found: Met = { names, desc, identity: identityLabels(sets), labels, slots: new Map() };
-    met.set(pmid, found);
+  const setsOf = ({ pmid, indom }: Desc): (readonly Label[])[] => [
+    context,
+    find(PM_LABEL.DOMAIN, pmidDomain(pmid)),
+    indom === PM_INDOM_NULL ? NONE : find(PM_LABEL.INDOM, indom),
+    find(PM_LABEL.CLUSTER, clusterOf(pmid)),
+    find(PM_LABEL.ITEM, pmid),
+  ];
+
+  /** `plain`: it has no instances, or begins with an error. */
+  const meet = (desc: Desc, names: readonly string[], plain: boolean): Met => {
+    const sets = setsOf(desc);
+    const found: Met = {
+      names,
+      desc,
+      identity: identityLabels(sets),
+      labels: plain ? recorded(sets) : [],
+      slots: new Map(),
+      seen: plain ? 0 : NEW,
+      nameless: new Set(),
+    };
+    met.set(desc.pmid, found);
     return found;
   };
 
-  /** Labels that all instances of a domain have; made again when more of them are found. */
-  const domains = new Map<Indom, DomainLabels>();
-  const domainLabels = (indom: Indom): DomainLabels => {
-    const sets = [context, find(PM_LABEL.DOMAIN, indom >>> 22), find(PM_LABEL.INDOM, indom)];
-    const before = domains.get(indom);
-    if (before !== undefined && sets.every((set, at) => set === before.sets[at])) return before;
-    const made = { sets, identity: identityLabels(sets), labels: recorded(sets) };
-    domains.set(indom, made);
-    return made;
+  return {
+    context,
+    source,
+    position,
+    met,
+    meet,
+    ...instancesMet(catalog, context, position, finder),
   };
-
-  /** An instance that is met for the first time in its domain; undefined without a name. */
-  const meetInstance = (indom: Indom, inst: number, name: string): SurveyedInstance => {
-    const inDomain = known.get(indom) ?? new Map<number, SurveyedInstance>();
-    known.set(indom, inDomain);
-    const before = inDomain.get(inst);
-    if (before !== undefined) return before;
-    const { sets, identity, labels } = domainLabels(indom);
-    const own = instanceLabels(indom).get(inst);
-    const id = instanceId(name, identity);
-    const found = { id, inst, name, labels: own === undefined ? labels : recorded([...sets, own]) };
-    inDomain.set(inst, found);
-    return found;
-  };
-
-  /** Labels of single instances at the position; those of the last domain and time are kept. */
-  let labelled = { indom: PM_INDOM_NULL, at: start, last: false, sets: new Map<number, Label[]>() };
-  const instanceLabels = (indom: Indom): ReadonlyMap<number, Label[]> => {
-    const { time, last } = position;
-    if (labelled.indom === indom && labelled.at === time && labelled.last === last)
-      return labelled.sets;
-    const sets =
-      catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ??
-      (last ? catalog.labelRecords(PM_LABEL.INSTANCES, indom)[0]?.sets : undefined);
-    const byInstance = new Map<number, Label[]>();
-    for (const set of sets ?? []) if (set.error >= 0) byInstance.set(set.instance, labelsOf(set));
-    labelled = { indom, at: time, last, sets: byInstance };
-    return byInstance;
-  };
-
-  return { context, source, position, find, met, known, meet, meetInstance };
 }
 
 type Surveyor = ReturnType<typeof surveyor>;
@@ -261,7 +389,7 @@ type Surveyor = ReturnType<typeof surveyor>;
 function lookAtRecord(
   result: ResultView,
   catalog: Catalog,
-  { position, find, met, known, context, meet, meetInstance }: Surveyor,
+  { position, met, meet, domainOf, meetInstances }: Surveyor,
   wanted: ReadonlyMap<Pmid, readonly string[]>,
 ): void {
   position.time = result.timestamp;
@@ -271,34 +399,15 @@ function lookAtRecord(
     const desc = catalog.descs.get(set.pmid);
     if (names === undefined || desc === undefined) continue;
     const { indom } = desc;
-    const before = met.get(set.pmid);
-    const metric = before ?? meet(desc, names);
-    if (indom === PM_INDOM_NULL) continue;
-    if (set.numval < 0) {
-      // A metric that begins with an error gets the labels that one without instances has.
-      if (before !== undefined) continue;
-      const sets = [context, find(PM_LABEL.DOMAIN, pmidDomain(set.pmid))];
-      sets.push(find(PM_LABEL.INDOM, indom), find(PM_LABEL.CLUSTER, clusterOf(set.pmid)));
-      metric.labels = recorded([...sets, find(PM_LABEL.ITEM, set.pmid)]);
-      continue;
-    }
+    const plain = indom === PM_INDOM_NULL || set.numval < 0;
+    const metric = met.get(set.pmid) ?? meet(desc, names, plain);
+    if (plain) continue;
     const fresh: number[] = [];
     for (let i = 0; i < set.numval; i++)
       if (!metric.slots.has(set.instance(i))) fresh.push(set.instance(i));
-    if (fresh.length === 0) continue;
+    if (fresh.length === 0 && metric.seen === domainOf(indom).marks) continue;
     fresh.sort((a, b) => a - b);
-    const inDomain = known.get(indom);
-    let texts: Map<number, string> | undefined;
-    for (const inst of fresh) {
-      const shared = inDomain?.get(inst);
-      if (shared !== undefined) {
-        metric.slots.set(inst, shared);
-        continue;
-      }
-      texts ??= namesAt(catalog, indom, position.time);
-      const name = texts.get(inst);
-      if (name !== undefined) metric.slots.set(inst, meetInstance(indom, inst, name));
-    }
+    meetInstances(metric, fresh, () => namesAt(catalog, indom, position.time));
   }
 }
 
@@ -345,12 +454,12 @@ function everyInstance(
   catalog: Catalog,
   late: ReadonlyMap<Indom, ReadonlyMap<number, Named>>,
   indom: Indom,
-): readonly Named[] {
+): ReadonlyMap<number, string> {
   const found = new Map<number, Named>();
   for (const record of catalog.indoms.get(indom)?.records ?? []) takeInstances(record, found);
   for (const each of late.get(indom)?.values() ?? [])
     if (!found.has(each.inst)) found.set(each.inst, each);
-  return [...found.values()];
+  return new Map([...found.values()].map(({ inst, name }) => [inst, name]));
 }
 
 /** Looks at records up to a limit; true when these were all. */
@@ -397,20 +506,21 @@ const byName = (a: TextDocument, b: TextDocument): number =>
 function textsOf(
   catalog: Catalog,
   wanted: ReadonlyMap<Pmid, readonly string[]>,
-  instances: Surveyor["known"],
+  { domains, written }: Surveyor,
 ): TextDocument[][] {
   const documents: TextDocument[] = [];
-  const domains = new Set<Indom>();
+  const described = new Set<Indom>();
   for (const [pmid, names] of wanted) {
     const desc = catalog.descs.get(pmid);
     if (desc === undefined) continue;
-    if (desc.indom !== PM_INDOM_NULL) domains.add(desc.indom);
+    if (desc.indom !== PM_INDOM_NULL) described.add(desc.indom);
     for (const name of names) documents.push(metricDocument(catalog, desc, name));
   }
-  for (const indom of domains) documents.push(indomDocument(catalog, indom));
+  for (const indom of described) documents.push(indomDocument(catalog, indom));
   const sets = [documents.sort(byName)];
-  for (const [indom, found] of instances) {
-    const names = new Set([...found.values()].map(({ name }) => name));
+  for (const [indom, { instances }] of domains) {
+    const shown = [...instances.values()].filter((each) => written.has(each));
+    const names = new Set(shown.map(({ name }) => name));
     sets.push([...names].sort().map((name) => instanceDocument(indom, name)));
   }
   return sets.filter((set) => set.length > 0);
@@ -429,15 +539,17 @@ export function surveyArchive(name: string, options: SurveyOptions = {}): Survey
   );
   if (!complete || late.domains.size > 0) {
     found.position.last = true;
-    const domains = new Map<Indom, readonly Named[]>();
+    const domains = new Map<Indom, ReadonlyMap<number, string>>();
     for (const [pmid, names] of wanted) {
       const desc = catalog.descs.get(pmid);
       if (desc === undefined) continue;
-      const { slots } = found.met.get(pmid) ?? found.meet(desc, names);
+      const plain = desc.indom === PM_INDOM_NULL;
+      const metric = found.met.get(pmid) ?? found.meet(desc, names, plain);
+      if (plain) continue;
       const all = domains.get(desc.indom) ?? everyInstance(catalog, late.domains, desc.indom);
       domains.set(desc.indom, all);
-      for (const { inst, name } of all)
-        if (!slots.has(inst)) slots.set(inst, found.meetInstance(desc.indom, inst, name));
+      const fresh = [...all.keys()].filter((inst) => !metric.slots.has(inst));
+      if (fresh.length > 0) found.meetInstances(metric, fresh, () => all);
     }
   }
   const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
@@ -446,8 +558,9 @@ export function surveyArchive(name: string, options: SurveyOptions = {}): Survey
     archive,
     source: found.source,
     host: label.host,
+    instances: [...found.written],
     series: [...found.met.values()].flatMap((each) => seriesOf(each, found.source)),
-    texts: textsOf(catalog, wanted, found.known),
+    texts: textsOf(catalog, wanted, found),
     begin: microseconds(label.start),
     end: end === undefined ? undefined : microseconds(end),
     complete,

@@ -165,6 +165,7 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     }
     return found;
   };
+  survey.instances.forEach(instanceId);
   // With its labels a set of instances is another one when these change.
   const putSlots = ({ instances }: SurveyedSeries): number => {
     const hasher = new Bun.CryptoHasher("sha1");

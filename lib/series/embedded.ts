@@ -42,17 +42,18 @@ const NAMES_OF = {
 
 const DESCRIPTOR = "indom, pmid, semantics, source, type, units";
 
-const INSTANCES = `SELECT DISTINCT instance.hash AS id, inst.inst AS inst, instance.name AS name,
+const INSTANCES = `SELECT DISTINCT instance.hash AS id, instance.inst AS inst, instance.name AS name,
     instance.source AS source FROM series JOIN has ON has.series = series.id
-  JOIN slot AS inst ON inst.slots = has.slots JOIN instance ON instance.id = inst.instance
-  WHERE series.hash = ? GROUP BY instance.hash`;
+  JOIN slot ON slot.slots = has.slots JOIN instance ON instance.id = slot.instance
+  WHERE series.hash = ?`;
 
 const LABELS = `SELECT label.name AS name, label.value AS value FROM labelled
   JOIN label ON label.id = labelled.label WHERE labelled.labels =
   coalesce((SELECT labels FROM series WHERE hash = ?1), (SELECT labels FROM instance WHERE hash = ?1))`;
 
 const HOLDINGS = `SELECT archive.path AS path, archive.stamp AS stamp, archive.begin AS begin,
-    archive.finish AS finish, holds.pmid AS pmid, holds.slots AS slots, series.type AS type
+    archive.finish AS finish, holds.pmid AS pmid, holds.slots AS slots, series.type AS type,
+    series.indom AS indom
   FROM series JOIN holds ON holds.series = series.id JOIN archive ON archive.id = holds.archive
   WHERE series.hash = ? ORDER BY archive.begin, archive.path`;
 
@@ -64,7 +65,11 @@ interface HoldingRow {
   readonly pmid: number;
   readonly slots: number | null;
   readonly type: string;
+  readonly indom: string;
 }
+
+/** Of a metric whose instances have no names: their values are nobody's. */
+const NO_SLOTS: Slots = { places: new Map(), ids: [] };
 
 interface Name {
   readonly name: string;
@@ -187,14 +192,17 @@ export function embeddedStore(
     return made;
   };
 
-  const holdingOf = ({ path, stamp, begin, finish, pmid, slots }: HoldingRow): Holding => ({
-    path,
-    stamp,
-    begin,
-    end: finish ?? undefined,
-    pmid: pmid as Pmid,
-    slots: slots === null ? undefined : slotsOf(slots),
-  });
+  const holdingOf = ({ path, stamp, begin, finish, pmid, slots, indom }: HoldingRow): Holding => {
+    const named = slots === null ? NO_SLOTS : slotsOf(slots);
+    return {
+      path,
+      stamp,
+      begin,
+      end: finish ?? undefined,
+      pmid: pmid as Pmid,
+      slots: indom === "none" ? undefined : named,
+    };
+  };
 
   const store: SeriesStore = {
     select: (leaves) => Promise.all(leaves.map(selectLeaf)),

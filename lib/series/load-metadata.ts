@@ -1,7 +1,7 @@
 // Metadata of an archive as loading meets them, record by record, and the commands that write them (spec
 // series.md 3.3, 4.3): source, metrics, instances, labels, as PCP 7.2 writes them. Each thing is
 // written when it is first met. Metrics without a name and instances without one are left out.
-import type { Catalog } from "../archive/mod.ts";
+import type { ArchiveLabelSet, Catalog } from "../archive/mod.ts";
 import {
   asIndom,
   type Desc,
@@ -48,6 +48,14 @@ export interface LoadedMetric {
   readonly slots: Map<InstanceId, number>;
   /** Their identifiers by place. */
   readonly instances: Buffer[];
+  /** Labels of each that were written for this metric. */
+  readonly told: (readonly Label[])[];
+  /** Instances that had no name when they were met: they are not asked for again. */
+  readonly nameless: Set<InstanceId>;
+  /** Undefined before there were values of instances. */
+  domain: LoadedDomain | undefined;
+  /** The marks of the domain that were looked at. */
+  seen: number;
 }
 
 interface LoadedInstance {
@@ -56,6 +64,21 @@ interface LoadedInstance {
   readonly inst: InstanceId;
   readonly name: string;
   own: readonly Label[] | undefined;
+  /** What was recorded last, and of what it was made. */
+  labels: readonly Label[] | undefined;
+  common: LoadedDomain["sets"];
+  said: readonly Label[] | undefined;
+}
+
+/** An instance domain of which there were values. */
+interface LoadedDomain {
+  readonly instances: Map<InstanceId, LoadedInstance>;
+  /** Labels that all its instances have. */
+  sets: readonly (readonly Label[])[];
+  /** Instances that the next metric that has them writes. */
+  readonly due: Set<InstanceId>;
+  /** Counts when there were more of them. */
+  marks: number;
 }
 
 /** An instance as it was when its record was read. */
@@ -93,6 +116,7 @@ export interface LoadSource {
 /** Flags that need not be written. */
 const USUAL_FLAGS = 1;
 const NONE: readonly Label[] = [];
+const NO_SETS: readonly ArchiveLabelSet[] = [];
 
 const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
@@ -113,10 +137,12 @@ function recordedLabels(sets: Iterable<readonly Label[]>): Label[] {
 /** Labels in force at a moving time; what was found once is kept. */
 function labelFinder(catalog: Catalog) {
   const found = new Map<string, readonly Label[]>();
-  return (type: number, ident: number, time: Timestamp): readonly Label[] => {
+  /** Without a time: those that were found before. */
+  return (type: number, ident: number, time?: Timestamp): readonly Label[] => {
     const key = `${type}.${ident >>> 0}`;
     const known = found.get(key);
     if (known !== undefined) return known;
+    if (time === undefined) return NONE;
     const sets = catalog.labelsAt(type, ident >>> 0, time);
     if (sets === undefined) return NONE;
     const labels = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
@@ -190,7 +216,7 @@ export function metadataWriter(
 ) {
   const { catalog, known: told } = source;
   const findInArchive = labelFinder(catalog);
-  const find = (type: number, ident: number, time: Timestamp): readonly Label[] =>
+  const find = (type: number, ident: number, time?: Timestamp): readonly Label[] =>
     told?.find(type, ident) ?? findInArchive(type, ident, time);
   const write = nameWriter(writer);
   const documents = documentWriter(source, writer, warn);
@@ -210,7 +236,7 @@ export function metadataWriter(
   });
 
   const metrics = new Map<Pmid, LoadedMetric>();
-  const domains = new Map<Indom, Map<InstanceId, LoadedInstance>>();
+  const domains = new Map<Indom, LoadedDomain>();
 
   /** Labels of a series or an instance, which select all series of the metric. */
   const writeLabels = (id: SeriesId, labels: readonly Label[], series: readonly Buffer[]): void => {
@@ -262,26 +288,110 @@ export function metadataWriter(
     writer.add(["SADD", KEYS.seriesOf(listName("context"), path), ...bytes]);
     if (plain) for (const one of series) writeLabels(one, recordedLabels(sets), bytes);
     const streams = series.map(KEYS.values);
-    const metric = { desc, series, streams, slots: new Map(), instances: [] };
+    const metric: LoadedMetric = {
+      desc,
+      series,
+      streams,
+      slots: new Map(),
+      instances: [],
+      told: [],
+      nameless: new Set(),
+      domain: undefined,
+      seen: 0,
+    };
     metrics.set(desc.pmid, metric);
     return metric;
   };
 
-  /** Takes the labels of single instances for those of a domain that have none yet. */
-  const takeInstanceLabels = (
-    indom: Indom,
-    known: ReadonlyMap<InstanceId, LoadedInstance>,
-    time: Timestamp,
-  ): void => {
-    for (const set of catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ?? []) {
-      const instance = known.get(set.instance);
-      if (instance !== undefined && set.error >= 0) instance.own ??= labelsOf(set);
+  /** Labels of single instances at a time; those of the last domain and time are kept. */
+  let labelled = { indom: asIndom(PM_INDOM_NULL), at: source.start, sets: NO_SETS };
+  /** Looks them up; instances without own ones get them, all that have some are due. */
+  const findOwn = (indom: Indom, { instances, due }: LoadedDomain, time: Timestamp): void => {
+    if (labelled.indom !== indom || labelled.at !== time)
+      labelled = {
+        indom,
+        at: time,
+        sets: catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ?? NO_SETS,
+      };
+    for (const set of labelled.sets) {
+      const instance = instances.get(set.instance);
+      if (instance === undefined || set.error < 0) continue;
+      instance.own ??= labelsOf(set);
+      due.add(set.instance);
     }
   };
 
+  /** Looks up what is known of a domain at a time; instances that are met in it are due. */
+  const lookUp = (
+    indom: Indom,
+    domain: LoadedDomain,
+    fresh: readonly InstanceId[],
+    time: Timestamp,
+    first: boolean,
+  ): void => {
+    const before = [
+      context,
+      find(PM_LABEL.DOMAIN, indom >>> 22, time),
+      find(PM_LABEL.INDOM, indom),
+    ];
+    const sets = [...before.slice(0, 2), find(PM_LABEL.INDOM, indom, time)];
+    if (domain.sets.length === 0 || sets.some((set, at) => set !== domain.sets[at]))
+      domain.sets = sets;
+    domain.marks++;
+    const unknown = fresh.filter((inst) => !domain.instances.has(inst));
+    if (unknown.length > 0) {
+      // Those of the domain are looked up before its instances only for a new metric.
+      const labels = identityLabels(first ? sets : before);
+      const { ids = [], names = [] } = catalog.indoms.get(indom)?.at(time) ?? {};
+      const add = (inst: InstanceId, name: string, known?: KnownInstance): void => {
+        const id = instanceId(name, known?.identity ?? labels);
+        const none = { labels: undefined, common: [], said: undefined };
+        domain.instances.set(inst, {
+          id,
+          bytes: idBytes(id),
+          inst,
+          name,
+          own: known?.own,
+          ...none,
+        });
+        domain.due.add(inst);
+      };
+      for (const inst of unknown) {
+        const known = told?.instance(indom, inst);
+        if (known !== undefined) add(inst, known.name, known);
+      }
+      // Their identifiers are fixed now, also of those that have values later.
+      ids.forEach((inst, at) => {
+        const isLate = told !== undefined && !unknown.includes(inst);
+        if (!isLate && !domain.instances.has(inst)) add(inst, names[at] ?? "");
+      });
+    }
+    // Who follows an archive was told of those of instances that are known.
+    if (told === undefined || unknown.length > 0) findOwn(indom, domain, time);
+  };
+
+  /** Internal instance identifiers that were written: several instances may have one identifier. */
+  const numbers = new Map<SeriesId, InstanceId>();
+  const writeInstance = (indom: Indom, { id, inst, name, labels }: LoadedInstance): void => {
+    if (labels === undefined) documents.instance(indom, name);
+    if (numbers.get(id) === inst) return;
+    numbers.set(id, inst);
+    const nameId = write(listName("instance"), name);
+    const fields = ["inst", String(inst), "name", idBytes(nameId), "source", idAsBytes];
+    writer.add(["HSET", KEYS.instance(id), ...fields]);
+  };
+
+  const labelsOfInstance = (instance: LoadedInstance, { sets }: LoadedDomain): readonly Label[] => {
+    const { labels, common, said, own } = instance;
+    if (labels !== undefined && common === sets && said === own) return labels;
+    instance.common = sets;
+    instance.said = own;
+    return (instance.labels = recordedLabels([...sets, own ?? NONE]));
+  };
+
   /**
-   * Instances of a record that its metric has not shown before, ascending. `first`: the metric itself is
-   * met for the first time.
+   * Writes what a record has of instances: those that its metric has not shown before, ascending, and those
+   * of which something was found since. `first`: the metric itself is met for the first time.
    */
   const meetInstances = (
     metric: LoadedMetric,
@@ -290,48 +400,47 @@ export function metadataWriter(
     first: boolean,
   ): void => {
     const indom = asIndom(metric.desc.indom);
-    const known = domains.get(indom) ?? new Map<InstanceId, LoadedInstance>();
-    domains.set(indom, known);
-    const added = new Set<InstanceId>();
-    const sets = [
-      context,
-      find(PM_LABEL.DOMAIN, indom >>> 22, time),
-      find(PM_LABEL.INDOM, indom, time),
-    ];
-    const unknown = fresh.filter((inst) => !known.has(inst));
-    if (unknown.length > 0) {
-      const labels = identityLabels(sets);
-      const { ids = [], names = [] } = catalog.indoms.get(indom)?.at(time) ?? {};
-      const byInstance = new Map(ids.map((inst, at) => [inst, names[at] ?? ""]));
-      for (const inst of unknown) {
-        const before = told?.instance(indom, inst);
-        const name = before?.name ?? byInstance.get(inst);
-        if (name === undefined) continue;
-        const id = instanceId(name, before?.identity ?? labels);
-        known.set(inst, { id, bytes: idBytes(id), inst, name, own: before?.own });
-        added.add(inst);
-      }
-      takeInstanceLabels(indom, known, time);
-    }
+    const domain: LoadedDomain = domains.get(indom) ?? {
+      instances: new Map(),
+      sets: [],
+      due: new Set(),
+      marks: 0,
+    };
+    domains.set(indom, domain);
+    metric.domain = domain;
+    const { slots, nameless, told: toldLabels } = metric;
+    if (fresh.some((inst) => !nameless.has(inst))) lookUp(indom, domain, fresh, time, first);
     const series = metric.series.map(idBytes);
     for (const inst of fresh) {
-      const instance = known.get(inst);
-      if (instance === undefined) continue;
-      metric.slots.set(inst, metric.instances.push(instance.bytes) - 1);
+      const instance = domain.instances.get(inst);
+      if (instance === undefined) {
+        nameless.add(inst);
+        continue;
+      }
+      slots.set(inst, metric.instances.push(instance.bytes) - 1);
       const nameId = write(listName("instance"), instance.name);
       writer.add(["SADD", KEYS.seriesOf(listName("instance"), nameId), ...series]);
       for (const one of metric.series) writer.add(["SADD", KEYS.instances(one), instance.bytes]);
-      if (added.has(inst)) {
-        const fields = ["inst", String(inst), "name", idBytes(nameId), "source", idAsBytes];
-        writer.add(["HSET", KEYS.instance(instance.id), ...fields]);
-        documents.instance(indom, instance.name);
-      }
-      if (first || added.has(inst))
-        writeLabels(instance.id, recordedLabels([...sets, instance.own ?? NONE]), series);
+    }
+    metric.seen = domain.marks;
+    const shown = first ? slots.keys() : [...domain.due].filter((inst) => slots.has(inst));
+    for (const inst of shown) {
+      const instance = domain.instances.get(inst);
+      const place = slots.get(inst);
+      if (instance === undefined || place === undefined) continue;
+      if (domain.due.delete(inst)) writeInstance(indom, instance);
+      const labels = labelsOfInstance(instance, domain);
+      if (toldLabels[place] === labels) continue;
+      toldLabels[place] = labels;
+      writeLabels(instance.id, labels, series);
     }
   };
 
-  return { metrics, meet, meetInstances };
+  /** Whether something was found of instances that a metric may have shown. */
+  const isDue = ({ domain, seen }: LoadedMetric): boolean =>
+    domain !== undefined && domain.marks !== seen;
+
+  return { metrics, meet, meetInstances, isDue };
 }
 
 /** See metadataWriter. */

@@ -136,9 +136,10 @@ export function recordWriter(
       const plain = desc.indom === PM_INDOM_NULL || set.numval < 0;
       const known = metadata.metrics.get(set.pmid);
       const metric = known ?? metadata.meet(desc, names, time, plain);
-      if (!plain && !values.knows(metric, set)) {
+      if (!plain && (metadata.isDue(metric) || !values.knows(metric, set))) {
         const fresh = freshInstances(metric, set);
-        if (fresh.length > 0) metadata.meetInstances(metric, fresh, time, known === undefined);
+        if (fresh.length > 0 || metadata.isDue(metric))
+          metadata.meetInstances(metric, fresh, time, known === undefined);
       }
       if (metadataOnly === true) return;
       if (entry === NO_ENTRY) {

@@ -22,7 +22,9 @@ import { seeded } from "../fuzz/random.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { describePeer, skipAloud } from "../helpers/peers.ts";
 import { ourAnswer, settled } from "./compare-real.ts";
+import { privateFolder } from "../helpers/process.ts";
 import { allSeries, OWN_ARCHIVES } from "./loaded.ts";
+import { oddArchives } from "./odd-archives.ts";
 import { QueryMaker, vocabularyOf } from "./random-queries.ts";
 
 // A busy machine takes long.
@@ -164,6 +166,7 @@ function compare(name: string, archives: readonly string[], seeds = SEEDS): void
 describePeer("redis", "the embedded store answers as a key server", () => {
   compare("over several archives", OWN_ARCHIVES);
   for (const path of ALONE) compare(`over ${path}`, [join(FIXTURES, path)], SEEDS.slice(0, 1));
+  for (const path of oddArchives(privateFolder("odd"))) compare(`over ${basename(path)}`, [path]);
 
   describe("over archives of PCP's test suite", () => {
     for (const name of SUITE_ARCHIVES) {
