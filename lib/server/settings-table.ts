@@ -256,7 +256,7 @@ export const SETTINGS: readonly Setting[] = [
   limits(
     "series.requests",
     "number",
-    "32",
+    "16",
     "live",
     "pcpbox",
     "questions about series that are worked on at a time",
@@ -274,7 +274,7 @@ export const SETTINGS: readonly Setting[] = [
   limits(
     "series.streams",
     "number",
-    "256",
+    "64",
     "live",
     "pcpbox",
     "long answers about series under way",

@@ -338,7 +338,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     cursorCount: 256,
     streamExpireSeconds: 86_400,
     streamMaxLength: 8_640,
-    limits: { requests: 32, waiting: 1024, streams: 256, gathered: 10_000_000 },
+    limits: { requests: 16, waiting: 1024, streams: 64, gathered: 10_000_000 },
   },
   webapi: {
     workMs: 2_000,

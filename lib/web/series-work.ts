@@ -27,9 +27,9 @@ export interface SeriesLimits {
 }
 
 export const DEFAULT_SERIES_LIMITS: SeriesLimits = {
-  requests: 32,
+  requests: 16,
   waiting: 1024,
-  streams: 256,
+  streams: 64,
   gathered: 10_000_000,
   resultCount: 10,
 };
