@@ -3,8 +3,8 @@
 // descriptors are bounded by the number of directories, not of archives. Nothing is refused: what is
 // missing is waited for, what cannot be read is said once.
 import { dirname, resolve } from "node:path";
-import { asPcpError, type PcpError, pmErrStr } from "../base/mod.ts";
-import { entriesOf, foldersIn, isGone, turn } from "./folders.ts";
+import { asPcpError, type PcpError, pmErrStr, turn } from "../base/mod.ts";
+import { entriesOf, foldersIn, isGone } from "./folders.ts";
 import {
   type Discovery,
   type DiscoveryOptions,

@@ -3,7 +3,7 @@
 // 5.1). Long directories are looked at in slices. Refuses what the system refuses.
 import { type Dirent, readdirSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { asPcpError, PcpError } from "../base/mod.ts";
+import { asPcpError, PcpError, turn } from "../base/mod.ts";
 
 /** Files between two turns of others. */
 const FILES_AT_ONCE = 256;
@@ -13,9 +13,6 @@ const ENOTDIR = -20;
 /** Whether an error says that there is no such file or directory. */
 export const isGone = (error: unknown): boolean =>
   error instanceof PcpError && (error.code === ENOENT || error.code === ENOTDIR);
-
-/** Lets others have their turn. */
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** What is in a directory. Throws PcpError. */
 export function entriesOf(folder: string): readonly Dirent[] {

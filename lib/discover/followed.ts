@@ -5,7 +5,7 @@
 import type { Catalog, RecordPlace } from "../archive/mod.ts";
 import type { Pmid, ResultView, Timestamp } from "../pcp/mod.ts";
 import { entryOfTime, type KeyServer, recordWriter } from "../series/mod.ts";
-import { turn } from "./folders.ts";
+import { turn } from "../base/mod.ts";
 import type { ReadMetadata } from "./known.ts";
 import { lentWriter, type WriterPool } from "./writers.ts";
 

@@ -2,9 +2,8 @@
 // the newest change first. It runs in a thread of its own, or in the main one where the catalogue is no
 // file. What goes wrong with an archive is kept in the catalogue; what the catalogue refuses (a full
 // disk) is told once and tried again.
-import { compileGlob, PcpError, asPcpError } from "../base/mod.ts";
+import { asPcpError, compileGlob, PcpError, turn } from "../base/mod.ts";
 import { type Catalogue, followCatalogue } from "../series/mod.ts";
-import { turn } from "./folders.ts";
 import { PROBLEMS_TOLD, type SinkStatus } from "./types.ts";
 
 /** What the engine is asked to do; the same number comes back when it is done. */

@@ -4,8 +4,8 @@
 // this process as often. All of them are looked at once in a long while in case that something was not
 // told. Nothing is refused: a directory that cannot be watched is polled, with one sentence for all.
 import { type FSWatcher, watch } from "node:fs";
-import { asPcpError, PcpError } from "../base/mod.ts";
-import { identityOf, isRemote, stateOf, turn } from "./folders.ts";
+import { asPcpError, PcpError, turn } from "../base/mod.ts";
+import { identityOf, isRemote, stateOf } from "./folders.ts";
 import { type DiscoveryLog, POLL_SECONDS, type WatchFolder } from "./types.ts";
 
 /** Rounds of polling between two looks at directories whose changes the system tells of. */

@@ -5,7 +5,7 @@
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { compressionOf, findArchive, type Listings } from "../archive/mod.ts";
-import { asPcpError, PM_ERR, PcpError, pmErrStr, slices } from "../base/mod.ts";
+import { asPcpError, PM_ERR, PcpError, pmErrStr, slices, turn } from "../base/mod.ts";
 import type { Catalogue, CataloguedArchive } from "./catalogue.ts";
 import { surveyArchive, type SurveyOptions } from "./catalogue-survey.ts";
 import { SeriesProblem } from "./problem.ts";
@@ -113,7 +113,6 @@ function isBeginning(path: string, error: PcpError): boolean {
 }
 
 const problemText = (error: PcpError): string => error.message || pmErrStr(error.code);
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The base name of a metadata file, undefined for other files. */
 function baseOf(name: string): string | undefined {

@@ -40,7 +40,7 @@ export interface KeyStoreOptions {
 }
 
 /** Default of `cursor.count`. */
-export const CURSOR_COUNT = 256;
+const CURSOR_COUNT = 256;
 /** Identifiers whose names are asked for in one command. */
 const NAMES_AT_ONCE = 1024;
 /** Maps of so many entries are asked for whole, when that is known of them. */
