@@ -52,7 +52,7 @@ afterEach(async () => {
   await healthy();
   await server.ask("gc");
   // The floor moves by what the allocator keeps; what these tests send is far more.
-  expect(server.memory() - before).toBeLessThan(64 * MB);
+  expect(await server.growth(before, 64 * MB)).toBeLessThan(64 * MB);
 });
 
 for (const [way, first] of [
@@ -89,7 +89,7 @@ for (const [way, first] of [
       for (const { socket } of clients) if (socket.writableLength < MB) socket.write(many);
       await healthy();
     }
-    expect(server.memory() - before).toBeLessThan(96 * MB);
+    expect(await server.growth(before, 96 * MB)).toBeLessThan(96 * MB);
     for (const { socket } of clients) socket.destroy();
   }, 15_000);
 }

@@ -64,6 +64,11 @@ export interface ChildServer {
   ask(command: "status" | "gc" | "close" | `drain ${number}`): Promise<unknown>;
   /** Anonymous memory in use, bytes, as the kernel counts it. */
   memory(): number;
+  /**
+   * Bytes by which memory has grown since it was `before`. What is let go comes back late, so that it is
+   * collected and measured again, for some seconds, until there are fewer than `enough`.
+   */
+  growth(before: number, enough: number): Promise<number>;
   /** CPU time used so far, milliseconds. */
   cpuMs(): number;
   descriptors(): number;
@@ -115,6 +120,14 @@ export async function childWith(changes: Changes = {}, files?: number): Promise<
     memory() {
       const text = readFileSync(`/proc/${child.pid}/status`, "utf8");
       return Number(/^RssAnon:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+    },
+    async growth(before, enough) {
+      for (let left = 20; ; left--) {
+        const grown = server.memory() - before;
+        if (grown < enough || left === 0) return grown;
+        await Bun.sleep(100);
+        await server.ask("gc");
+      }
     },
     cpuMs() {
       const [user = 0, system = 0] = stat().split(" ").slice(11, 13).map(Number);
