@@ -10,18 +10,17 @@ import { PcpError, pmErrStr } from "../lib/base/mod.ts";
 import { isGiven, lastGiven } from "../lib/cli/mod.ts";
 import { asOwnerOf, lookUpUser, makeStateDirectory } from "../lib/daemon/mod.ts";
 import { localZone, newZone, now, type Zone } from "../lib/pcp/mod.ts";
+import { openEmbeddedSeries, rescan } from "../lib/catalogue/mod.ts";
+import { openKeySeries } from "../lib/keyserver/mod.ts";
 import {
   evaluateQuery,
   linesText,
   loadExpression,
-  openEmbeddedSeries,
-  openKeySeries,
   parseQuery,
   problemOf,
   problemText,
-  rescan,
-  type SeriesService,
   SeriesProblem,
+  type SeriesService,
   valuesText,
 } from "../lib/series/mod.ts";
 import {

@@ -3,7 +3,7 @@
 // nothing; in turns of the main thread where the catalogue is no file or no thread can be had. A thread
 // that ends unasked is started again; what it had to do is done again.
 import { PM_ERR, PcpError } from "../base/mod.ts";
-import type { Catalogue } from "../series/mod.ts";
+import type { Catalogue } from "../catalogue/mod.ts";
 import {
   type SurveyEngine,
   type SurveyJob,

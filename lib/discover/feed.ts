@@ -11,7 +11,7 @@ import {
   type RecordPlace,
 } from "../archive/mod.ts";
 import { asPcpError, bufferOf, PM_ERR, PcpError } from "../base/mod.ts";
-import type { KeyServer } from "../series/mod.ts";
+import type { KeyServer } from "../keyserver/mod.ts";
 import { type ExclusionOptions, exclusions } from "./exclusions.ts";
 import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
 import { hostLabels, readMetadata } from "./known.ts";

@@ -4,7 +4,7 @@
 // of no use any more.
 import type { Catalog, RecordPlace } from "../archive/mod.ts";
 import type { Pmid, ResultView, Timestamp } from "../pcp/mod.ts";
-import { entryOfTime, type KeyServer, recordWriter } from "../series/mod.ts";
+import { entryOfTime, type KeyServer, recordWriter } from "../keyserver/mod.ts";
 import { turn } from "../base/mod.ts";
 import type { ReadMetadata } from "./known.ts";
 import { lentWriter, type WriterPool } from "./writers.ts";

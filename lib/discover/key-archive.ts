@@ -22,7 +22,7 @@ import {
 } from "../archive/mod.ts";
 import { asPcpError, PcpError, turn, utf8Text } from "../base/mod.ts";
 import { labelsOf, PM_LABEL, type ResultView, type Timestamp } from "../pcp/mod.ts";
-import type { KeyServer } from "../series/mod.ts";
+import type { KeyServer } from "../keyserver/mod.ts";
 import type { Exclusions } from "./exclusions.ts";
 import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
 import { hostLabels, readMetadata, type SourceLabels } from "./known.ts";

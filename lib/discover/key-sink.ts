@@ -7,7 +7,8 @@ import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type CursorPlace, findArchive, type Listings } from "../archive/mod.ts";
 import { asPcpError, PM_ERR, PcpError, pmErrStr, turn } from "../base/mod.ts";
-import { canLoadAgain, type KeyServer, SeriesProblem } from "../series/mod.ts";
+import { canLoadAgain, type KeyServer } from "../keyserver/mod.ts";
+import { SeriesProblem } from "../series/mod.ts";
 import { type ExclusionOptions, exclusions } from "./exclusions.ts";
 import { entriesOf, isGone } from "./folders.ts";
 import {

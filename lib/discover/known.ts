@@ -18,7 +18,8 @@ import {
   PM_LABEL,
   type Pmid,
 } from "../pcp/mod.ts";
-import { identityLabels, type KnownInstance, type KnownMetadata, sourceId } from "../series/mod.ts";
+import type { KnownInstance, KnownMetadata } from "../keyserver/mod.ts";
+import { identityLabels, sourceId } from "../series/mod.ts";
 import type { Exclusions } from "./exclusions.ts";
 
 /** What a source is called by: its labels, and their text as it was recorded. */

@@ -2,13 +2,8 @@
 // that take a second to read. In the main thread where the catalogue is no file or no thread can be had.
 // Refused: what loading refuses; a load that is broken off ends after the archive that is being read.
 import { PM_ERR, PcpError } from "../base/mod.ts";
-import {
-  type Catalogue,
-  type CatalogueLoad,
-  loadCatalogue,
-  type LoadReport,
-  SeriesProblem,
-} from "../series/mod.ts";
+import { type Catalogue, type CatalogueLoad, loadCatalogue } from "../catalogue/mod.ts";
+import { type LoadReport, SeriesProblem } from "../series/mod.ts";
 import type { SurveyAnswer, SurveyOrder } from "./survey-thread.ts";
 import { surveyWorker } from "./survey-worker.ts";
 

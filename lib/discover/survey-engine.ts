@@ -3,7 +3,7 @@
 // file. What goes wrong with an archive is kept in the catalogue; what the catalogue refuses (a full
 // disk) is told once and tried again.
 import { asPcpError, compileGlob, PcpError, turn } from "../base/mod.ts";
-import { type Catalogue, followCatalogue } from "../series/mod.ts";
+import { type Catalogue, followCatalogue } from "../catalogue/mod.ts";
 import { PROBLEMS_TOLD, type SinkStatus } from "./types.ts";
 
 /** What the engine is asked to do; the same number comes back when it is done. */

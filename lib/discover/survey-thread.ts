@@ -6,11 +6,9 @@ import {
   type Catalogue,
   type CatalogueLoad,
   loadCatalogue,
-  type LoadReport,
   openCatalogue,
-  problemOf,
-  type ProblemLevel,
-} from "../series/mod.ts";
+} from "../catalogue/mod.ts";
+import { type LoadReport, type ProblemLevel, problemOf } from "../series/mod.ts";
 import {
   startSurveys,
   type SurveyEngine,

@@ -2,7 +2,7 @@
 // every archive that is followed. A writer goes back when all that it was given has been answered; one
 // that failed does not. Refused: a connection that was made anew meanwhile.
 import { PM_ERR, PcpError } from "../base/mod.ts";
-import { type KeyServer, type LoadWriter, loadWriter } from "../series/mod.ts";
+import { type KeyServer, type LoadWriter, loadWriter } from "../keyserver/mod.ts";
 
 /** Writers that wait for their next use. */
 export interface WriterPool {

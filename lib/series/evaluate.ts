@@ -9,9 +9,9 @@ import { applyUnary, type Valued } from "./apply.ts";
 import { canonicalText } from "./canonical.ts";
 import {
   checkDomains,
-  type Described,
   describeBinary,
   describeCall,
+  type Described,
   describeScale,
   smallerScales,
 } from "./descriptors.ts";

@@ -3,7 +3,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import type { Instant } from "../pcp/mod.ts";
 import type { Selector } from "./language.ts";
-import { parseQuery, type ParseOptions } from "./parse.ts";
+import { type ParseOptions, parseQuery } from "./parse.ts";
 import { SeriesProblem } from "./problem.ts";
 
 /** What is to be loaded. */

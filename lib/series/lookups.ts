@@ -4,13 +4,13 @@
 import { PcpError, pmErrStr, wholeNumber } from "../base/mod.ts";
 import { type Instant, newZone, parseInterval, timeOf, type Zone } from "../pcp/mod.ts";
 import {
-  type EvaluateOptions,
   evaluateFabricated,
+  type EvaluateOptions,
   type SeriesBlock,
   UNKNOWN_DESCRIPTOR,
 } from "./evaluate.ts";
 import type { Query, QueryTime, TimeSpec } from "./language.ts";
-import { parseQuery, type ParseOptions } from "./parse.ts";
+import { type ParseOptions, parseQuery } from "./parse.ts";
 import { SeriesProblem } from "./problem.ts";
 import { rangeOf, thinningOf } from "./sampling.ts";
 import { globOf } from "./select.ts";

@@ -1,31 +1,22 @@
-// series: time series of archives: the query language, identifiers, evaluation, and the interface of the
-// stores that answer.
+// series: the query language of time series, its evaluation and its reports, identifiers, and the
+// interfaces of whatever stores and finds them.
 export * from "./column.ts";
 export * from "./evaluate.ts";
 export * from "./ids.ts";
-export * from "./language.ts";
+export type { QueryNode, TimeSpec } from "./language.ts";
+export * from "./load-request.ts";
+export * from "./loading.ts";
 export * from "./lookups.ts";
+export { putE, putWhole } from "./numerals.ts";
 export { parseQuery, parseWindow, type ParseOptions, QueryError } from "./parse.ts";
 export * from "./problem.ts";
+export { remembered } from "./remembered.ts";
 export * from "./report.ts";
 export * from "./rest-json.ts";
 export * from "./samples.ts";
 export * from "./search.ts";
 export * from "./search-documents.ts";
-export { embeddedSearch } from "./search-embedded.ts";
-export { keySearch, RESULT_COUNT } from "./search-key.ts";
+export * from "./search-words.ts";
+export { uniteInTurn } from "./select.ts";
 export * from "./service.ts";
 export * from "./store.ts";
-export * from "./catalogue.ts";
-export * from "./catalogue-follow.ts";
-export * from "./catalogue-load.ts";
-export * from "./embedded.ts";
-export * from "./keys.ts";
-export { KeySlot, SLOTS } from "./key-slot.ts";
-export * from "./key-store.ts";
-export * from "./load.ts";
-export type { KnownInstance, KnownMetadata, LoadSource } from "./load-metadata.ts";
-export * from "./load-request.ts";
-export * from "./open.ts";
-export { canLoadAgain, type LoadWriter, loadWriter } from "./load-writer.ts";
-export { entryOfTime } from "./schema.ts";

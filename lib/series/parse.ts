@@ -12,16 +12,16 @@ import {
   timeOf,
   type Zone,
 } from "../pcp/mod.ts";
-import type {
-  Comparison,
-  FunctionName,
-  Query,
-  QueryNode,
-  QueryNumber,
-  Selector,
-  TimeSpec,
+import {
+  type Comparison,
+  type FunctionName,
+  FUNCTIONS,
+  type Query,
+  type QueryNode,
+  type QueryNumber,
+  type Selector,
+  type TimeSpec,
 } from "./language.ts";
-import { FUNCTIONS } from "./language.ts";
 import { lexQuery, type TimeWord, type Token } from "./lex.ts";
 
 const EINVAL = -22;

@@ -1,7 +1,7 @@
 // Functions over the samples or the instances of one series (spec series.md 8.1 to 8.4): the largest, sums,
 // averages, ranks, rates. They choose among values, whose texts and times stay, or compute new ones.
 // Holes of a count count as samples, as in PCP; where PCP's programs crash over holes they are left out.
-import { columnLength, joinColumns, numbersOf, pickColumn, type Column } from "./column.ts";
+import { type Column, columnLength, joinColumns, numbersOf, pickColumn } from "./column.ts";
 import {
   pickValues,
   type Samples,

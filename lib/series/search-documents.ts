@@ -1,10 +1,7 @@
 // The documents of text search (spec series.md 13.2): what is looked for of a metric, an instance domain
-// and an instance, taken from the metadata of an archive, and the command that puts one into the index of
-// a key server. Equal names share an identifier, as in PCP. Nothing is refused: what has no text has none.
+// and an instance, taken from the metadata of an archive. Nothing is refused: what has no text has none.
 import { type Catalog, PM_TEXT } from "../archive/mod.ts";
 import { type Desc, type Indom, PM_INDOM_NULL, pmInDomStr } from "../pcp/mod.ts";
-import { searchId, type SeriesId } from "./ids.ts";
-import type { KeyCommand } from "./keys.ts";
 import type { TextType } from "./search.ts";
 
 /** What can be found. */
@@ -16,29 +13,6 @@ export interface TextDocument {
   readonly indom: string | undefined;
   readonly oneline: string | undefined;
   readonly helptext: string | undefined;
-}
-
-/** The name of the index. */
-export const SEARCH_KEY = "pcp:text";
-/** How kinds of documents are told in answers. */
-export const PAYLOADS: Readonly<Record<TextType, string>> = {
-  metric: "1",
-  indom: "2",
-  instance: "3",
-};
-
-/** The identifier of a document. */
-export const documentId = ({ type, name }: TextDocument): SeriesId => searchId(type, name);
-
-/** The command that adds a document, or what is new of it. */
-export function documentCommand(document: TextDocument): KeyCommand {
-  const { type, name, indom, oneline, helptext } = document;
-  const fields = ["NAME", name, "TYPE", type];
-  if (indom !== undefined && indom !== "") fields.push("INDOM", indom);
-  if (oneline !== undefined && oneline !== "") fields.push("ONELINE", oneline);
-  if (helptext !== undefined && helptext !== "") fields.push("HELPTEXT", helptext);
-  const head = ["FT.ADD", SEARCH_KEY, documentId(document), "1", "REPLACE", "PARTIAL"];
-  return [...head, "PAYLOAD", PAYLOADS[type], "FIELDS", ...fields];
 }
 
 /** A text of an archive; none is undefined, and so is an empty one. */

@@ -2,6 +2,9 @@
 // names and help texts. A key server with the search module has one, the catalogue of the embedded store
 // another. Nothing here does anything but keep the shapes of questions and answers.
 
+/** Hits of one answer where none are asked for (`pmsearch.result.count`). */
+export const RESULT_COUNT = 10;
+
 /** What a document is about. */
 export type TextType = "metric" | "indom" | "instance";
 /** Fields that words are looked for in. */

@@ -2,7 +2,7 @@
 // of them are asked at once, and sets are put together in the order that PCP's programs make. Refuses
 // regular expressions that do not compile, with PCP's message.
 import { compileGlob, compilePosix, costlyPattern, PosixError } from "../base/mod.ts";
-import { type SeriesId } from "./ids.ts";
+import type { SeriesId } from "./ids.ts";
 import type { Selector, SeriesNode } from "./language.ts";
 import { SeriesProblem } from "./problem.ts";
 import type { Leaf, NameChoice, NameMap, SeriesStore } from "./store.ts";

@@ -2,7 +2,7 @@
 // are (spec series.md 1.5). Made from the replies to CLUSTER SLOTS and COMMAND, corrected by what servers
 // say of moved slots. Replies of another form are refused.
 
-import { SLOTS } from "../series/mod.ts";
+import { SLOTS } from "../keyserver/mod.ts";
 import type { ReplyValue } from "./resp-reply.ts";
 import type { HostPort } from "./settings.ts";
 

@@ -4,7 +4,7 @@
 // that servers take.
 
 import { utf8 } from "../base/mod.ts";
-import { KeySlot } from "../series/mod.ts";
+import { KeySlot } from "../keyserver/mod.ts";
 
 /** Most parts of a request, as servers have it. */
 const PARTS_MAX = 1 << 20;

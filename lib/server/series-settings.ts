@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { asPcpError, PcpError } from "../base/mod.ts";
-import type { OpenKeySeriesOptions, SeriesUse } from "../series/mod.ts";
+import type { OpenKeySeriesOptions } from "../keyserver/mod.ts";
+import type { SeriesUse } from "../series/mod.ts";
 import type { HostPort, KeyServerSettings, ProxySettings } from "./settings.ts";
 import { usableDirectory } from "./state-directory.ts";
 

@@ -18,14 +18,13 @@ import {
 import { localZone } from "../pcp/mod.ts";
 import { createPush, type Push, type PushFeed } from "../push/mod.ts";
 import type { Recorder } from "../record/mod.ts";
+import { type EmbeddedSeriesService, openEmbeddedSeries } from "../catalogue/mod.ts";
 import {
   COMMAND_TIMEOUT,
-  type EmbeddedSeriesService,
   type KeySeriesService,
-  type OpenKeySeriesOptions,
-  openEmbeddedSeries,
   openKeySeries,
-} from "../series/mod.ts";
+  type OpenKeySeriesOptions,
+} from "../keyserver/mod.ts";
 import {
   type Answer,
   createLoggerApi,

@@ -1,6 +1,6 @@
 // A process that follows a directory into a catalogue until it is killed; see crash.test.ts.
 import { catalogueSink, startDiscovery } from "../../lib/discover/mod.ts";
-import { openCatalogue } from "../../lib/series/catalogue.ts";
+import { openCatalogue } from "../../lib/catalogue/catalogue.ts";
 
 const [directory = "", file = ""] = process.argv.slice(2);
 const catalogue = openCatalogue(file);

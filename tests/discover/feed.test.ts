@@ -9,13 +9,13 @@ import { decodeLabel, labelBytes } from "../../lib/archive/mod.ts";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import { keyFeed } from "../../lib/discover/feed.ts";
 import { keySink } from "../../lib/discover/key-sink.ts";
-import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
-import { loadArchive } from "../../lib/series/load.ts";
+import { type KeyServer, useKeyServer } from "../../lib/keyserver/keys.ts";
+import { loadArchive } from "../../lib/keyserver/load.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { describePeer } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
-import { dumpServer } from "../series/key-dump.ts";
+import { dumpServer } from "../keyserver/key-dump.ts";
 import { growingArchive } from "./growing.ts";
 
 // A busy machine takes long.

@@ -20,14 +20,14 @@ import { keySink, type KeySinkOptions } from "../../lib/discover/key-sink.ts";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import type { Discovery, DiscoveryStatus } from "../../lib/discover/types.ts";
 import { writerPool } from "../../lib/discover/writers.ts";
+import { type KeyServer, useKeyServer } from "../../lib/keyserver/keys.ts";
 import { stringId } from "../../lib/series/ids.ts";
-import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { describePeer } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import recorded from "../fixtures/series/grow.discovery.json";
-import { dumpServer } from "../series/key-dump.ts";
+import { dumpServer } from "../keyserver/key-dump.ts";
 import { type GrowingArchive, growingArchive, START } from "./growing.ts";
 
 // A busy machine takes long.

@@ -4,8 +4,8 @@ import { expect, test } from "bun:test";
 import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadInThread } from "../../lib/discover/load-thread.ts";
-import { type Catalogue, openCatalogue } from "../../lib/series/catalogue.ts";
-import { loadCatalogue } from "../../lib/series/catalogue-load.ts";
+import { type Catalogue, openCatalogue } from "../../lib/catalogue/catalogue.ts";
+import { loadCatalogue } from "../../lib/catalogue/load.ts";
 import { makeSeconds } from "../bench/archive-make.ts";
 import { privateFolder } from "../helpers/process.ts";
 

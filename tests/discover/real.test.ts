@@ -5,14 +5,14 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import { keySink } from "../../lib/discover/key-sink.ts";
-import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
+import { type KeyServer, useKeyServer } from "../../lib/keyserver/keys.ts";
 import { pmproxyConf, runIn, startKeyServer, startPmcd, startRealPmproxy } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
-import { dumpServer } from "../series/key-dump.ts";
+import { dumpServer } from "../keyserver/key-dump.ts";
 
 const PMLOGGER = "/usr/lib/pcp/bin/pmlogger";
 const METRICS =

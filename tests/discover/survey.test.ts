@@ -1,7 +1,7 @@
 // Goal: a survey that keeps few of the metadata records says the same of an archive as one that keeps all.
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { type Survey, surveyArchive } from "../../lib/series/catalogue-survey.ts";
+import { type Survey, surveyArchive } from "../../lib/catalogue/survey.ts";
 
 const ARCHIVES = join(import.meta.dir, "../fixtures/archives/rec");
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { decodeLabel, labelBytes } from "../../lib/archive/mod.ts";
 import { PcpError } from "../../lib/base/mod.ts";
 import { keyFeed } from "../../lib/discover/mod.ts";
-import type { KeyCommand, KeyServer } from "../../lib/series/mod.ts";
-import { pipeOver } from "../series/stand-in-pipe.ts";
+import type { KeyCommand, KeyServer } from "../../lib/keyserver/mod.ts";
+import { pipeOver } from "../keyserver/stand-in-pipe.ts";
 import { FuzzFinding, type Fuzzer, mutate, type Random, seeded } from "./random.ts";
 
 /** One input takes milliseconds at most. */

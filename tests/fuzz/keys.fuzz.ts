@@ -3,14 +3,14 @@
 // thing that was asked for, or refused with one PcpError; reading values ends. Bytes of replies that are
 // changed are found in pieces as they are found whole, and reading one ends where it was found to end.
 import { PcpError } from "../../lib/base/mod.ts";
+import type { KeyReply, KeyServer } from "../../lib/keyserver/keys.ts";
+import { ReplyReader, ReplyScanner } from "../../lib/keyserver/resp.ts";
+import { keyStore } from "../../lib/keyserver/store.ts";
 import { columnLength } from "../../lib/series/column.ts";
 import { asSeriesId, stringId } from "../../lib/series/ids.ts";
-import { keyStore } from "../../lib/series/key-store.ts";
-import type { KeyReply, KeyServer } from "../../lib/series/keys.ts";
 import { SeriesProblem } from "../../lib/series/problem.ts";
 import type { SeriesStore } from "../../lib/series/store.ts";
-import { ReplyReader, ReplyScanner } from "../../lib/series/resp.ts";
-import { pipeOver, replyBytes } from "../series/stand-in-pipe.ts";
+import { pipeOver, replyBytes } from "../keyserver/stand-in-pipe.ts";
 import { FuzzFinding, type Fuzzer, mutate, type Random, seeded } from "./random.ts";
 
 const TEXTS = [

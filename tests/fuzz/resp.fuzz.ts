@@ -2,7 +2,7 @@
 // The promise: requests, their names, slots and bytes are those that a reader of the whole stream finds,
 // wherever the stream is cut, and what is no request is refused no later than with the bytes that show
 // it; replies end where such a reader says.
-import { KeySlot } from "../../lib/series/key-slot.ts";
+import { KeySlot } from "../../lib/keyserver/slot.ts";
 import { RequestFramer, type Route } from "../../lib/server/resp-request.ts";
 import { ReplyFramer, replyValue } from "../../lib/server/resp-reply.ts";
 import { hex } from "../helpers/vector.ts";

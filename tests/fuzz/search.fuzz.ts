@@ -2,9 +2,9 @@
 // the answer is hits of the right form or a PcpError, and the words of a question have no character that
 // PCP takes for a separator.
 import { PcpError } from "../../lib/base/mod.ts";
-import type { KeyReply } from "../../lib/series/keys.ts";
+import type { KeyReply } from "../../lib/keyserver/keys.ts";
+import { hitsOfReply, infoOfReply, suggestCommand } from "../../lib/keyserver/search.ts";
 import { SeriesProblem } from "../../lib/series/problem.ts";
-import { hitsOfReply, infoOfReply, suggestCommand } from "../../lib/series/search-key.ts";
 import { textWords } from "../../lib/series/search-words.ts";
 import { type Fuzzer, FuzzFinding, type Random, seeded } from "./random.ts";
 

@@ -5,13 +5,13 @@ import { afterAll, expect } from "bun:test";
 import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
-  type KeyServer,
   keySearch,
+  type KeyServer,
   keyStore,
   loadArchive,
   useKeyServer,
-} from "../../lib/series/mod.ts";
-import { partsOfReply, textOfReply } from "../../lib/series/schema.ts";
+} from "../../lib/keyserver/mod.ts";
+import { partsOfReply, textOfReply } from "../../lib/keyserver/schema.ts";
 import { runIn, startRealPmproxy } from "../helpers/pcp.ts";
 import { pcp6, startRedis } from "../helpers/pcp6.ts";
 import { testWith } from "../helpers/peers.ts";

@@ -4,7 +4,7 @@
 import { afterAll, expect } from "bun:test";
 import { copyFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { useKeyServer } from "../../lib/series/mod.ts";
+import { useKeyServer } from "../../lib/keyserver/mod.ts";
 import { runIn } from "../helpers/pcp.ts";
 import type { PcpTree } from "../helpers/pcp.ts";
 import { pcp6, startRedis } from "../helpers/pcp6.ts";
@@ -12,7 +12,7 @@ import { pcp7 } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { startCluster } from "../helpers/redis-cluster.ts";
-import { dumpServer } from "../series/key-dump.ts";
+import { dumpServer } from "../keyserver/key-dump.ts";
 import { serverWith, stopAll } from "../server/support.ts";
 
 afterAll(stopAll);

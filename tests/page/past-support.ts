@@ -17,7 +17,7 @@ import {
   unitsWord,
   UTC,
 } from "../../lib/pcp/mod.ts";
-import { openEmbeddedSeries } from "../../lib/series/mod.ts";
+import { openEmbeddedSeries } from "../../lib/catalogue/mod.ts";
 import { createSeriesApi } from "../../lib/web/mod.ts";
 
 /** Time of the first record, seconds: a midnight in UTC. */

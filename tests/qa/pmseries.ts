@@ -3,15 +3,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { localZone, newZone } from "../../lib/pcp/mod.ts";
-import {
-  keyStore,
-  loadArchive,
-  loadExpression,
-  parseLoad,
-  problemOf,
-  problemText,
-  useKeyServer,
-} from "../../lib/series/mod.ts";
+import { keyStore, loadArchive, useKeyServer } from "../../lib/keyserver/mod.ts";
+import { loadExpression, parseLoad, problemOf, problemText } from "../../lib/series/mod.ts";
 import { runPmseries } from "../series/pmseries.ts";
 
 const LONG: Readonly<Record<string, string>> = {

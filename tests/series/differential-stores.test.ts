@@ -5,16 +5,14 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UTC } from "../../lib/pcp/mod.ts";
-import { openCatalogue } from "../../lib/series/catalogue.ts";
-import { surveyArchive } from "../../lib/series/catalogue-survey.ts";
+import { openCatalogue } from "../../lib/catalogue/catalogue.ts";
+import { embeddedStore } from "../../lib/catalogue/mod.ts";
+import { surveyArchive } from "../../lib/catalogue/survey.ts";
+import { keyStore, loadArchive, useKeyServer } from "../../lib/keyserver/mod.ts";
 import {
-  embeddedStore,
-  keyStore,
-  loadArchive,
   parseWindow,
   problemOf,
   type SeriesStore,
-  useKeyServer,
   valuesInWindow,
   valuesText,
 } from "../../lib/series/mod.ts";

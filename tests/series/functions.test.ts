@@ -5,9 +5,7 @@ import fc from "fast-check";
 import { PcpError } from "../../lib/base/mod.ts";
 import { UTC } from "../../lib/pcp/mod.ts";
 import { columnLength, textAt } from "../../lib/series/column.ts";
-import { bestOverTime, rates, topOverTime, totalOverInstances } from "../../lib/series/reduce.ts";
 import { combineColumns, mapTyped } from "../../lib/series/elementwise.ts";
-import type { Samples } from "../../lib/series/samples.ts";
 import {
   evaluateQuery,
   linesText,
@@ -15,6 +13,8 @@ import {
   QueryError,
   valuesText,
 } from "../../lib/series/mod.ts";
+import { bestOverTime, rates, topOverTime, totalOverInstances } from "../../lib/series/reduce.ts";
+import type { Samples } from "../../lib/series/samples.ts";
 import edgeDump from "../fixtures/series/edge.dump-7.2.1.json";
 import tailDump from "../fixtures/series/omnibus_tail.dump-7.2.1.json";
 import zeroDump from "../fixtures/series/zero_disk_activity.dump-7.2.1.json";

@@ -1,7 +1,8 @@
 // A key server into which the real pmseries has loaded archives, for comparisons.
 import { copyFileSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { keyStore, type SeriesStore, useKeyServer } from "../../lib/series/mod.ts";
+import { keyStore, useKeyServer } from "../../lib/keyserver/mod.ts";
+import type { SeriesStore } from "../../lib/series/mod.ts";
 import type { PcpTree } from "../helpers/pcp.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { must, privateFolder } from "../helpers/process.ts";

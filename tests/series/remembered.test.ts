@@ -2,16 +2,16 @@
 // others, of all keys, by a real pmseries, or of the connection is seen, also while an answer is on its way.
 // Whoever cannot be told of changes (old servers, ones that forbid it, clusters) asks each time.
 import { afterAll, expect, test } from "bun:test";
+import { type KeyServer, useKeyServer } from "../../lib/keyserver/keys.ts";
+import { idBytes, KEYS } from "../../lib/keyserver/schema.ts";
+import { keyStore } from "../../lib/keyserver/store.ts";
 import { type SeriesId, stringId } from "../../lib/series/ids.ts";
-import { keyStore } from "../../lib/series/key-store.ts";
-import { type KeyServer, useKeyServer } from "../../lib/series/keys.ts";
 import { remembered } from "../../lib/series/remembered.ts";
-import { idBytes, KEYS } from "../../lib/series/schema.ts";
 import type { SeriesDescriptor, SeriesStore } from "../../lib/series/store.ts";
 import { pcp6, startRedis } from "../helpers/pcp6.ts";
 import { testWith } from "../helpers/peers.ts";
 import { must, privateFolder } from "../helpers/process.ts";
-import { startFakeServer, usualAnswer } from "./fake-key-server.ts";
+import { startFakeServer, usualAnswer } from "../keyserver/fake-key-server.ts";
 import { copyArchive, OWN_ARCHIVES } from "./loaded.ts";
 
 const DESCRIPTOR: SeriesDescriptor = {

@@ -2,13 +2,13 @@
 // client with GET and POST, get from us what the real pmproxy of PCP 7 answers over the same key server:
 // status, type and bytes, up to the order of hashes.
 import { afterAll, beforeAll, expect } from "bun:test";
-import { keyStore, useKeyServer } from "../../lib/series/mod.ts";
+import { keyStore, useKeyServer } from "../../lib/keyserver/mod.ts";
 import { startPmproxy7, startValkey } from "../helpers/pcp7.ts";
 import { describePeer, havePeers, testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { type Random, seeded } from "../fuzz/random.ts";
 import { serverWith, stopAll } from "../server/support.ts";
-import { fillServer } from "../series/key-dump.ts";
+import { fillServer } from "../keyserver/key-dump.ts";
 import { TWO_ARCHIVES } from "../series/recorded-lines.ts";
 import { sameInAnyOrder } from "./series-replay.ts";
 import { apiOver, serviceOf } from "./series-support.ts";

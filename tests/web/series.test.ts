@@ -5,22 +5,17 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { UTC } from "../../lib/pcp/mod.ts";
-import { openCatalogue } from "../../lib/series/catalogue.ts";
-import { surveyArchive } from "../../lib/series/catalogue-survey.ts";
-import {
-  embeddedStore,
-  evaluateQuery,
-  keyStore,
-  parseQuery,
-  type SeriesStore,
-  useKeyServer,
-} from "../../lib/series/mod.ts";
+import { openCatalogue } from "../../lib/catalogue/catalogue.ts";
+import { embeddedStore } from "../../lib/catalogue/mod.ts";
+import { surveyArchive } from "../../lib/catalogue/survey.ts";
+import { keyStore, useKeyServer } from "../../lib/keyserver/mod.ts";
+import { evaluateQuery, parseQuery, type SeriesStore } from "../../lib/series/mod.ts";
 import edgeRequests from "../fixtures/series/queries-edge.json";
 import restRequests from "../fixtures/series/queries-rest.json";
 import { startRedis } from "../helpers/pcp6.ts";
 import { skipAloud, testWith } from "../helpers/peers.ts";
 import { dumpStore } from "../series/dump-store.ts";
-import { fillServer } from "../series/key-dump.ts";
+import { fillServer } from "../keyserver/key-dump.ts";
 import { AWKWARD, TWO_ARCHIVES } from "../series/recorded-lines.ts";
 import { ask, type Case, play, readCases, typeOf } from "./replay.ts";
 import { type RecordedRequest, replayRequests, sameInAnyOrder } from "./series-replay.ts";

@@ -1,0 +1,43 @@
+// Goal: of instances without names, with several numbers, or with labels that come late, loading writes what
+// the real pmseries writes, key by key.
+import { expect } from "bun:test";
+import { basename } from "node:path";
+import { loadArchive, useKeyServer } from "../../lib/keyserver/mod.ts";
+import { pcp7 } from "../helpers/pcp7.ts";
+import { startRedis } from "../helpers/pcp6.ts";
+import { testWith } from "../helpers/peers.ts";
+import { must, privateFolder } from "../helpers/process.ts";
+import { dumpServer } from "./key-dump.ts";
+import { oddArchives } from "../series/odd-archives.ts";
+
+const NOW = { sec: 1_900_000_000, nsec: 0 };
+
+async function emptyServer() {
+  const redis = await startRedis();
+  const server = useKeyServer({ servers: [`127.0.0.1:${redis.port}`] });
+  await server.ready();
+  const stop = async (): Promise<void> => {
+    await server.close();
+    await redis.stop();
+  };
+  return { port: redis.port, server, stop };
+}
+
+for (const path of oddArchives(privateFolder("odd")))
+  testWith(
+    ["pcp7", "redis"],
+    `${basename(path)}: the keys of the real pmseries`,
+    async () => {
+      const theirs = await emptyServer();
+      const ours = await emptyServer();
+      const place = ["-h", "127.0.0.1", "-p", String(theirs.port)];
+      await must(pcp7.command(["pmseries", ...place, "--load", path]));
+      await loadArchive(ours.server, { path, metrics: [] }, { now: NOW });
+      const wanted = await dumpServer(theirs.server);
+      expect(Object.keys(wanted).length).toBeGreaterThan(20);
+      expect(await dumpServer(ours.server)).toEqual(wanted);
+      await theirs.stop();
+      await ours.stop();
+    },
+    30_000,
+  );
