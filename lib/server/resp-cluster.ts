@@ -236,7 +236,7 @@ class ClusterSession implements WireSink, RelaySession, Timed, RequestSink, Link
   route(route: Route): void {
     // It was refused before its place was known.
     if (this.current !== undefined) return;
-    const refused = refusal(route);
+    const refused = refusal(route) ?? this.keyless(route);
     if (refused !== undefined) {
       this.admit(this.pending("plain", utf8(`-${refused}\r\n`)));
       return;
@@ -251,6 +251,12 @@ class ClusterSession implements WireSink, RelaySession, Timed, RequestSink, Link
     const request = this.pending(kind, undefined);
     this.aim(request, this.access.map.nodeOf(route.slot));
     this.admit(request);
+  }
+
+  /** The error of PCP's library for keys that cannot be told; without any the command may go to any node. */
+  private keyless({ name, parts }: Route): string | undefined {
+    if (parts < 2 || this.access.map.takes(name, parts)) return undefined;
+    return `Failed to find keys of command ${name}: wrong number of arguments`;
   }
 
   ended(): boolean {

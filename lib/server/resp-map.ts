@@ -12,6 +12,8 @@ export interface ClusterMap {
   nodeOf(slot: number | undefined): HostPort;
   /** Index of the key among the parts of a command; 0 where it has none, or nobody knows. */
   keyPlace(name: string): number;
+  /** Whether a command with a key may have this many parts, its name among them. */
+  takes(name: string, parts: number): boolean;
   /** A server says that a slot is elsewhere. */
   moved(slot: number, to: HostPort): void;
   /** Takes over a newer answer; false: it has another form, and nothing changes. */
@@ -34,17 +36,27 @@ function rangeOf(entry: ReplyValue, asked: HostPort) {
   return { from, to, node: { host, port } };
 }
 
-/** Places of keys by the names of commands. */
-function placesOf(commands: ReplyValue): ReadonlyMap<string, number> {
-  const places = new Map<string, number>();
-  if (!isList(commands)) return places;
+/** What is known of a command with a key. */
+interface KeyCommand {
+  readonly place: number;
+  /** Number of parts, or less than 0: that many and more. */
+  readonly arity: number;
+}
+
+/** Commands with keys by their names. */
+function keyCommandsOf(commands: ReplyValue): ReadonlyMap<string, KeyCommand> {
+  const known = new Map<string, KeyCommand>();
+  if (!isList(commands)) return known;
   for (const entry of commands) {
     if (!isList(entry)) continue;
-    const [name, , , first] = entry;
+    const [name, arity, , first] = entry;
     if (typeof name === "string" && typeof first === "number" && first > 0)
-      places.set(name.toUpperCase(), first);
+      known.set(name.toUpperCase(), {
+        place: first,
+        arity: typeof arity === "number" ? arity : -1,
+      });
   }
-  return places;
+  return known;
 }
 
 /** The map of a cluster; undefined where `slots` is no answer to CLUSTER SLOTS. `asked`: who answered. */
@@ -53,7 +65,7 @@ export function createClusterMap(
   commands: ReplyValue,
   asked: HostPort,
 ): ClusterMap | undefined {
-  const places = placesOf(commands);
+  const known = keyCommandsOf(commands);
   const owners = new Uint16Array(SLOTS);
   /** The first one is who answered, unless it has no slots. */
   let nodes: HostPort[] = [asked];
@@ -63,7 +75,11 @@ export function createClusterMap(
   };
   const map: ClusterMap = {
     nodeOf: (slot) => nodes[slot === undefined ? 0 : (owners[slot] ?? 0)] ?? asked,
-    keyPlace: (name) => places.get(name) ?? 0,
+    keyPlace: (name) => known.get(name)?.place ?? 0,
+    takes(name, parts) {
+      const { arity = -1 } = known.get(name) ?? {};
+      return arity < 0 ? parts >= -arity : parts === arity;
+    },
     moved(slot, to) {
       if (slot >= 0 && slot < SLOTS) owners[slot] = indexOf(to);
     },

@@ -20,6 +20,8 @@ export interface Route {
   readonly word: string;
   /** The slot of its key; undefined without one. */
   readonly slot: number | undefined;
+  /** How many parts it has, the name among them. */
+  readonly parts: number;
 }
 
 /** Hears of the requests in a stream. */
@@ -228,6 +230,7 @@ export class RequestFramer {
       name: (this.words[0] ?? "").toUpperCase(),
       word: (this.words[1] ?? "").toUpperCase(),
       slot: this.key?.slot,
+      parts: this.parts,
     });
   }
 

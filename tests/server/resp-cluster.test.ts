@@ -94,6 +94,13 @@ describePeer("redis", "with a cluster", () => {
     await exchange(client, request("XREAD", "STREAMS", "s", "0"), entries);
     await exchange(client, request("ECHO", "x"), bulk("x"));
     await exchange(client, request("GET"), "-ERR wrong number of arguments for 'get' command\r\n");
+    const wrong = (name: string): string =>
+      `-Failed to find keys of command ${name}: wrong number of arguments\r\n`;
+    await exchange(
+      client,
+      request("get", "a", "b") + request("HSET", "a", "b") + request("ECHO", "x"),
+      wrong("GET") + wrong("HSET") + bulk("x"),
+    );
     const before = client.length();
     client.socket.write(request("MGET", "a", "b") + request("NONSENSE", "a") + request("PING"));
     await waitUntil(() => client.text().endsWith("+PONG\r\n"), 5000);
