@@ -95,7 +95,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
       return (await state.catch(() => [-1]))[0] === 2;
     }, "Avahi");
     client.close();
-  }, 30_000);
+  }, 300_000);
   afterAll(async () => {
     await avahi.stop();
     await bus.daemon.stop();
@@ -114,7 +114,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await Promise.all([advertisement.stop(), advertisement.stop()]);
     expect(advertisement.state()).toEqual({ via: "none", names: [] });
     await until(async () => (await browse(bus)).length === 0, "the end of the services");
-  }, 60_000);
+  }, 300_000);
 
   test("a process ends although it advertises", async () => {
     const path = join(import.meta.dir, "../../lib/advertise/advertise.ts");
@@ -126,7 +126,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
       console.log(JSON.stringify(one.state()));`;
     const output = await must([process.execPath, "-e", script], { env: bus.env });
     expect(JSON.parse(output)).toEqual({ via: "avahi", names: ["PCP pmproxy on brief"] });
-  }, 60_000);
+  }, 300_000);
 
   test("a name in use gets a number", async () => {
     const first = start("twin", [44322]);
@@ -135,7 +135,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await established(second, 1);
     expect(second.state().names).toEqual(["PCP pmproxy on twin #2"]);
     await Promise.all([first.stop(), second.stop()]);
-  }, 60_000);
+  }, 300_000);
 
   test("a restart of Avahi brings the services back", async () => {
     const advertisement = start("again", [44322]);
@@ -146,7 +146,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await established(advertisement, 1);
     await until(async () => (await browse(bus)).length === 1, "the service");
     await advertisement.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("an Avahi that is stuck does not hold up the end", async () => {
     const advertisement = start("stuck", [44322]);
@@ -155,7 +155,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await advertisement.stop();
     avahi.signal("SIGCONT");
     await until(async () => (await browse(bus)).length === 0, "the end of the service");
-  }, 60_000);
+  }, 300_000);
 
   test("without Avahi mDNS takes over until Avahi is there", async () => {
     await avahi.stop();
@@ -165,7 +165,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     avahi = startAvahi(bus);
     await established(advertisement, 1);
     await advertisement.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("the end of the bus is no error, and stop still answers", async () => {
     const other = await startBus();
@@ -174,5 +174,5 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
     await other.daemon.stop();
     await advertisement.stop();
     expect(lines.filter((line) => line.startsWith("info"))).toEqual([]);
-  }, 60_000);
+  }, 300_000);
 });

@@ -10,7 +10,7 @@ import { alternative, instanceName, label } from "../../lib/advertise/servicenam
 import { must, privateFolder } from "../helpers/process.ts";
 import { mdnsPeer, until } from "./support.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(300_000);
 
 const TYPE = "_pmproxy._tcp.local";
 const env = { DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/nowhere/bus" };

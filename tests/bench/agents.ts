@@ -125,7 +125,7 @@ export async function benchAgents({ rounds, seconds, load, pcpbox, show }: Agent
     join(folder, "collector.log"),
   );
   try {
-    await waitUntil(() => isListening({ host: "127.0.0.1", port }), 10_000);
+    await waitUntil(() => isListening({ host: "127.0.0.1", port }));
     const ours = await metricsOf(port);
     const theirs = await metricsOf(real.port);
     const both = [...ours].filter(([name, pmid]) => theirs.get(name) === pmid);

@@ -121,7 +121,7 @@ function keepRunning({ name, argv }: Subject, config: string): Running {
       const flags = `-f -A ${places} -i 127.0.0.1 -p ${port}`.split(" ");
       const daemon = startDaemon([...argv, ...flags], join(folder, "out"));
       now = { port, daemon };
-      if (!(await waitUntil(() => isListening({ host: "127.0.0.1", port }), 10_000)))
+      if (!(await waitUntil(() => isListening({ host: "127.0.0.1", port }))))
         throw new Error(`${name} did not start`);
       return port;
     },

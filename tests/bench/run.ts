@@ -85,7 +85,7 @@ async function start(subject: Subject): Promise<Running> {
   const pmcdPort = await freePort();
   const standIn = startDaemon([load, "serve", String(pmcdPort)], join(folder, "pmcd.log"));
   const proxy = startDaemon([...subject.argv, ...options(port, folder)], join(folder, "proxy.out"));
-  const up = (at: number) => waitUntil(() => isListening({ host: "127.0.0.1", port: at }), 10_000);
+  const up = (at: number) => waitUntil(() => isListening({ host: "127.0.0.1", port: at }));
   if (!(await up(pmcdPort)) || !(await up(port))) throw new Error(`${subject.name} did not start`);
   return {
     subject: subject.name,

@@ -162,7 +162,7 @@ async function main(): Promise<void> {
   const places = `-l ${folder}/log -c ${folder}/conf -s ${folder}/socket`;
   const flags = `-f -A ${places} -i 127.0.0.1 -p ${port}`.split(" ");
   const proxy = startDaemon([args.program, "proxy", ...flags], join(folder, "out"));
-  if (!(await waitUntil(() => isListening({ host: "127.0.0.1", port }), 10_000)))
+  if (!(await waitUntil(() => isListening({ host: "127.0.0.1", port }))))
     throw new Error("the proxy did not start");
 
   const table = mixOver(host).flatMap(([weight, make]) =>

@@ -40,4 +40,4 @@ async function compare(tree: PcpTree): Promise<void> {
 }
 
 for (const tree of [pcp6, pcp7])
-  testWith(tree.name, `agents of ${tree.name}`, () => compare(tree), 60_000);
+  testWith(tree.name, `agents of ${tree.name}`, () => compare(tree), 300_000);

@@ -18,7 +18,7 @@ import { type Dump, dumpStore } from "../series/dump-store.ts";
 import { runPmseries } from "../series/pmseries.ts";
 
 // A busy machine takes long.
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const FIXTURES = join(import.meta.dir, "../fixtures/series/archives");
 const SUITE = "/var/lib/pcp/testsuite/archives";

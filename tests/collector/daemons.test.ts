@@ -54,5 +54,5 @@ testWith(
     expect(found[2]).toBe(found[0] ?? "");
     expect(existsSync(socket)).toBe(false);
   },
-  60_000,
+  300_000,
 );

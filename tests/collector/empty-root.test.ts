@@ -40,7 +40,7 @@ beforeAll(async () => {
   const script = `mount --rbind /proc ${inside}/proc && mount --rbind /sys ${inside}/sys &&
     exec chroot ${inside} /pcpbox pmda-run --listen ${port}`;
   daemon = startDaemon(["unshare", "-m", "sh", "-c", script], join(folder, "log"));
-  await waitUntil(() => isListening({ host: "127.0.0.1", port }), 10_000);
+  await waitUntil(() => isListening({ host: "127.0.0.1", port }));
 });
 afterAll(async () => daemon?.stop());
 

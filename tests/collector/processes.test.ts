@@ -15,7 +15,7 @@ import { must, privateFolder } from "../helpers/process.ts";
 import { emptyTable } from "./compiled.ts";
 
 // Several processes are started from the sources at the same time.
-setDefaultTimeout(30_000);
+setDefaultTimeout(300_000);
 
 const tables: Registry[] = [];
 afterAll(async () => {

@@ -14,7 +14,7 @@ import { root } from "../helpers/tree.ts";
 import { agentPlaces, emptyTable } from "./compiled.ts";
 
 // Processes are started from the sources.
-setDefaultTimeout(30_000);
+setDefaultTimeout(300_000);
 
 const domains = ({ entries }: Registry): number[] => entries.map(({ domain }) => domain);
 const codeOf = (work: () => unknown): number => {

@@ -211,8 +211,8 @@ async function compare(tree: PcpTree, release: 6 | 7): Promise<void> {
   expect(compared).toBeGreaterThan(asked.length * 0.8);
 }
 
-testWith(["pcp6", "pcp6-python"], "values as PCP 6 has them", () => compare(pcp6, 6), 120_000);
-testWith("pcp7", "values as PCP 7 has them", () => compare(pcp7, 7), 120_000);
+testWith(["pcp6", "pcp6-python"], "values as PCP 6 has them", () => compare(pcp6, 6), 300_000);
+testWith("pcp7", "values as PCP 7 has them", () => compare(pcp7, 7), 300_000);
 
 const MARKED = [
   ["gen/interp-v3", "t.u32.counter"],
@@ -253,5 +253,5 @@ testWith(
   "pcp7",
   "marks that are ignored as PCP 7 ignores them",
   () => compareMarks(pcp7, 7),
-  60_000,
+  300_000,
 );

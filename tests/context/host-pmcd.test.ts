@@ -140,12 +140,12 @@ for (const [peer, tree, shared] of [
     expect(await instancesIn(context, bin)).toEqual([200]);
     server.daemon().signal("SIGKILL");
     await server.daemon().ended;
-    await waitUntil(async () => !context.connected, 5000);
+    await waitUntil(async () => !context.connected);
     expect(await codeOf(context.fetch([bin]))).toBe(PM_ERR.IPC);
     expect(await codeOf(context.traverse(""))).toBe(PM_ERR.IPC);
     expect(await context.hostName()).toBe("127.0.0.1");
     await server.restart();
-    await waitUntil(async () => context.retryIn === 0, 5000);
+    await waitUntil(async () => context.retryIn === 0);
     expect(await instancesIn(context, bin)).toEqual([200]);
     expect(context.sessions).toBe(2);
     const copy = await context.duplicate();

@@ -240,14 +240,14 @@ describe("losses of pmcd", () => {
     context.addProfile(indomBuild(250, 1), [asInstance(2)]);
     expect((await context.fetch([metric])).result.numpmid).toBe(1);
     await pmcd.stop();
-    await waitUntil(async () => !context.connected, 2000);
+    await waitUntil(async () => !context.connected);
     expect(await codeOf(context.fetch([metric]))).toBe(PM_ERR.IPC); // tried, refused
     expect(context.retryIn).toBeGreaterThan(0);
     const later = await pmcdWith({ instances: 3 }, port);
     expect(await codeOf(context.fetch([metric]))).toBe(PM_ERR.IPC); // not tried
     expect(later.connections.length).toBe(0);
     expect(await codeOf(context.reconnect())).toBe(-110);
-    await waitUntil(async () => context.retryIn === 0, 2000);
+    await waitUntil(async () => context.retryIn === 0);
     expect((await context.fetch([metric])).result.numpmid).toBe(1);
     expect(context.sessions).toBe(2);
     const profile = later.connections[0]?.received.find((pdu) => "rules" in pdu);
@@ -261,11 +261,11 @@ describe("losses of pmcd", () => {
     const context = await contextAt(port, [0.05, 60]);
     await context.reconnect();
     expect(context.sessions).toBe(2);
-    await waitUntil(async () => openOnes(pmcd) === 1, 2000);
+    await waitUntil(async () => openOnes(pmcd) === 1);
     expect(openOnes(pmcd)).toBe(1);
     await pmcd.stop();
     expect(await codeOf(context.reconnect())).toBe(-110);
-    await waitUntil(async () => context.retryIn === 0, 2000);
+    await waitUntil(async () => context.retryIn === 0);
     expect(await codeOf(context.reconnect())).toBe(-110);
     expect(context.retryIn).toBeGreaterThan(50_000);
     expect(await codeOf(context.desc(metric))).toBe(PM_ERR.IPC);
@@ -296,7 +296,7 @@ describe("duplicates and the end", () => {
     expect(pmcd.connections[1]?.received[1]).toMatchObject({
       rules: [{ state: 1, instances: Int32Array.of(1, 2) }],
     });
-    await waitUntil(async () => openOnes(pmcd) === 1, 2000);
+    await waitUntil(async () => openOnes(pmcd) === 1);
     expect(openOnes(pmcd)).toBe(1);
   });
 
@@ -318,7 +318,7 @@ describe("duplicates and the end", () => {
       expect(() => context.deleteProfile(PM_INDOM_NULL)).toThrow("closed");
       await context.close();
     }
-    await waitUntil(async () => openOnes(pmcd) === 0, 2000);
+    await waitUntil(async () => openOnes(pmcd) === 0);
     expect(openOnes(pmcd)).toBe(0);
   });
 
@@ -331,7 +331,7 @@ describe("duplicates and the end", () => {
     await Promise.resolve();
     await context.close();
     expect(await call).toBe(PM_ERR.NOCONTEXT);
-    await waitUntil(async () => openOnes(pmcd) === 0, 2000);
+    await waitUntil(async () => openOnes(pmcd) === 0);
     expect(openOnes(pmcd)).toBe(0);
   });
 
@@ -354,12 +354,12 @@ describe("duplicates and the end", () => {
       reconnectDelays: [0.01],
     };
     const context = await contextAt(peer.port, [], { settings });
-    await waitUntil(async () => !context.connected && context.retryIn === 0, 2000);
+    await waitUntil(async () => !context.connected && context.retryIn === 0);
     const call = codeOf(context.desc(metric));
-    await waitUntil(async () => peer.clients === 2, 2000);
+    await waitUntil(async () => peer.clients === 2);
     await context.close();
     expect(await call).toBe(PM_ERR.NOCONTEXT);
-    await waitUntil(async () => gone === 1, 2000);
+    await waitUntil(async () => gone === 1);
     expect(gone).toBe(1);
   });
 

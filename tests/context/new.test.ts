@@ -107,7 +107,7 @@ describe("newContext", () => {
       expect(await withFlags(full, { container: "web" })).toBe(0);
       expect(await withFlags(full, { container: true }, { PCP_CONTAINER: "box" })).toBe(0);
       const sent = () => pmcd.connections.slice(before).map(({ received }) => received[1]);
-      await waitUntil(async () => !sent().includes(undefined), 2000);
+      await waitUntil(async () => !sent().includes(undefined));
       expect(sent()).toMatchObject([
         { kind: "attr", attribute: 15, value: Buffer.from("web") },
         { kind: "attr", attribute: 15, value: Buffer.from("box") },

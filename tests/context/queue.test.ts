@@ -116,7 +116,7 @@ test("many short calls let others have their turn", async () => {
   const pacer = createPacer(() => undefined);
   let turns = 0;
   const others = setImmediate(() => turns++);
-  const limit = performance.now() + 5000;
+  const limit = performance.now() + 30_000;
   while (turns === 0 && performance.now() < limit) await pacer.tick();
   clearImmediate(others);
   expect(turns).toBe(1);

@@ -13,6 +13,7 @@ import {
   serviceState,
   stopProcess,
 } from "../../lib/daemon/service.ts";
+import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder, startDaemon } from "../helpers/process.ts";
 
 test("pmproxy.options: lines that begin with a hyphen, without -f", () => {
@@ -45,10 +46,7 @@ describe("a process", () => {
     expect(serviceState(pidFile, process.execPath)).toEqual({ state: "stopped" });
     const ours = named("/x/pmproxy", folder);
     const other = named("other", folder);
-    const deadline = performance.now() + 5000;
-    while (!isPmproxy(ours.pid, process.execPath) && performance.now() < deadline) {
-      await Bun.sleep(10);
-    }
+    expect(await waitUntil(() => isPmproxy(ours.pid, process.execPath))).toBe(true);
     expect(isPmproxy(other.pid, process.execPath)).toBe(false);
     writeFileSync(pidFile, `${ours.pid}`);
     expect(serviceState(pidFile, process.execPath)).toEqual({ state: "running", pid: ours.pid });

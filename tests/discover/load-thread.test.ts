@@ -46,7 +46,7 @@ test("an archive, and a directory of some", async () => {
     main.close();
     other.close();
   }
-}, 60_000);
+}, 300_000);
 
 test("what is refused is refused by the same message", async () => {
   const [main, other] = [open(), open()];
@@ -56,7 +56,7 @@ test("what is refused is refused by the same message", async () => {
   expect(await refusalOf(loadInThread(other, load, never))).toEqual(refusal);
   main.close();
   other.close();
-}, 60_000);
+}, 300_000);
 
 test("others have their turn, and a load that is broken off ends", async () => {
   const place = join(folder, "large");
@@ -76,4 +76,4 @@ test("others have their turn, and a load that is broken off ends", async () => {
   await loadInThread(catalogue, load, never);
   expect(catalogue.archives()).toHaveLength(3);
   catalogue.close();
-}, 60_000);
+}, 300_000);

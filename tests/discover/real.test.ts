@@ -19,7 +19,6 @@ const METRICS =
   "sample.bin sample.colour sample.longlong sample.string.hullo sample.double.million " +
   "sample.ulong.bin sample.mirage sample.part_bin sample.seconds proc.nprocs";
 const STREAM = "pcp:values:series:";
-const MOST_MS = 30_000;
 const QUIET_MS = 1500;
 const ID_DIGITS = 40;
 
@@ -97,7 +96,7 @@ async function quiet(server: KeyServer): Promise<void> {
     before = now;
     return performance.now() - since > QUIET_MS;
   };
-  expect(await waitUntil(isQuiet, MOST_MS)).toBe(true);
+  expect(await waitUntil(isQuiet)).toBe(true);
 }
 
 for (const tree of [pcp6, pcp7])
@@ -122,7 +121,7 @@ for (const tree of [pcp6, pcp7])
       const sink = keySink(server, { excludeMetrics: ["proc.*"] });
       const discovery = startDiscovery({ directories: [archives], sink });
       try {
-        await waitUntil(() => discovery.status().complete, MOST_MS);
+        await waitUntil(() => discovery.status().complete);
         const config = join(folder, "config");
         writeFileSync(config, `log mandatory on 200 msec {\n${METRICS.replaceAll(" ", "\n")}\n}\n`);
         const argv = [PMLOGGER, "-h", `localhost:${pmcd.port}`, "-c", config, "-s", "25"];
@@ -133,7 +132,7 @@ for (const tree of [pcp6, pcp7])
           const { archives: counts, pending } = discovery.status();
           return counts.records > 0 && pending === 0;
         };
-        expect(await waitUntil(last, MOST_MS)).toBe(true);
+        expect(await waitUntil(last)).toBe(true);
         await Promise.all([quiet(reader), quiet(server)]);
         const [expected, found] = [await dumpServer(reader), await dumpServer(server)];
         const odd = oddIds(expected, found);
@@ -161,5 +160,5 @@ for (const tree of [pcp6, pcp7])
         await Promise.all([theirs.stop(), ours.stop()]);
       }
     },
-    120_000,
+    300_000,
   );

@@ -189,7 +189,7 @@ for (const [name, tree] of peers) {
         const argv = ["bash", join(folder, "script"), "pmlogextract", join(folder, file)];
         for (const [key, value] of await outcomes(tree.command(argv))) theirs.set(key, value);
       }
-    }, 90_000);
+    }, 300_000);
 
     test.each(CONFIGS.map((text, index) => [text, index] as const))("-c %j", (_text, index) => {
       const key = `-c config${index} a o`;

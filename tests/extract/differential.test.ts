@@ -88,5 +88,5 @@ describePeer(["pcp7", "root"], "the same as pmlogextract 7.2", () => {
     const { different, compared } = await differences(folder, CASES);
     expect(compared).toBeGreaterThan(CASES.length / 2);
     expect(different).toEqual([]);
-  }, 180_000);
+  }, 300_000);
 });

@@ -335,7 +335,7 @@ test("any damaged byte ends in a status, with inputs untouched and no half archi
     expect(readFileSync(path)).toEqual(before);
     writeFileSync(path, good);
   }
-}, 30_000);
+}, 300_000);
 
 describePeer(["root"], "a full disk", () => {
   /** Extracts a long archive on a small disk; what is said, and what is left, copied to `kept`. */

@@ -141,6 +141,6 @@ else {
       expect(compared).toBeGreaterThan(cases.length / 2);
       expect(different).toEqual([]);
     },
-    180_000,
+    300_000,
   );
 }

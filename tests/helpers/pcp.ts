@@ -90,8 +90,6 @@ export interface Pmcd {
   stop(): Promise<void>;
 }
 
-const readyTimeoutMs = 15_000;
-
 /**
  * Where a file of the tree is, seen from outside. Links to absolute paths, as packages have them, lead
  * on inside the tree.
@@ -344,7 +342,7 @@ export async function startPmcd(tree: PcpTree, options: PmcdOptions = {}): Promi
       const lines = result.stdout.trim().split("\n");
       return lines.length === probe.length && lines.every((line) => / [1-9]\d*$/.test(line));
     };
-    if (!(await waitUntil(ready, readyTimeoutMs, daemon.alive))) {
+    if (!(await waitUntil(ready, daemon.alive))) {
       await daemon.stop();
       throw new Error(`pmcd is not ready:\n${logs(folder, ["pmcd.out", "pmcd.log"])}`);
     }
@@ -391,7 +389,7 @@ export async function startKeyServer(tree: PcpTree, port?: number): Promise<KeyS
   ].flat();
   const daemon = startDaemon(tree.command(argv), log);
   const ready = () => isListening({ host: "127.0.0.1", port: chosen });
-  if (!(await waitUntil(ready, readyTimeoutMs, daemon.alive))) {
+  if (!(await waitUntil(ready, daemon.alive))) {
     await daemon.stop();
     throw new Error(`${tree.keyServer} is not ready: see ${log}`);
   }
@@ -478,7 +476,7 @@ export async function startProxyProgram(
   const env = { ...ownEnv, PMPROXY_LOCAL: "1", ...options.env };
   const daemon = startDaemon(argv, join(folder, "log", "pmproxy.out"), { env });
   const ready = () => isListening({ host: "127.0.0.1", port });
-  if (!(await waitUntil(ready, readyTimeoutMs, daemon.alive))) {
+  if (!(await waitUntil(ready, daemon.alive))) {
     await daemon.stop();
     throw new Error(`${argv[0]} is not ready:\n${logs(folder, ["pmproxy.out", "pmproxy.log"])}`);
   }

@@ -144,12 +144,12 @@ function registerMissing(name: string, problem: string): void {
   }
 }
 
-/** `test` for something that needs these peers. `timeoutMs` as for `test`, 30,000 by default. */
+/** `test` for something that needs these peers. `timeoutMs` as for `test`, 300,000 by default. */
 export function testWith(
   peers: Peer | readonly Peer[],
   name: string,
   body: () => void | Promise<void>,
-  timeoutMs = 30_000,
+  timeoutMs = 300_000,
 ): void {
   const problem = firstProblem(typeof peers === "string" ? [peers] : peers);
   if (problem === null) test(name, body, timeoutMs);
@@ -161,7 +161,7 @@ export function concurrentTestWith(
   peers: Peer | readonly Peer[],
   name: string,
   body: () => void | Promise<void>,
-  timeoutMs = 30_000,
+  timeoutMs = 300_000,
 ): void {
   const problem = firstProblem(typeof peers === "string" ? [peers] : peers);
   if (problem === null) test.concurrent(name, body, timeoutMs);

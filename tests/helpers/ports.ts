@@ -1,6 +1,9 @@
 // Free ports for the servers that tests start, and waiting for a server to listen.
+// Ports are taken from outside the range that the system takes its own from: none can become the near end
+// of a connection of somebody, not even of the one that looks whether the server listens by now.
 // Refuses nothing: a port that is taken between the answer and its use makes the server fail to
 // start, which the starter reports with the server's log.
+import { existsSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 
 /** Ports handed out by this process, so that no port is given twice while its server starts. */
@@ -18,16 +21,30 @@ function listenOnce(host: string, port: number): Promise<number | null> {
   });
 }
 
+const LOWEST = 10_000;
+
+/** The port after the last one that is handed out: below the system's own, or 0 where those leave no room. */
+function highest(): number {
+  const range = "/proc/sys/net/ipv4/ip_local_port_range";
+  const least = existsSync(range) ? Number.parseInt(readFileSync(range, "utf8"), 10) : 32_768;
+  return least >= LOWEST + 10_000 ? least : 0;
+}
+
+const end = highest();
+
 /** A TCP port that is free on 127.0.0.1 and, where the machine has it, on ::1. */
 export async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const port = await listenOnce("127.0.0.1", 0);
+  for (let attempt = 0; attempt < 500; attempt++) {
+    // By chance, as other test processes choose theirs at the same time.
+    const wanted = end === 0 ? 0 : LOWEST + Math.floor(Math.random() * (end - LOWEST));
+    if (given.has(wanted)) continue;
+    const port = await listenOnce("127.0.0.1", wanted);
     if (port === null || given.has(port)) continue;
     if ((await hasIpv6Loopback()) && (await listenOnce("::1", port)) === null) continue;
     given.add(port);
     return port;
   }
-  throw new Error("no free loopback port found in 50 attempts");
+  throw new Error("no free loopback port found in 500 attempts");
 }
 
 let ipv6: Promise<boolean> | undefined;
@@ -53,13 +70,18 @@ export function isListening(target: { host: string; port: number } | { path: str
   });
 }
 
-/** Calls `ready` every 20 ms until it answers true, or until `alive` answers false or `timeoutMs` is over. */
+/**
+ * How long what must happen may take, milliseconds. It only ends a hang: a busy machine with one slow
+ * disk takes its time. Tests last up to 300 s, so that they can say what did not happen.
+ */
+export const PATIENCE_MS = 120_000;
+
+/** Calls `ready` every 20 ms until it answers true, or until `alive` answers false or patience is over. */
 export async function waitUntil(
   ready: () => boolean | Promise<boolean>,
-  timeoutMs: number,
   alive: () => boolean = () => true,
 ): Promise<boolean> {
-  const end = performance.now() + timeoutMs;
+  const end = performance.now() + PATIENCE_MS;
   for (;;) {
     if (await ready()) return true;
     if (!alive() || performance.now() > end) return false;

@@ -5,6 +5,7 @@
 import { chmodSync, closeSync, mkdtempSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PATIENCE_MS } from "./ports.ts";
 
 /** What a one-shot program did. */
 export interface RunResult {
@@ -22,7 +23,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
-  /** Milliseconds until SIGTERM; 20,000 by default. */
+  /** Milliseconds until SIGTERM; those of `PATIENCE_MS` by default. */
   readonly timeoutMs?: number;
 }
 
@@ -54,7 +55,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const timer = setTimeout(() => {
     timedOut = true;
     child.kill("SIGTERM");
-  }, options.timeoutMs ?? 20_000);
+  }, options.timeoutMs ?? PATIENCE_MS);
   const [stdout, stderr] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),

@@ -15,8 +15,6 @@ export interface RedisCluster {
   stopAll(): Promise<void>;
 }
 
-const READY_MS = 20_000;
-
 /** Starts one; its nodes write what they do to files, so that they can be started again. */
 export async function startCluster(): Promise<RedisCluster> {
   const folders = Array.from({ length: 3 }, () => privateFolder("cluster"));
@@ -39,7 +37,7 @@ export async function startCluster(): Promise<RedisCluster> {
     const daemon = startDaemon(argv, join(folders[node] ?? "", "log"));
     daemons[node] = daemon;
     const ready = (): Promise<boolean> => isListening({ host: "127.0.0.1", port });
-    if (!(await waitUntil(ready, READY_MS, daemon.alive)))
+    if (!(await waitUntil(ready, daemon.alive)))
       throw new Error(`cluster node ${node} is not ready`);
   };
   const whole = async (): Promise<void> => {
@@ -48,7 +46,7 @@ export async function startCluster(): Promise<RedisCluster> {
         if (!(await cli(node, "CLUSTER", "INFO")).includes("cluster_state:ok")) return false;
       return true;
     };
-    if (!(await waitUntil(ready, READY_MS))) throw new Error("the cluster is not whole");
+    if (!(await waitUntil(ready))) throw new Error("the cluster is not whole");
   };
   await Promise.all(ports.map((_, node) => launch(node)));
   const servers = ports.map((port) => `127.0.0.1:${port}`);

@@ -7,8 +7,6 @@ import { privateFolder, startDaemon } from "./process.ts";
 export const redisearchModule =
   process.env["PCPBOX_REDISEARCH"] ?? "/usr/lib/redis/modules/redisearch.so";
 
-const READY_MS = 20_000;
-
 /** Starts one on 127.0.0.1 that keeps nothing. */
 export async function startRedisearch(): Promise<{ port: number; stop(): Promise<void> }> {
   const port = await freePort();
@@ -20,7 +18,7 @@ export async function startRedisearch(): Promise<{ port: number; stop(): Promise
   const log = join(folder, "log");
   const daemon = startDaemon(argv, log);
   const ready = () => isListening({ host: "127.0.0.1", port });
-  if (!(await waitUntil(ready, READY_MS, daemon.alive))) {
+  if (!(await waitUntil(ready, daemon.alive))) {
     await daemon.stop();
     throw new Error(`redis-server with ${redisearchModule} is not ready: see ${log}`);
   }

@@ -41,7 +41,7 @@ function matrixOf(tree: PcpTree, servers: PcpTree, ways: readonly Route[]): void
           expect(through).toEqual(direct);
         };
         const peers = [tree.name, servers.name, "openssl", ...route.peers, ...own] as const;
-        concurrentTestWith(peers, client.name, body, 90_000);
+        concurrentTestWith(peers, client.name, body, 300_000);
       }
     });
   }

@@ -150,7 +150,7 @@ function securityOf(tree: PcpTree): void {
           expect(through).toEqual(direct);
         };
         const sasl = needsSasl === undefined ? [] : ([`${tree.name}-sasl`] as const);
-        concurrentTestWith([tree.name, "openssl", ...sasl], name, body, 90_000);
+        concurrentTestWith([tree.name, "openssl", ...sasl], name, body, 300_000);
       }
     });
   }

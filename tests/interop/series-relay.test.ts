@@ -112,6 +112,6 @@ for (const tree of [pcp6, pcp7]) {
       expect(spread.counters()).toMatchObject({ faults: 0, connectFailures: 0 });
       for (const stop of [direct.stop, single.stop, cluster.stopAll]) await stop();
     },
-    60_000,
+    300_000,
   );
 }

@@ -30,7 +30,7 @@ export async function faultyRedis(more: readonly string[] = []): Promise<FaultyR
     const started = startDaemon(["redis-server", ...own, ...debug, ...more], join(folder, "log"));
     daemon = started;
     const ready = (): Promise<boolean> => isListening({ host: "127.0.0.1", port });
-    if (!(await waitUntil(ready, 10_000, started.alive)))
+    if (!(await waitUntil(ready, started.alive)))
       throw new Error(`redis-server is not ready: see ${folder}/log`);
   };
   await start();

@@ -39,5 +39,5 @@ for (const path of oddArchives(privateFolder("odd")))
       await theirs.stop();
       await ours.stop();
     },
-    30_000,
+    300_000,
   );

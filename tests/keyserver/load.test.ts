@@ -26,7 +26,7 @@ import { dumpServer } from "./key-dump.ts";
 import { runPmseries } from "../series/pmseries.ts";
 
 // A busy machine takes long.
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const NOW = { sec: 1_900_000_000, nsec: 0 };
 const ARCHIVES = join(import.meta.dir, "../fixtures/archives/rec");
@@ -134,7 +134,7 @@ describe.each([
         }
       }
     },
-    60_000,
+    300_000,
   );
 });
 
@@ -262,7 +262,7 @@ describePeer("redis", "a load", () => {
     expect(inCluster).toEqual((await calm.server.run(read)).map((reply) => partsOfReply(reply)));
     await server.close();
     await cluster.stopAll();
-  }, 120_000);
+  }, 300_000);
 });
 
 /** The recording was made in another directory: its name, and the identifier of that, are those of here. */

@@ -18,7 +18,7 @@ import recorded from "../fixtures/series/search.json";
 import { standIn } from "./search-stand-in.ts";
 
 // A busy machine takes long.
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const NOW = { sec: 1_900_000_000, nsec: 0 };
 const REC = join(import.meta.dir, "../fixtures/archives/rec");

@@ -24,7 +24,7 @@ import {
 } from "../series/recorded-lines.ts";
 
 // A busy machine takes long.
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const closers: (() => Promise<void>)[] = [];
 afterAll(() => Promise.all(closers.map((close) => close())));
@@ -64,7 +64,7 @@ testWith(
     await server.close();
     await cluster.stopAll();
   },
-  60_000,
+  300_000,
 );
 
 /** All values of requests as texts, with their times and instances, and the largest block. */

@@ -35,7 +35,7 @@ beforeAll(async () => {
   if (!havePeers(...peers)) return;
   [pmcd, browser] = await Promise.all([startPmcd6(), startChromium()]);
   proxy = await startProxy();
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await browser?.close();
   await proxy?.stop();
@@ -74,7 +74,7 @@ async function ratesSeen(page: Page, name: string): Promise<readonly string[]> {
 const turn = turnstile(3);
 /** A test that disturbs no other one. */
 const peaceful = (name: string, body: () => Promise<void>): void =>
-  concurrentTestWith(peers, name, () => turn(body), 60_000);
+  concurrentTestWith(peers, name, () => turn(body), 300_000);
 
 describePeer(peers, "a server that is slow", () => {
   peaceful("the proxy does not answer for a while", async () => {

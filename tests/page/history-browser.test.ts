@@ -34,7 +34,7 @@ let browser: Browser;
 beforeAll(async () => {
   if (!havePeers(...peers)) return;
   [server, browser] = await Promise.all([startPastServer(), startChromium()]);
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await browser?.close();
   await server?.stop();
@@ -43,7 +43,7 @@ afterAll(async () => {
 /** So many share the machine; the time that they wait for each other counts, too. */
 const turn = turnstile(3);
 const peaceful = (name: string, body: () => Promise<void>): void =>
-  concurrentTestWith(peers, name, () => turn(body), 180_000);
+  concurrentTestWith(peers, name, () => turn(body), 300_000);
 
 const UTC = { timezoneId: "UTC" };
 const card = (page: Page) => page.locator("article.past-card");

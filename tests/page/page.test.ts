@@ -15,7 +15,7 @@ const html = bundlePage();
 beforeAll(async () => {
   // The executable, where it is newer than the sources; else run from source.
   proxy = await startProxyUnderTest();
-}, 60_000);
+}, 300_000);
 afterAll(() => proxy?.stop());
 
 const get = (headers: Record<string, string> = {}, method = "GET", path = "/") =>

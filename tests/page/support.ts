@@ -1,5 +1,6 @@
 // What tests of the page in a browser share: a page that remembers what went wrong on it and whom it
 // asked, places on it by the words that people see, and what is drawn on a chart, by its colour.
+import { PATIENCE_MS } from "../helpers/ports.ts";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 
 /** A page under test. */
@@ -23,7 +24,7 @@ export async function visit(
 ): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const faults: string[] = [];
   const refusals: string[] = [];
   const origins = new Set<string>();
@@ -47,7 +48,7 @@ export const cardOf = (page: Page, metric: string): Locator =>
 
 /** Waits until something is so. */
 export async function until(isSo: () => boolean | Promise<boolean>, what = String(isSo)) {
-  const end = performance.now() + 20_000;
+  const end = performance.now() + PATIENCE_MS;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`still not: ${what}`);
     await Bun.sleep(50);

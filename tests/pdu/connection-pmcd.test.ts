@@ -273,7 +273,7 @@ for (const { peer, tree, shared } of releases) {
           changes |= reply.changes;
           for (const sets = reply.result.sets(); sets.next();) error = sets.numval;
           return changes !== 0;
-        }, 10_000);
+        });
         expect(changes & STATE_CHANGE.DROP_AGENT).toBe(STATE_CHANGE.DROP_AGENT);
         expect(error).toBeLessThan(0);
       } finally {
@@ -346,7 +346,7 @@ for (const { peer, tree, shared } of releases) {
       for (const pmcd of held) await pmcd.close();
       const freed = async (): Promise<boolean> =>
         (await codeOf(connectTo(specOf(server)))) === "none";
-      expect(await waitUntil(freed, 5000)).toBe(true);
+      expect(await waitUntil(freed)).toBe(true);
     } finally {
       await server.stop();
     }

@@ -54,8 +54,7 @@ async function pminfo({ tree, pmcd }: Stage, ...args: readonly string[]): Promis
 }
 
 /** Whether something becomes true before patience is over. */
-const soon = (ready: () => boolean | Promise<boolean>): Promise<boolean> =>
-  waitUntil(ready, 30_000);
+const soon = (ready: () => boolean | Promise<boolean>): Promise<boolean> => waitUntil(ready);
 
 /** Processes that a process has started. */
 const children = (pid: number): number[] => {
@@ -168,12 +167,12 @@ testWith(
   ["pcp6", "root"],
   "under pmcd 6, from the sources: installed, restarted, removed",
   () => onStage(pcp6, [process.execPath, main]),
-  120_000,
+  300_000,
 );
 
 testWith(
   "pcp7",
   "under pmcd 7, as one executable: installed, restarted, removed",
   async () => onStage(pcp7, await compiled()),
-  120_000,
+  300_000,
 );

@@ -261,7 +261,7 @@ async function all(take: () => string, count: number): Promise<string> {
         .filter((word) => word !== ""),
     );
     return sent.length >= count;
-  }, 5000);
+  });
   return sent.join();
 }
 

@@ -193,7 +193,7 @@ function compare(peer: Peer, release: 6 | 7, start: () => Promise<Pmcd>, least: 
         }
         expect(complaints).toEqual([]);
       },
-      60_000,
+      300_000,
     );
 
     testWith(peer, "labels of every level", async () => {

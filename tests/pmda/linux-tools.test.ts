@@ -28,7 +28,7 @@ beforeAll(async () => {
       },
     ],
   });
-}, 60_000);
+}, 300_000);
 afterAll(() => pmcd?.stop());
 
 /** Runs a program of PCP against this pmcd. */
@@ -74,7 +74,7 @@ testWith(
       expect(`${set}: ${stdout}`).toMatch(/\d/);
     }
   },
-  120_000,
+  300_000,
 );
 
 const COMMANDS: readonly (readonly [command: string, says: RegExp])[] = [
@@ -99,7 +99,7 @@ testWith(
       expect(`${command}: ${stdout}`).toMatch(says);
     }
   },
-  120_000,
+  300_000,
 );
 
 testWith("pcp6", "pmlogger records it, and pmlogcheck finds nothing", async () => {

@@ -41,7 +41,7 @@ testWith(["pcp6", "root"], "the real pmdaroot", async () => {
   await waitUntil(async () => {
     root ??= await connectRoot(path).catch(notYet);
     return root !== undefined;
-  }, 5000);
+  });
   expect(root?.features).toBe(7);
   if (root === undefined) return;
   const [name, ...codes] = await Promise.all([

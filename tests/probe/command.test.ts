@@ -10,7 +10,7 @@ import { freePort } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { ARCHIVES, probe, probeJson } from "./probe.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const types = join(ARCHIVES, "rec/v3-types");
 const TRY = "Try 'pcpbox newcontext-probe --help' for more information.\n";

@@ -9,7 +9,7 @@ import { describePeer } from "../helpers/peers.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { ARCHIVES, probe } from "./probe.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 const types = join(ARCHIVES, "rec/v3-types");
 

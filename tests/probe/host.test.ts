@@ -11,7 +11,7 @@ import { startProxyUnderTest } from "../helpers/proxy.ts";
 import { tlsFiles } from "../helpers/tls.ts";
 import { type Json, probe, probeJson, startProbe } from "./probe.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 /** Descriptor and value lines of each metric, of pminfo's output or ours. */
 function blocks(text: string): Map<string, string> {

@@ -19,7 +19,7 @@ import { runIn } from "../helpers/pcp.ts";
 import { testWith } from "../helpers/peers.ts";
 import { ARCHIVES, probe, probeJson } from "./probe.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 const at = (name: string): string => join(ARCHIVES, name);
 

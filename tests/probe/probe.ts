@@ -1,7 +1,7 @@
 // Runs `pcpbox newcontext-probe` from source as a child, for the tests of this folder.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { waitUntil } from "../helpers/ports.ts";
+import { PATIENCE_MS, waitUntil } from "../helpers/ports.ts";
 import {
   privateFolder,
   run,
@@ -45,8 +45,8 @@ export interface Json {
 /** A probe that runs until it is stopped; its output so far. */
 export interface RunningProbe {
   readonly output: () => string;
-  /** Waits until the output holds `text`; false after `timeoutMs`. */
-  has(text: string | RegExp, timeoutMs?: number): Promise<boolean>;
+  /** Waits until the output holds `text`; false when it does not come. */
+  has(text: string | RegExp): Promise<boolean>;
   /** Sends a signal and answers with the exit status. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -60,10 +60,10 @@ export function startProbe(args: readonly string[]): RunningProbe {
     typeof text === "string" ? output().includes(text) : text.test(output());
   return {
     output,
-    has: (text, timeoutMs = 15_000) => waitUntil(() => holds(text), timeoutMs),
+    has: (text) => waitUntil(() => holds(text)),
     async end(signal = "SIGTERM") {
       daemon.signal(signal);
-      const status = await Promise.race([daemon.ended, Bun.sleep(5000)]);
+      const status = await Promise.race([daemon.ended, Bun.sleep(PATIENCE_MS)]);
       if (daemon.alive()) {
         await daemon.stop();
         return null;

@@ -11,7 +11,7 @@ import { describePeer } from "../helpers/peers.ts";
 import { privateFolder, turnstile } from "../helpers/process.ts";
 import { ARCHIVES, type Json, probe, probeJson, startProbe } from "./probe.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 /** Rows of a table by time: the cells of pmval or of ours, `?` and missing ones as "". */
 function rows(text: string): Map<string, readonly string[]> {

@@ -9,7 +9,7 @@ import { describePeer } from "../helpers/peers.ts";
 import { privateFolder, run } from "../helpers/process.ts";
 import { ARCHIVES, type Json, probe, probeCommand, startProbe } from "./probe.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 describePeer("pcp6", "pmcd killed and restarted", () => {
   test("under looks, values and JSON", async () => {

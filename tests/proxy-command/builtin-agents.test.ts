@@ -26,7 +26,7 @@ test("metrics of this machine without pmcd", async () => {
     { env: { PMCD_PORT: `${nobody}`, PMCD_SOCKET: join(folder, "none") } },
   );
   const ready = () => isListening({ host: "127.0.0.1", port });
-  expect(await waitUntil(ready, 20_000, daemon.alive)).toBe(true);
+  expect(await waitUntil(ready, daemon.alive)).toBe(true);
   const ask = async (path: string) =>
     (await (await fetch(`http://127.0.0.1:${port}${path}`)).json()) as Record<string, unknown>;
   for (const hostspec of ["", "&hostspec=localhost", "&hostspec=local:"]) {
@@ -40,4 +40,4 @@ test("metrics of this machine without pmcd", async () => {
   expect(status["web"]).toMatchObject({ localhost: "built-in" });
   expect(readFileSync(log, "utf8")).toContain("no pmcd answers on localhost");
   await daemon.stop();
-}, 60_000);
+}, 300_000);

@@ -4,7 +4,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { makeStage } from "./stage.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(300_000);
 
 test("every mistake at its place, status 1", async () => {
   const stage = await makeStage();

@@ -85,7 +85,7 @@ describe("over archives", () => {
     });
     expect(await replay(stage, [])).toBeGreaterThan(3);
     expect(existsSync(stage.path("run/pmproxy.pid"))).toBe(false);
-  }, 60_000);
+  }, 300_000);
 
   test("archives of the directory answer without anything having run before", async () => {
     const stage = await makeStage();
@@ -186,7 +186,7 @@ describePeer("redis", "over a key server", () => {
     expect(stdout).toMatch(/^pmseries: \[Info\] processed \d+ archive records from .*\/edge\n$/);
     expect(await replay(stage, key)).toBeGreaterThan(3);
     await server.stop();
-  }, 60_000);
+  }, 300_000);
 
   test("the server's place comes from pmproxy.conf, and from pmseries.conf, which wins", async () => {
     const server = await startRedis();
@@ -204,5 +204,5 @@ describePeer("redis", "over a key server", () => {
     await Bun.write(other, servers);
     expect((await stage.proxy(["-c", other, "--query", "edge.flt"])).stdout).not.toBe("");
     await server.stop();
-  }, 30_000);
+  }, 300_000);
 });

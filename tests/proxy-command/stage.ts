@@ -75,7 +75,7 @@ export async function makeStage(user = "root"): Promise<Stage> {
         env: { ...env, ...more },
       });
       const serving = (): boolean => existsSync(path(log)) && read(log).includes(SERVING);
-      await waitUntil(serving, 10_000, daemon.alive);
+      await waitUntil(serving, daemon.alive);
       return daemon;
     },
   };

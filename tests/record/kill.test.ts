@@ -38,7 +38,7 @@ test("killed fifty times", async () => {
     const child = startDaemon([process.execPath, script, directory], join(folder, "log"));
     // Some die while their first archive is made, others after tens of records.
     const isEarly = i % 5 === 0;
-    if (!isEarly) await waitUntil(() => archives().length > before, 10_000, child.alive);
+    if (!isEarly) await waitUntil(() => archives().length > before, child.alive);
     await Bun.sleep(next() * (isEarly ? 120 : 60));
     child.signal("SIGKILL");
     await child.ended;
@@ -77,4 +77,4 @@ test("killed fifty times", async () => {
   }
   const all = await runIn(pcp6, ["pminfo", "-a", directory, "m"]);
   expect([all.status, all.stderr]).toEqual([0, ""]);
-}, 120_000);
+}, 300_000);

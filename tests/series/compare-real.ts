@@ -71,7 +71,7 @@ export function realProxy(keyServerPort: number) {
   const start = async (): Promise<Proxy> => {
     const made = await startPmproxy7({ keyServerPort });
     // It takes requests before it has its key server.
-    await waitUntil(async () => (await get(made.port, "no.such.metric")).startsWith("["), 10_000);
+    await waitUntil(async () => (await get(made.port, "no.such.metric")).startsWith("["));
     return made;
   };
   const started = (): Promise<Proxy> => (proxy ??= start());

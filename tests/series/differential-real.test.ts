@@ -38,5 +38,5 @@ testWith(
     await real.stop();
     await loaded.stop();
   },
-  90_000,
+  300_000,
 );

@@ -111,7 +111,7 @@ describe("bodies", () => {
       client.socket.write(Buffer.alloc((1 << 20) - 1, "b"));
       clients.push(client);
     }
-    await waitUntil(() => clients.some((client) => client.length() > 0), 5000);
+    await waitUntil(() => clients.some((client) => client.length() > 0));
     const refused = clients.filter((client) => client.length() > 0);
     for (const client of clients) if (!client.closed()) client.socket.write("b");
     await Promise.all(clients.map((client) => client.got(1)));
@@ -120,7 +120,7 @@ describe("bodies", () => {
     expect(found.filter((status) => status === 200).length).toBeGreaterThan(50);
     expect(found.filter((status) => status !== 200 && status !== 503)).toEqual([]);
     for (const client of clients) client.socket.destroy();
-  }, 20_000);
+  }, 300_000);
 });
 
 for (const [way, first] of [
@@ -178,11 +178,11 @@ for (const [way, first] of [
       const client = await rawClient(server.port, first);
       client.socket.pause();
       client.socket.write(get("/stream?1000000,100000"));
-      await waitUntil(() => api.seen.started > before.started, 5000);
+      await waitUntil(() => api.seen.started > before.started);
       await Bun.sleep(100);
       expect(api.seen.streamsEnded).toBe(before.streamsEnded);
       client.socket.destroy();
-      expect(await waitUntil(() => api.seen.streamsEnded > before.streamsEnded, 5000)).toBe(true);
+      expect(await waitUntil(() => api.seen.streamsEnded > before.streamsEnded)).toBe(true);
     });
 
     test("a client that leaves before a late reply hurts nobody", async () => {
@@ -313,8 +313,7 @@ for (const [way, first] of [
     const client = await rawClient(slow.port, `${first}${get("/long")}`);
     const { socket } = client;
     // Some at a time, for longer than one request may take.
-    const begun = Date.now();
-    while (client.length() < body.length && !client.closed() && Date.now() - begun < 8000) {
+    while (client.length() < body.length && !client.closed()) {
       socket.pause();
       await Bun.sleep(200);
       socket.resume();
@@ -323,5 +322,5 @@ for (const [way, first] of [
     expect(client.length()).toBeGreaterThan(body.length);
     expect(slow.counters()["tooSlow"]).toBe(0);
     socket.destroy();
-  }, 15_000);
+  }, 300_000);
 }

@@ -186,7 +186,7 @@ test("nothing is left of all this", async () => {
     const { active, relays, dials } = server.counters();
     return { active, relays, dials };
   };
-  await waitUntil(() => Object.values(levels()).every((level) => level === 0), 5000);
+  await waitUntil(() => Object.values(levels()).every((level) => level === 0));
   expect(levels()).toEqual({ active: 0, relays: 0, dials: 0 });
   expect(server.counters()["faults"]).toBe(0);
 });

@@ -300,12 +300,12 @@ describe("deadlines", () => {
     client.socket.pause();
     const many = get("/-/metrics").repeat(2000);
     client.socket.write(many.repeat(4));
-    await waitUntil(() => (counters()["httpRequests"] ?? 0) > 0, 5000);
-    expect(await waitUntil(() => counters()["active"] === 0, 15_000)).toBe(true);
-  }, 20_000);
+    await waitUntil(() => (counters()["httpRequests"] ?? 0) > 0);
+    expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
+  }, 300_000);
 });
 
 test("nothing is left of all this, not even where the client did not close", async () => {
-  await waitUntil(() => server.counters()["active"] === 0, 5000);
+  await waitUntil(() => server.counters()["active"] === 0);
   expect(server.counters()).toMatchObject({ active: 0, faults: 0 });
 });

@@ -34,7 +34,7 @@ async function measure(
     waitUntil(async () => {
       const { active, relays, dials } = await countersOf(child);
       return active === 0 && relays === 0 && dials === 0;
-    }, 10_000);
+    });
   for (let warm = 0; warm < 6; warm++) await round();
   await quiet();
   await child.ask("gc");
@@ -47,7 +47,7 @@ async function measure(
   const figures = `${rounds} rounds: ${memory >> 10} KiB before, ${grown >> 10} KiB more after`;
   if (process.env["PCPBOX_FIGURES"] !== undefined) console.log(figures);
   expect([figures, grown < growth]).toEqual([figures, true]);
-  await waitUntil(() => child.descriptors() <= descriptors, 2000);
+  await waitUntil(() => child.descriptors() <= descriptors);
   expect(child.descriptors()).toBeLessThanOrEqual(descriptors);
   expect(await countersOf(child)).toMatchObject({ active: 0, relays: 0, dials: 0, faults: 0 });
 }
@@ -102,7 +102,7 @@ test("1,000 connections, half of them killed, 100 times", async () => {
   await measure(child, 100, round, 12 << 20);
   expect((await countersOf(child))["accepted"]).toBe(106_000);
   pmcd.stop(true);
-}, 120_000);
+}, 300_000);
 
 testWith(
   "openssl",
@@ -184,5 +184,5 @@ testWith(
     };
     await measure(child, 30, round, 16 << 20);
   },
-  60_000,
+  300_000,
 );

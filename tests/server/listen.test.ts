@@ -165,7 +165,7 @@ describe("TCP", () => {
         return table.match(/timer:\(keepalive,[34]\dsec,0\)/g)?.length ?? 0;
       };
       // Another timer is shown instead while bytes are not acknowledged.
-      await waitUntil(async () => (await timers()) === expected, 5000);
+      await waitUntil(async () => (await timers()) === expected);
       expect(await timers()).toBe(expected);
     }
   });

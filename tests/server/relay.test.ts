@@ -44,7 +44,7 @@ async function session(port: number, server: StandIn, rounds: number): Promise<R
     await client.got(WELCOME.length + 4 * round);
   }
   expect(client.length()).toBe(WELCOME.length + 4 * rounds);
-  await waitUntil(() => server.sockets.size > 0, 5000);
+  await waitUntil(() => server.sockets.size > 0);
   return client;
 }
 
@@ -73,7 +73,7 @@ for (const rounds of [0, 40]) {
       only(server).write("half", () => only(server).resetAndDestroy());
       expect(await client.end()).not.toContain("still open");
       client.socket.destroy();
-      await waitUntil(() => counters()["active"] === 0, 5000);
+      await waitUntil(() => counters()["active"] === 0);
       expect(counters()).toMatchObject({ active: 0, relays: 0, faults: 0 });
     });
 
@@ -102,9 +102,9 @@ for (const rounds of [0, 40]) {
       for (const how of ["destroy", "resetAndDestroy"] as const) {
         const client = await session(port, server, rounds);
         client.socket[how]();
-        expect(await waitUntil(() => server.sockets.size === 0, 5000)).toBe(true);
+        expect(await waitUntil(() => server.sockets.size === 0)).toBe(true);
       }
-      await waitUntil(() => counters()["active"] === 0, 5000);
+      await waitUntil(() => counters()["active"] === 0);
       expect(counters()).toMatchObject({ active: 0, relays: 0, dials: 0, faults: 0 });
     });
 
@@ -115,10 +115,10 @@ for (const rounds of [0, 40]) {
       client.socket.write(pdu(1000 - 12));
       client.socket.write(pdu(1001 - 12));
       await client.end();
-      expect(await waitUntil(() => server.sockets.size === 0, 5000)).toBe(true);
+      expect(await waitUntil(() => server.sockets.size === 0)).toBe(true);
       expect(counters()["badPdus"]).toBe(1);
       expect(lines.filter((line) => line.includes("1001 is above 1000 (-L)")).length).toBe(1);
-      await waitUntil(() => counters()["active"] === 0, 5000);
+      await waitUntil(() => counters()["active"] === 0);
       expect(counters()).toMatchObject({ active: 0, relays: 0, faults: 0 });
     });
   });
@@ -173,7 +173,7 @@ describe("one side is slow", () => {
       expect({ got, wrong }).toEqual({ got: total * pattern.length, wrong: 0 });
       expect(await child.growth(before, 48 << 20)).toBeLessThan(48 << 20);
       await child.stop();
-    }, 30_000);
+    }, 300_000);
   }
 
   for (const [name, ceiling] of [
@@ -220,7 +220,7 @@ describe("one side is slow", () => {
       expect((await client.end()).endsWith("done")).toBe(true);
       expect({ got, wrong }).toEqual({ got: one.length * count, wrong: 0 });
       await child.stop();
-    }, 30_000);
+    }, 300_000);
   }
 
   test("a client that resets while its bytes wait is noticed", async () => {
@@ -231,7 +231,7 @@ describe("one side is slow", () => {
     while (client.socket.write(one) || client.socket.writableLength < 4_000_000);
     await Bun.sleep(100);
     client.socket.resetAndDestroy();
-    expect(await waitUntil(() => counters()["active"] === 0, 5000)).toBe(true);
+    expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
     expect(counters()).toMatchObject({ relays: 0, faults: 0 });
   });
 });

@@ -48,7 +48,7 @@ async function session(port: number, pmcd: StandIn, rounds = 0): Promise<RawClie
     client.socket.write(Buffer.from(PDU, "latin1"));
     await client.got(WELCOME.length + fast * round);
   }
-  await waitUntil(() => pmcd.sockets.size > 0, 5000);
+  await waitUntil(() => pmcd.sockets.size > 0);
   return client;
 }
 
@@ -78,7 +78,7 @@ describe("drain", () => {
       expect(text).toBe(WELCOME + "reply".repeat(rounds + 1));
       await idle.end();
       expect(await elapsed(stopping)).toBeLessThan(3000);
-      expect(await waitUntil(() => counters()["active"] === 0, 2000)).toBe(true);
+      expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
       expect(counters()).toMatchObject({ relays: 0, faults: 0 });
     });
   }
@@ -131,7 +131,7 @@ describe("drain", () => {
         const text = await client.end();
         expect(text.length).toBe(WELCOME.length + reply.length * (rounds + 1));
         await stopping;
-      }, 20_000);
+      }, 300_000);
 
   test("a session that never answers is cut at the limit", async () => {
     const { port, proxy, counters } = await serverWith();
@@ -143,7 +143,7 @@ describe("drain", () => {
     expect(took).toBeGreaterThan(300);
     expect(took).toBeLessThan(2000);
     expect(await client.end()).toBe(WELCOME);
-    expect(await waitUntil(() => counters()["active"] === 0, 2000)).toBe(true);
+    expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
   });
 
   test("silent, greeting and idle HTTP clients do not hold it up", async () => {
@@ -157,7 +157,7 @@ describe("drain", () => {
     await clients[2]?.got(100);
     expect(await elapsed(proxy.drain(5000))).toBeLessThan(1000);
     for (const client of clients) expect(await client.end()).not.toContain("still open");
-    expect(await waitUntil(() => counters()["active"] === 0, 2000)).toBe(true);
+    expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
   });
 
   test("is over at once when nothing is open, and may be repeated, as close may", async () => {
@@ -207,7 +207,7 @@ describe("drain", () => {
     await child.ask("drain 2000");
     for (const client of clients) await client.end();
     // The thread of long sessions leaves with the process.
-    await waitUntil(() => child.descriptors() <= before + 6, 2000);
+    await waitUntil(() => child.descriptors() <= before + 6);
     expect(child.descriptors()).toBeLessThan(before + 7);
     expect(pmcd.sockets.size).toBe(0);
     await child.stop();
@@ -245,7 +245,7 @@ describe("an exception in our own code", () => {
       if (name === "close") client.socket.resetAndDestroy();
       await client.end();
     }
-    await waitUntil(() => faults.length === 4, 5000);
+    await waitUntil(() => faults.length === 4);
     expect(faults.map(String)).toEqual(which.map((name) => `Error: ${name}`));
     expect(closed).toEqual(["data", "end"]);
     listener.stop(true);
@@ -278,7 +278,7 @@ describe("an exception in our own code", () => {
     near.on("data", (bytes: Buffer) => (text += bytes.toString("latin1")));
     near.write("GET /-/status HTTP/1.1\r\nHost: x\r\n\r\n");
     near.write("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n");
-    await waitUntil(() => text.endsWith("OK\n"), 5000);
+    await waitUntil(() => text.endsWith("OK\n"));
     expect(text).toStartWith("HTTP/1.1 500 Internal Server Error\r\n");
     expect(text).toContain("HTTP/1.1 200 OK\r\n");
     expect([counters.faults, counters.httpErrors, told.length]).toEqual([1, 1, 1]);
@@ -299,9 +299,9 @@ describe("an exception in our own code", () => {
       settled: () => (settled += 1),
       onFault: (error) => faults.push(error),
     });
-    await waitUntil(() => faults.length > 0 && server.accepted() > 0, 5000);
+    await waitUntil(() => faults.length > 0 && server.accepted() > 0);
     expect(faults.map(String)).toEqual(["Error: open"]);
-    await waitUntil(() => settled > 0, 5000);
+    await waitUntil(() => settled > 0);
     expect(settled).toBe(1);
   });
 
@@ -319,8 +319,8 @@ describe("an exception in our own code", () => {
     start().destroy();
     const later = start();
     queueMicrotask(() => queueMicrotask(() => later.destroy()));
-    await waitUntil(() => settled === 2, 5000);
-    await waitUntil(() => server.sockets.size === 0, 5000);
+    await waitUntil(() => settled === 2);
+    await waitUntil(() => server.sockets.size === 0);
     expect([told, settled, server.sockets.size]).toEqual([[], 2, 0]);
   });
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createLog, socketName } from "../../lib/base/mod.ts";
 import { DEFAULT_SETTINGS, type ProxySettings, startProxy } from "../../lib/server/mod.ts";
 import type { Proxy, ProxyParts } from "../../lib/server/mod.ts";
+import { PATIENCE_MS } from "../helpers/ports.ts";
 import { baseEnvironment } from "../helpers/process.ts";
 
 /** Members of settings that differ from the defaults, section by section. */
@@ -156,9 +157,6 @@ export interface RawClient {
   /** Waits for the end; everything that came. */
   end(): Promise<string>;
 }
-
-/** How long something that must happen may take. */
-const PATIENCE_MS = 10_000;
 
 /** Watches a socket that somebody opened. */
 export function rawOver(socket: Socket): RawClient {

@@ -97,7 +97,7 @@ describePeer("openssl", "TLS", () => {
     const gone = secure(port, get("/stream?1000000,100000"));
     await gone.got(100_000);
     gone.socket.destroy();
-    expect(await waitUntil(() => api.seen.streamsEnded === 3, 5000)).toBe(true);
+    expect(await waitUntil(() => api.seen.streamsEnded === 3)).toBe(true);
   });
 
   test("PCP inside, much both ways, the server ends it", async () => {
@@ -128,7 +128,7 @@ describePeer("openssl", "TLS", () => {
       const client = secure(server.port, `${GREETING}127.0.0.1 ${pmcd.port}\n`);
       expect(await client.got(WELCOME.length + 9)).toBe(`${WELCOME}from pmcd`);
       client.socket[how]();
-      expect(await waitUntil(() => pmcd.sockets.size === 0, 5000)).toBe(true);
+      expect(await waitUntil(() => pmcd.sockets.size === 0)).toBe(true);
     }
   });
 
@@ -173,7 +173,7 @@ describePeer("openssl", "TLS", () => {
       await Bun.sleep(20);
       gone.socket[how]();
     }
-    await waitUntil(() => counters()["active"] === 0, 5000);
+    await waitUntil(() => counters()["active"] === 0);
     expect(counters()).toMatchObject({ active: 0, tlsFailures: 5, tooSlow: 1, faults: 0 });
   });
 
@@ -186,8 +186,8 @@ describePeer("openssl", "TLS", () => {
     const client = secure(server.port, `${GREETING}127.0.0.1 ${pmcd.port}\n`);
     await client.got(WELCOME.length + 9);
     client.socket.resetAndDestroy();
-    await waitUntil(() => pmcd.sockets.size === 0, 5000);
-    await waitUntil(() => server.counters()["active"] === 0, 5000);
+    await waitUntil(() => pmcd.sockets.size === 0);
+    await waitUntil(() => server.counters()["active"] === 0);
     expect(server.counters()["tlsFailures"]).toBe(before ?? 0);
   });
 
@@ -348,7 +348,7 @@ describePeer("openssl", "TLS", () => {
   });
 
   test("nothing is left of all this", async () => {
-    await waitUntil(() => server.counters()["active"] === 0, 5000);
+    await waitUntil(() => server.counters()["active"] === 0);
     expect(server.counters()).toMatchObject({ active: 0, relays: 0, faults: 0 });
   });
 });

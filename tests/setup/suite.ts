@@ -5,8 +5,8 @@
 
 import process from "node:process";
 
-/** A test talks to real daemons at times: the bound of one test, in milliseconds. */
-const TEST_TIMEOUT = 60_000;
+/** The bound of one test, in milliseconds. It only ends a hang: tests talk to real daemons, on busy machines. */
+const TEST_TIMEOUT = 300_000;
 
 const suite = Bun.spawn(
   [process.execPath, "test", `--timeout=${TEST_TIMEOUT}`, ...process.argv.slice(2)],

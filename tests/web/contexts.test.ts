@@ -9,8 +9,6 @@ import { type FakeBehaviour, type FakePmcd, startFakePmcd } from "../helpers/fak
 import { waitUntil } from "../helpers/ports.ts";
 import { ask, type Got } from "./replay.ts";
 
-const WAIT_MS = 4_000;
-
 const ended: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const end of ended.splice(0)) await end();
@@ -209,7 +207,7 @@ describe("life", () => {
       400,
       `{"context":${short},"message":"expired context identifier: ${short}","success":false}\r\n`,
     ]);
-    expect(await waitUntil(() => api.status()["contexts"] === 1, WAIT_MS)).toBe(true);
+    expect(await waitUntil(() => api.status()["contexts"] === 1)).toBe(true);
     expect((await must(api, `/pmapi/${short}/fetch?names=fake.m0`)).body).toContain(
       `unknown context identifier: ${short}`,
     );
@@ -224,7 +222,7 @@ describe("life", () => {
     await must(api, scrape);
     const asked = () => pmcd.connections[0]?.received.length ?? 0;
     const before = asked();
-    expect(await waitUntil(() => api.status()["contexts"] === 0, WAIT_MS)).toBe(true);
+    expect(await waitUntil(() => api.status()["contexts"] === 0)).toBe(true);
     expect(api.status()).toMatchObject({ contexts: 0, connections: 1 });
     expect((await must(api, scrape)).status).toBe(200);
     expect(pmcd.connections).toHaveLength(1);
@@ -232,9 +230,9 @@ describe("life", () => {
     // Those of one context, and of somebody's, do not.
     await must(api, "/pmapi/profile?expr=add&polltimeout=0.01");
     expect(api.status()).toMatchObject({ connections: 2 });
-    expect(await waitUntil(() => api.status()["connections"] === 1, WAIT_MS)).toBe(true);
+    expect(await waitUntil(() => api.status()["connections"] === 1)).toBe(true);
     const isOne = () => pmcd.connections.filter(({ open }) => open).length === 1;
-    expect(await waitUntil(isOne, WAIT_MS)).toBe(true);
+    expect(await waitUntil(isOne)).toBe(true);
   });
 
   test("connections that nobody uses make room for others", async () => {
@@ -242,7 +240,7 @@ describe("life", () => {
     const api = apiOver(pmcd, { limits: { workMs: 10, connectionsPerHost: 1 } });
     await must(api, `${FETCH}&polltimeout=0.01`);
     expect((await must(api, "/pmapi/profile?expr=add")).status).toBe(503);
-    expect(await waitUntil(() => api.status()["contexts"] === 0, WAIT_MS)).toBe(true);
+    expect(await waitUntil(() => api.status()["contexts"] === 0)).toBe(true);
     expect((await must(api, "/pmapi/profile?expr=add")).status).toBe(200);
   });
 
@@ -261,9 +259,9 @@ describe("life", () => {
     await pmcdWith({ instances: 3 }, pmcd.port);
     const target = `/pmapi/${own}/fetch?names=a.b`;
     const isBack = async () => (await must(api, target)).body.includes('"name":"a.b"');
-    expect(await waitUntil(isBack, WAIT_MS)).toBe(true);
+    expect(await waitUntil(isBack)).toBe(true);
     const isSharedBack = async () => (await must(api, FETCH)).status === 200;
-    expect(await waitUntil(isSharedBack, WAIT_MS)).toBe(true);
+    expect(await waitUntil(isSharedBack)).toBe(true);
   });
 });
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
   pmcd = await startPmcd6();
   real = await startPmproxy6();
   api = createWebApi({ env: { PCP_DERIVED_CONFIG: "" } });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await api?.close();
   await real?.stop();

@@ -101,7 +101,7 @@ describe("with a stand-in", () => {
       bodies.push(body);
       return !body.includes('"instance":2');
     };
-    expect(await waitUntil(isBack, 4_000)).toBe(true);
+    expect(await waitUntil(isBack)).toBe(true);
     expect(api.status()["localhost"]).toBe("pmcd");
   });
 });

@@ -16,7 +16,7 @@ beforeAll(async () => {
   if (!havePeers("pcp6")) return;
   const { port } = await sharedPmcd6();
   api = createWebApi({ env: { PMCD_PORT: String(port), PCP_DERIVED_CONFIG: "" } });
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await api?.close();
 });

@@ -12,7 +12,7 @@ beforeAll(async () => {
   if (!havePeers("pcp6")) return;
   pmcd = await startPmcd6();
   server = await serverWith();
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await stopAll();
   await pmcd?.stop();

@@ -60,14 +60,14 @@ for (const [way, request] of [
     const client = await rawClient(setup.port, request);
     // Not just an end: whoever has sent its last request may still read.
     setup.atFetch = () => client.socket.resetAndDestroy();
-    expect(await waitUntil(() => fetches(setup.pmcd) > 0, 10_000)).toBe(true);
+    expect(await waitUntil(() => fetches(setup.pmcd) > 0)).toBe(true);
     let last = 0;
     while (fetches(setup.pmcd) > last) {
       last = fetches(setup.pmcd);
       await Bun.sleep(200);
     }
     expect(last).toBeLessThan(BATCHES / 2);
-  }, 20_000);
+  }, 300_000);
 }
 
 test("one of several clients may leave", async () => {
@@ -87,7 +87,7 @@ test("one of several clients may leave", async () => {
   first.socket.resetAndDestroy();
   second?.socket.resetAndDestroy();
   expect(await third?.end()).toEndWith("# EOF\n");
-}, 20_000);
+}, 300_000);
 
 test("tens of thousands of numbers of contexts that there are not", () => {
   const api = createWebApi({ env: { PCP_DERIVED_CONFIG: "" } });
@@ -110,4 +110,4 @@ test("tens of thousands of numbers of contexts that there are not", () => {
   }
   expect(room() - before).toBeLessThan(100 << 20);
   expect(api.status()).toMatchObject({ contexts: 0, connections: 0 });
-}, 30_000);
+}, 300_000);

@@ -28,7 +28,7 @@ beforeAll(async () => {
   const context = await ask(api, "/pmapi/context");
   const { labels } = JSON.parse(context?.body ?? "{}") as { labels: Record<string, string> };
   own = Object.entries(RECORDED).map(([name, recorded]) => [labels[name] ?? "", recorded]);
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await api?.close();
   await pmcd?.stop();

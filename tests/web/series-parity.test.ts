@@ -45,7 +45,7 @@ beforeAll(async () => {
   );
   const answered = async (): Promise<boolean> =>
     (await get(real, "/series/query?expr=disk.all.read")).ok;
-  await waitUntil(answered, 10_000);
+  await waitUntil(answered);
   const store = keyStore(server);
   const [series = []] = await store.select([
     { map: { kind: "metric" }, choice: { kind: "glob", pattern: "*", fits: () => true } },
@@ -53,7 +53,7 @@ beforeAll(async () => {
   const instances = (await store.instances(series)).flat();
   ids = [...series, ...instances.slice(0, 20).map(({ id }) => id), "f".repeat(40), "0".repeat(40)];
   sources = [...new Set(instances.map(({ source }) => source)), "1".repeat(40)];
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   for (const close of closers) await close();
 });
@@ -142,6 +142,6 @@ describePeer(PEERS, "over one key server", () => {
         expect([place, got]).toEqual([place, wanted]);
       }
     },
-    120_000,
+    300_000,
   );
 });

@@ -112,7 +112,7 @@ for (const [way, headers] of WAYS) {
     await client.got(2000);
     expect(stand.begun).toBe(1);
     client.socket.resetAndDestroy();
-    expect(await waitUntil(() => stand.ended === 1, 5000)).toBe(true);
+    expect(await waitUntil(() => stand.ended === 1)).toBe(true);
     expect(api.status()).toEqual(QUIET);
     expect(counters()["faults"]).toBe(0);
   });
@@ -122,9 +122,9 @@ for (const [way, headers] of WAYS) {
     const api = over(stand, { limits: { gathered: Infinity } });
     const { port } = await serverWith({}, [], { api });
     const client = await rawClient(port, get(FUNCTION, headers));
-    expect(await waitUntil(() => stand.blocks > 3, 5000)).toBe(true);
+    expect(await waitUntil(() => stand.blocks > 3)).toBe(true);
     client.socket.resetAndDestroy();
-    expect(await waitUntil(() => stand.ended === 1, 5000)).toBe(true);
+    expect(await waitUntil(() => stand.ended === 1)).toBe(true);
     expect(api.status()).toEqual(QUIET);
   });
 
@@ -137,11 +137,11 @@ for (const [way, headers] of WAYS) {
     const api = over(stand);
     const { port } = await serverWith({}, [], { api });
     const client = await rawClient(port, get(VALUES, headers));
-    expect(await waitUntil(() => stand.blocks > 0, 5000)).toBe(true);
+    expect(await waitUntil(() => stand.blocks > 0)).toBe(true);
     client.socket.resetAndDestroy();
     await Bun.sleep(50);
     go();
-    expect(await waitUntil(() => stand.ended === 1, 5000)).toBe(true);
+    expect(await waitUntil(() => stand.ended === 1)).toBe(true);
     expect(api.status()).toEqual(QUIET);
   });
 
@@ -258,16 +258,16 @@ test("clients are told apart by their addresses", async () => {
   const { port } = await serverWith({}, [], { api });
   const one = await rawClient(port, get(VALUES));
   const two = await rawClient(port, get(VALUES, "Content-Length: 0\r\n"));
-  expect(await waitUntil(() => api.status()["waiting"] === 1, 5000)).toBe(true);
+  expect(await waitUntil(() => api.status()["waiting"] === 1)).toBe(true);
   const socket = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
   const other = rawOver(socket);
   socket.write(get(VALUES, "Connection: close\r\n"));
-  expect(await waitUntil(() => waiting.length === 2, 5000)).toBe(true);
+  expect(await waitUntil(() => waiting.length === 2)).toBe(true);
   expect(api.status()).toMatchObject({ requests: 2, waiting: 1 });
   waiting[1]?.();
   expect(await other.end()).toContain('"value":"1"}]');
   waiting[0]?.();
-  expect(await waitUntil(() => waiting.length === 3, 5000)).toBe(true);
+  expect(await waitUntil(() => waiting.length === 3)).toBe(true);
   waiting[2]?.();
   for (const client of [one, two]) expect(await client.got(400)).toContain('"value":"1"}]');
 });
@@ -326,7 +326,7 @@ test("a long answer takes no more memory than a short one", async () => {
   expect(bytes).toBeGreaterThan(1e8);
   Bun.gc(true);
   expect(process.memoryUsage.rss() - before).toBeLessThan(100 << 20);
-}, 20_000);
+}, 300_000);
 
 test("long work lets others have their turn", async () => {
   // Blocks that come at once, without waiting for anything.
@@ -354,7 +354,7 @@ test("functions of all clients together hold a bounded number of values", async 
   const api = over(stand, { limits: { gathered: 5000 } });
   const first = from(api, "a", FUNCTION);
   const second = from(api, "b", FUNCTION);
-  expect(await waitUntil(() => api.status()["gathered"] === 4000, 5000)).toBe(true);
+  expect(await waitUntil(() => api.status()["gathered"] === 4000)).toBe(true);
   expect((await from(api, "c", FUNCTION)).status).toBe(503);
   go();
   const statuses = [(await first).status, (await second).status];
@@ -379,7 +379,7 @@ test("loads: one at a time, not ended by a client that leaves, told in the statu
   const api = apiOver(service);
   const { port } = await serverWith({}, [], { api });
   const client = await rawClient(port, get("/series/load?expr=%7Bsource.path%3A%22/a%22%7D"));
-  expect(await waitUntil(() => api.status()["loading"] === true, 5000)).toBe(true);
+  expect(await waitUntil(() => api.status()["loading"] === true)).toBe(true);
   client.socket.resetAndDestroy();
   await Bun.sleep(50);
   expect(await ask(api, "/series/load?expr=x")).toEqual({
@@ -389,7 +389,7 @@ test("loads: one at a time, not ended by a client that leaves, told in the statu
     body: '{"success":false,"message":"load in-progress"}\r\n',
   });
   finish(7);
-  expect(await waitUntil(() => api.status()["loading"] === false, 5000)).toBe(true);
+  expect(await waitUntil(() => api.status()["loading"] === false)).toBe(true);
   expect(api.status()["lastLoad"]).toMatchObject({ context: '{source.path:"/a"}', values: 7 });
 
   const last = ask(api, "/series/load?expr=x&client=q");

@@ -115,7 +115,7 @@ test("recorded requests get the recorded bytes", async () => {
     expect([one.id, masked(text)]).toEqual([one.id, wanted]);
     expect([one.id, closed]).toEqual([one.id, one.closed_by_server === true]);
   }
-}, 15_000);
+}, 300_000);
 
 /** Questions of those below that have an answer where there are no series. */
 const ANSWERED = new Set([
@@ -138,4 +138,4 @@ test("what kills the real server, or is answered twice there, is answered once",
     const wanted = request === undefined ? [] : [ANSWERED.has(id) ? 200 : 400, 200];
     expect([id, statuses(text), closed]).toEqual([id, wanted, true]);
   }
-}, 15_000);
+}, 300_000);
