@@ -300,11 +300,7 @@ class Evaluation {
     if (first === undefined) return;
     if (node.kind === "binary") {
       if (second === undefined) return;
-      const [left, right] = await Promise.all([
-        firstOf(this.evaluate(first, true)),
-        firstOf(this.evaluate(second, true)),
-      ]);
-      if (left !== undefined && right !== undefined) yield this.combine(node.operator, left, right);
+      yield* this.operate(node.operator, first, second, only);
       return;
     }
     let at = 0;
@@ -316,6 +312,37 @@ class Evaluation {
         samples: valued ? applyUnary(node, operand) : NO_SAMPLES,
       };
       yield smaller[at++] === true ? widened(result) : result;
+    }
+  }
+
+  /**
+   * An operator over sides of several series, as the real programs have it: products are of one series each of
+   * both sides, in order, as long as there are two; of sums, differences and ratios the first one is of both
+   * sides, and the others are those of the left side as they are.
+   */
+  private async *operate(
+    operator: "+" | "-" | "*" | "/",
+    left: Planned,
+    right: Planned,
+    only: boolean,
+  ): AsyncGenerator<Valued> {
+    const lefts = this.evaluate(left, only);
+    const rights = this.evaluate(right, only || operator !== "*");
+    try {
+      let [each, other] = await Promise.all([nextOf(lefts), nextOf(rights)]);
+      if (each === undefined || other === undefined) return;
+      yield this.combine(operator, each, other);
+      while (!only) {
+        each = await nextOf(lefts);
+        if (each === undefined) return;
+        if (operator === "*") {
+          other = await nextOf(rights);
+          if (other === undefined) return;
+          yield this.combine(operator, each, other);
+        } else yield each;
+      }
+    } finally {
+      await Promise.all([lefts.return(undefined), rights.return(undefined)]);
     }
   }
 
@@ -369,9 +396,8 @@ const losesNames = (node: QueryNode): boolean =>
 const hasBinary = (node: QueryNode): boolean =>
   node.kind === "binary" || (node.kind !== "series" && hasBinary(node.operand));
 
-async function firstOf(results: AsyncGenerator<Valued>): Promise<Valued | undefined> {
+async function nextOf(results: AsyncGenerator<Valued>): Promise<Valued | undefined> {
   const { value, done } = await results.next();
-  await results.return(undefined);
   return done === true ? undefined : value;
 }
 

@@ -177,6 +177,40 @@ describe("units of several series in one function", () => {
   });
 });
 
+describe("operators over several series, as the real program has them", () => {
+  const store = dumpStore(dumps);
+  /** Values of a query, those of one series after those of another. */
+  const values = async (text: string): Promise<string[]> =>
+    [...(await printed(store, text)).matchAll(/^ *\[\S+\] (\S+)/gm)].map(([, value = ""]) => value);
+  const READ = "disk.*.read[count:1]";
+
+  test("sums, differences and ratios: the first of both sides, others of the left as they are", async () => {
+    const [first, ...others] = await values(READ);
+    expect([first, others.length]).toEqual(["23489", 5]);
+    expect(await values(`${READ} + ${READ}`)).toEqual(["46978", ...others]);
+    const one = "sample.long.million[count:1]";
+    const million = "sample.*.million[count:1]";
+    const [, ...left] = await values(million);
+    expect(await values(`${million} / ${one}`)).toEqual(["1.000000e+00", ...left]);
+    expect(left).toHaveLength(5);
+    expect(await values(`${one} + ${million}`)).toEqual(["2000000"]);
+    expect(await values(`abs(${READ} + ${READ})`)).toEqual(["46978", ...others]);
+    expect(await values(`${READ} + nosuch[count:1]`)).toEqual([]);
+  });
+
+  test("products are of one of each side, as long as there are two", async () => {
+    const rates = "rate(disk.*.read[count:2])";
+    const all = await values(rates);
+    const square = (text: string): string => (Number(text) ** 2).toExponential(6);
+    const shown = (texts: readonly string[]): string[] =>
+      texts.map((text) => Number(text).toExponential(6));
+    expect(shown(await values(`${rates} * ${rates}`))).toEqual(all.map(square));
+    expect(all).toHaveLength(6);
+    const million = "sample.*.million[count:1]";
+    expect(await values(`${million} * sample.double.million[count:1]`)).toEqual(["1.000000e+12"]);
+  });
+});
+
 const NAMES =
   "disk.all.read disk.dm.write sample.colour sample.double.million sample.string.hullo edge.dbl edge.s64 edge.u64 disk.dev.* nosuch".split(
     " ",
