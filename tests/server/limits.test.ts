@@ -50,12 +50,12 @@ describe("deadlines", () => {
   });
 
   test("an idle session has none", async () => {
-    const limits = { firstByteTimeoutMs: 100, handshakeTimeoutMs: 100 };
+    const limits = { firstByteTimeoutMs: 2000, handshakeTimeoutMs: 2000 };
     const { port } = await serverWith({ limits });
     const pmcd = await standIn(greeted);
     const client = await rawClient(port, `${GREETING}127.0.0.1 ${pmcd.port}\n`);
     await client.got(GREETED.length);
-    await Bun.sleep(900);
+    await Bun.sleep(3500);
     expect([client.text(), client.closed()]).toEqual([GREETED, false]);
   });
 
@@ -128,9 +128,7 @@ describe("too many", () => {
       Array.from({ length: 100 }, () => rawClient(child.port, line)),
     );
     await waitUntil(() => clients.filter((client) => client.closed()).length >= 80);
-    const before = child.cpuMs();
-    await Bun.sleep(1000);
-    expect(child.cpuMs() - before).toBeLessThan(300);
+    expect(await child.restlessness(300)).toBeLessThan(300);
     const served = clients.filter((client) => client.text() === GREETED && !client.closed());
     expect(served.length).toBeGreaterThan(5);
     expect((await countersOf(child))["refused"]).toBeGreaterThan(50);
@@ -155,9 +153,7 @@ describe("too many", () => {
       await client.got(1);
       client.socket.resetAndDestroy();
     }
-    const before = child.cpuMs();
-    await Bun.sleep(500);
-    expect(child.cpuMs() - before).toBeLessThan(200);
+    expect(await child.restlessness(300)).toBeLessThan(300);
     expect(child.descriptors()).toBeLessThan(64);
     await dead.stop();
     await child.stop();
@@ -196,7 +192,7 @@ describe("floods", () => {
   });
 
   test("bytes for a server that is still being connected wait outside", async () => {
-    const child = await childWith({ pcp: { connectTimeoutMs: 1500 } });
+    const child = await childWith({ pcp: { connectTimeoutMs: 300_000 } });
     const dead = await silentPort();
     const before = child.memory();
     const client = await rawClient(child.port, `${GREETING}127.0.0.1 ${dead.port}\n`);
@@ -205,8 +201,8 @@ describe("floods", () => {
     await Bun.sleep(500);
     expect(client.socket.writableLength).toBeGreaterThan(40 << 20);
     expect(await child.growth(before, 24 << 20)).toBeLessThan(24 << 20);
-    expect(await client.end()).toBe(WELCOME);
     await dead.stop();
+    expect(await client.end()).toBe(WELCOME);
     await child.stop();
   });
 

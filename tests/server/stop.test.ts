@@ -28,6 +28,17 @@ afterAll(stopAll);
 
 const PDU = "\0\0\0\x10\0\0\x70\xff\0\0\0\0body";
 
+/** Above the time of a test: what waits for its end hangs. */
+const NEVER_MS = 3_600_000;
+
+/** Sends a PDU and waits until the server has it. */
+async function ask(client: RawClient, pmcd: StandIn): Promise<void> {
+  const read = (): number => [...pmcd.sockets].reduce((sum, socket) => sum + socket.bytesRead, 0);
+  const before = read();
+  client.socket.write(Buffer.from(PDU, "latin1"));
+  expect(await waitUntil(() => read() >= before + PDU.length)).toBe(true);
+}
+
 /** A pmcd that answers each PDU after `ms`, with `reply`. */
 const slowPmcd = (ms: number, reply: string | Buffer): Promise<StandIn> =>
   standIn((socket: Socket) => {
@@ -52,12 +63,6 @@ async function session(port: number, pmcd: StandIn, rounds = 0): Promise<RawClie
   return client;
 }
 
-const elapsed = async (work: Promise<void>): Promise<number> => {
-  const start = performance.now();
-  await work;
-  return performance.now() - start;
-};
-
 describe("drain", () => {
   for (const rounds of [0, 20]) {
     test(`a reply under way is finished, after ${rounds} others`, async () => {
@@ -70,14 +75,13 @@ describe("drain", () => {
       const client = await session(port, pmcd, rounds);
       const idle = await session(port, pmcd, rounds);
       ms = 300;
-      client.socket.write(Buffer.from(PDU, "latin1"));
-      await Bun.sleep(30);
-      const stopping = proxy.drain(5000);
+      await ask(client, pmcd);
+      const stopping = proxy.drain(NEVER_MS);
       expect(await isListening({ host: "127.0.0.1", port })).toBe(false);
       const text = await client.end();
       expect(text).toBe(WELCOME + "reply".repeat(rounds + 1));
       await idle.end();
-      expect(await elapsed(stopping)).toBeLessThan(3000);
+      await stopping;
       expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
       expect(counters()).toMatchObject({ relays: 0, faults: 0 });
     });
@@ -90,9 +94,8 @@ describe("drain", () => {
     const pmcd = await slowPmcd(0, much);
     const client = await session(port, pmcd);
     client.socket.pause();
-    client.socket.write(Buffer.from(PDU, "latin1"));
-    await Bun.sleep(100);
-    const stopping = proxy.drain(5000);
+    await ask(client, pmcd);
+    const stopping = proxy.drain(NEVER_MS);
     await Bun.sleep(400);
     client.socket.resume();
     const text = await client.end();
@@ -103,45 +106,49 @@ describe("drain", () => {
   for (const rounds of [0, 20])
     for (const isPdu of [true, false])
       test(`a reply that pauses is finished, ${isPdu ? "PDUs" : "others"}, after ${rounds} others`, async () => {
-        const { port, proxy } = await serverWith();
         const reply = Buffer.alloc(40, "reply");
-        // A pause within a PDU can be seen; others are believed for a while.
         if (isPdu) reply.writeInt32BE(reply.length);
-        const pauseMs = isPdu ? 900 : 250;
-        let isPausing = false;
-        const pmcd = await standIn((socket: Socket) => {
-          socket.on("data", async () => {
-            if (!isPausing) return void socket.write(reply);
-            for (const byte of [0, 3, 20]) {
-              socket.write(reply.subarray(byte, byte === 0 ? 3 : byte === 3 ? 20 : 40));
-              await Bun.sleep(pauseMs);
-            }
+        // A pause within a PDU can be seen; others are believed for a while, which may be over where this
+        // process is held up.
+        const pauseMs = isPdu ? 900 : 150;
+        const lengths: number[] = [];
+        const whole = WELCOME.length + reply.length * (rounds + 1);
+        while (lengths.at(-1) !== whole && lengths.length < (isPdu ? 1 : 10)) {
+          const { port, proxy } = await serverWith();
+          let isPausing = false;
+          const pmcd = await standIn((socket: Socket) => {
+            socket.on("data", async () => {
+              if (!isPausing) return void socket.write(reply);
+              for (const byte of [0, 3, 20]) {
+                socket.write(reply.subarray(byte, byte === 0 ? 3 : byte === 3 ? 20 : 40));
+                await Bun.sleep(pauseMs);
+              }
+            });
+            socket.on("end", () => socket.end());
           });
-          socket.on("end", () => socket.end());
-        });
-        const client = await session(port, pmcd);
-        for (let round = 1; round <= rounds; round++) {
-          client.socket.write(Buffer.from(PDU, "latin1"));
-          await client.got(WELCOME.length + reply.length * round);
+          const client = await session(port, pmcd);
+          for (let round = 1; round <= rounds; round++) {
+            client.socket.write(Buffer.from(PDU, "latin1"));
+            await client.got(WELCOME.length + reply.length * round);
+          }
+          isPausing = true;
+          await ask(client, pmcd);
+          const stopping = proxy.drain(NEVER_MS);
+          lengths.push((await client.end()).length);
+          await stopping;
         }
-        isPausing = true;
-        client.socket.write(Buffer.from(PDU, "latin1"));
-        await Bun.sleep(50);
-        const stopping = proxy.drain(4500);
-        const text = await client.end();
-        expect(text.length).toBe(WELCOME.length + reply.length * (rounds + 1));
-        await stopping;
+        expect(lengths.at(-1)).toBe(whole);
       }, 300_000);
 
   test("a session that never answers is cut at the limit", async () => {
     const { port, proxy, counters } = await serverWith();
     const pmcd = await slowPmcd(60_000, "never");
     const client = await session(port, pmcd);
-    client.socket.write(Buffer.from(PDU, "latin1"));
-    await Bun.sleep(30);
-    const took = await elapsed(proxy.drain(400));
-    expect(took).toBeGreaterThan(300);
-    expect(took).toBeLessThan(2000);
+    await ask(client, pmcd);
+    const stopping = proxy.drain(400);
+    await Bun.sleep(200);
+    expect(client.closed()).toBe(false);
+    await stopping;
     expect(await client.end()).toBe(WELCOME);
     expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
   });
@@ -155,14 +162,14 @@ describe("drain", () => {
       rawClient(port, "GET / HT"),
     ]);
     await clients[2]?.got(100);
-    expect(await elapsed(proxy.drain(5000))).toBeLessThan(1000);
+    await proxy.drain(NEVER_MS);
     for (const client of clients) expect(await client.end()).not.toContain("still open");
     expect(await waitUntil(() => counters()["active"] === 0)).toBe(true);
   });
 
   test("is over at once when nothing is open, and may be repeated, as close may", async () => {
     const { proxy, port } = await serverWith();
-    await Promise.all([proxy.drain(5000), proxy.drain(5000)]);
+    await Promise.all([proxy.drain(NEVER_MS), proxy.drain(NEVER_MS)]);
     proxy.close();
     proxy.close();
     await proxy.drain(10);
@@ -170,20 +177,24 @@ describe("drain", () => {
   });
 
   test("a client whose server is being connected is waited for, one that has left is not", async () => {
-    const { port, proxy } = await serverWith();
+    const patient = { pcp: { connectTimeoutMs: NEVER_MS } };
+    const { port, proxy } = await serverWith(patient);
     const dead = await silentPort();
     const line = `${GREETING}127.0.0.1 ${dead.port}\n`;
     const left = await rawClient(port, line);
     await left.got(WELCOME.length);
     left.socket.resetAndDestroy();
-    await Bun.sleep(50);
-    expect(await elapsed(proxy.drain(4000))).toBeLessThan(2000);
-    const other = await serverWith({ pcp: { connectTimeoutMs: 300 } });
+    await proxy.drain(NEVER_MS);
+    const other = await serverWith(patient);
     const waiting = await rawClient(other.port, line);
     await waiting.got(WELCOME.length);
-    expect(await elapsed(other.proxy.drain(4000))).toBeGreaterThan(150);
-    await waiting.end();
+    let isOver = false;
+    const stopping = other.proxy.drain(NEVER_MS).then(() => (isOver = true));
+    await Bun.sleep(300);
+    expect([isOver, waiting.closed()]).toEqual([false, false]);
     await dead.stop();
+    expect(await waiting.end()).toBe(WELCOME);
+    await stopping;
   });
 
   test("close in the middle ends it", async () => {
@@ -191,8 +202,7 @@ describe("drain", () => {
     const pmcd = await slowPmcd(60_000, "never");
     const client = await session(port, pmcd);
     client.socket.write(Buffer.from(PDU, "latin1"));
-    await Bun.sleep(30);
-    const stopping = proxy.drain(60_000);
+    const stopping = proxy.drain(NEVER_MS);
     await Bun.sleep(30);
     proxy.close();
     await stopping;
