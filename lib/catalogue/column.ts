@@ -2,8 +2,16 @@
 // arrays, texts as the bytes that a key server would have (spec series.md 2.6). Refuses blocks that break
 // the rules of values, with the error of who reads them.
 import { utf8, viewOf } from "../base/mod.ts";
-import { blockBytes, blockLength, numberAt, PM_TYPE, PM_VAL, type ValueSet } from "../pcp/mod.ts";
-import type { Column } from "../series/mod.ts";
+import {
+  blockBytes,
+  blockLength,
+  isNegativeNan,
+  numberAt,
+  PM_TYPE,
+  PM_VAL,
+  type ValueSet,
+} from "../pcp/mod.ts";
+import { type Column, numberText, textColumn } from "../series/mod.ts";
 
 /** Values of one column, which grows. */
 export interface ColumnBuilder {
@@ -29,6 +37,8 @@ const TYPES: Readonly<Record<string, number>> = {
 function numbers(type: number): ColumnBuilder {
   let values = new Float64Array(FIRST);
   let count = 0;
+  /** Values that are `-nan`, whose sign an array of numbers does not keep. */
+  let negative = new Set<number>();
   const whole = type === PM_TYPE.I32 || type === PM_TYPE.U32;
   return {
     get count() {
@@ -40,12 +50,20 @@ function numbers(type: number): ColumnBuilder {
         larger.set(values);
         values = larger;
       }
-      values[count++] = numberAt(set, i, type);
+      const value = numberAt(set, i, type);
+      if (Number.isNaN(value) && !whole && isNegativeNan(set, i)) negative.add(count);
+      values[count++] = value;
     },
     take() {
       const taken = values.slice(0, count);
       count = 0;
-      return { kind: "number", form: whole ? "decimal" : "float", numbers: taken };
+      const form = whole ? "decimal" : "float";
+      if (negative.size === 0) return { kind: "number", form, numbers: taken };
+      const signed = negative;
+      negative = new Set();
+      return textColumn(
+        Array.from(taken, (value, index) => (signed.has(index) ? "-nan" : numberText(value, form))),
+      );
     },
   };
 }

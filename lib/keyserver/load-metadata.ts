@@ -386,9 +386,14 @@ export function metadataWriter(
     writer.add(["HSET", KEYS.instance(id), ...fields]);
   };
 
-  const labelsOfInstance = (instance: LoadedInstance, { sets }: LoadedDomain): readonly Label[] => {
+  /** Those of its domain are taken up again only when it is due. */
+  const labelsOfInstance = (
+    instance: LoadedInstance,
+    { sets }: LoadedDomain,
+    isDue: boolean,
+  ): readonly Label[] => {
     const { labels, common, said, own } = instance;
-    if (labels !== undefined && common === sets && said === own) return labels;
+    if (labels !== undefined && (!isDue || (common === sets && said === own))) return labels;
     instance.common = sets;
     instance.said = own;
     return (instance.labels = recordedLabels([...sets, own ?? NONE]));
@@ -433,8 +438,9 @@ export function metadataWriter(
       const instance = domain.instances.get(inst);
       const place = slots.get(inst);
       if (instance === undefined || place === undefined) continue;
-      if (domain.due.delete(inst)) writeInstance(indom, instance);
-      const labels = labelsOfInstance(instance, domain);
+      const isDue = domain.due.delete(inst);
+      if (isDue) writeInstance(indom, instance);
+      const labels = labelsOfInstance(instance, domain, isDue);
       if (toldLabels[place] === labels) continue;
       toldLabels[place] = labels;
       writeLabels(instance.id, labels, series);

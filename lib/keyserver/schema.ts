@@ -8,6 +8,7 @@ import {
   extractBlock,
   extractInsitu,
   formatE,
+  isNegativeNan,
   PM_INDOM_NULL,
   PM_TYPE,
   PM_VAL,
@@ -271,5 +272,6 @@ export function valueText(set: ValueSet, i: number, type: PmType): string {
     : extractBlock(set.bytes, set.block(i), type, type);
   if (typeof value === "bigint") return String(value);
   if (typeof value !== "number") return quotedBytes(Buffer.from(value));
-  return type === PM_TYPE.FLOAT || type === PM_TYPE.DOUBLE ? formatE(value) : String(value);
+  if (type !== PM_TYPE.FLOAT && type !== PM_TYPE.DOUBLE) return String(value);
+  return Number.isNaN(value) && isNegativeNan(set, i) ? "-nan" : formatE(value);
 }

@@ -91,16 +91,14 @@ function asker(server: KeyServer, cursorCount: number) {
       }
       return list.length / 2;
     };
-    // How large it was last decides how it is read, not what is told.
-    if ((sizes.get(map) ?? Infinity) <= WHOLE_MAP) {
-      const [reply] = await ask([["HGETALL", KEYS.map(map)]]);
-      sizes.set(map, lookAt(reply));
-      return;
-    }
+    // How large it was last decides how it is read, not what is told. In one step, too, it is walked: the order
+    // is that in which PCP's programs meet names, and with it the first series of a pattern.
+    const isSmall = (sizes.get(map) ?? Infinity) <= WHOLE_MAP;
+    const count = String(isSmall ? Math.max(cursorCount, WHOLE_MAP) : cursorCount);
     let cursor = "0";
     let size = 0;
     do {
-      const command = ["HSCAN", KEYS.map(map), cursor, "COUNT", String(cursorCount)];
+      const command = ["HSCAN", KEYS.map(map), cursor, "COUNT", count];
       const [reply] = await ask([command]);
       const [next, pairs] = partsOfReply(reply);
       size += lookAt(pairs);

@@ -220,3 +220,13 @@ export function numberAt(set: ValueSet, i: number, itype: PmType): number {
   if (vtype === PM_TYPE.FLOAT) return view.getFloat32(at + 4);
   return vtype === PM_TYPE.I32 ? view.getInt32(at + 4) : view.getUint32(at + 4);
 }
+
+/**
+ * Whether value `i` of a set, which is a float or a double and not a number, has a minus before it, as C prints
+ * it. Only the bytes tell: a number that has been read has lost it. False for a block that is damaged.
+ */
+export function isNegativeNan(set: ValueSet, i: number): boolean {
+  if (set.valfmt === PM_VAL.INSITU) return set.word(i) >>> 31 === 1;
+  const at = set.block(i);
+  return at >= 0 && at + 8 <= set.view.byteLength && set.view.getInt32(at + 4) < 0;
+}

@@ -66,6 +66,7 @@ export interface TimeSpec {
   readonly start?: QueryTime;
   readonly finish?: QueryTime;
   readonly align?: QueryTime;
+  /** From so long ago on; start and finish that are there, too, count instead. */
   readonly range?: { readonly text: string; readonly span: Span };
   /** 0 is all. */
   readonly count?: number;

@@ -176,7 +176,7 @@ export function readWindow(texts: WindowTexts, { now, zone: usual }: ParseOption
       return { text, at: timeOf(isNumber ? `+${text}` : text, bounds, { zone, now }) };
     });
   const { interval, align, start, finish, range, count, offset } = texts;
-  return {
+  const times: TimeSpec = {
     ...(interval === undefined ? {} : { interval: span(interval) }),
     ...(align === undefined ? {} : { align: time("align", align) }),
     ...(start === undefined ? {} : { start: time("start", start) }),
@@ -186,6 +186,10 @@ export function readWindow(texts: WindowTexts, { now, zone: usual }: ParseOption
     ...(offset === undefined ? {} : { offset: sampleNumber(offset) }),
     ...(texts.zone === undefined ? {} : { zone: texts.zone }),
   };
+  if (range === undefined) return times;
+  // As if it came last.
+  const { start: _start, finish: _finish, ...others } = times;
+  return others;
 }
 
 /** Without any bound the latest value is meant. */

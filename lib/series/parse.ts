@@ -278,8 +278,10 @@ class Parser {
     );
   }
 
+  /** A range says anew where values begin and end; a start or an end that follows says it again. */
   private setRange(text: string): void {
-    this.times = { ...this.times, range: this.spanOf("range", text) };
+    const { start: _start, finish: _finish, ...others } = this.times;
+    this.times = { ...others, range: this.spanOf("range", text) };
     this.once("range", text);
   }
 

@@ -17,11 +17,10 @@ export function rangeOf(
 ): Omit<ValuesRequest, "series"> {
   const { start, finish, range, interval, count } = times;
   if (whole) return { from: 0, to: Infinity };
-  if (range !== undefined)
-    return { from: microseconds(subtractSpan(now, range.span)), to: Infinity };
-  const from = start === undefined ? 0 : microseconds(start.at);
+  const first = range === undefined ? start?.at : (start?.at ?? subtractSpan(now, range.span));
+  const from = first === undefined ? 0 : microseconds(first);
   const to = finish === undefined ? Infinity : microseconds(finish.at);
-  const bounded = start !== undefined || finish !== undefined || interval !== undefined;
+  const bounded = [start, finish, range, interval].some((each) => each !== undefined);
   return count !== undefined && count > 0 && !bounded ? { from, to, newest: count } : { from, to };
 }
 

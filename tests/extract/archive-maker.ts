@@ -28,6 +28,7 @@ import {
   pmIDStr,
   PM_SEM,
   PM_TYPE,
+  type PmType,
   PM_VAL,
   type Timestamp,
 } from "../../lib/pcp/mod.ts";
@@ -105,12 +106,20 @@ export const text = (type: number, ident: number, words: string): MetaRecord => 
   text: words,
 });
 
+const FRACTIONS: ReadonlySet<PmType> = new Set([PM_TYPE.FLOAT, PM_TYPE.DOUBLE]);
+
 /** Writes the files of an archive. */
 export function makeArchive(base: string, recipe: Recipe): void {
   const { version = 2, host = "qahost", timezone = "UTC", metadata, results } = recipe;
   const start = recipe.start ?? results[0]?.time ?? at(0);
   const label = (volume: number): Uint8Array =>
     encodeLabel({ version, pid: 77, start, volume, features: 0, host, timezone, zoneinfo: "" });
+  const fractions = new Map<Pmid, PmType>();
+  for (const record of metadata)
+    if (record.kind === "desc" && FRACTIONS.has(record.desc.type))
+      fractions.set(record.desc.pmid, record.desc.type);
+  const typeOf = (pmid: Pmid, value: number | bigint | undefined): PmType =>
+    fractions.get(pmid) ?? (typeof value === "bigint" ? PM_TYPE.U64 : PM_TYPE.I32);
   const data = results.map(({ time, sets }) =>
     sets.length === 0
       ? encodeMark(version, time)
@@ -121,7 +130,7 @@ export function makeArchive(base: string, recipe: Recipe): void {
               ? { pmid: pmidParse(pmid), error: values }
               : {
                   pmid: pmidParse(pmid),
-                  type: typeof values[0]?.[1] === "bigint" ? PM_TYPE.U64 : PM_TYPE.I32,
+                  type: typeOf(pmidParse(pmid), values[0]?.[1]),
                   instances: values.map(([inst]) => inst),
                   values: values.map(([, value]) => value),
                 },

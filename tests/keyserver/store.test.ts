@@ -174,6 +174,8 @@ testWith("redis", "a map that is walked in pieces is seen whole", async () => {
   // Sorted but for what was met last.
   const first = (all ?? []).slice(0, -1);
   expect([...first].sort()).toEqual(first);
+  // How large the map is, is known now: it is read at once, in the same order.
+  expect(await store.select([leaf(() => true)])).toEqual([all ?? []]);
 });
 
 testWith("redis", "without the server every question is refused", async () => {

@@ -1,8 +1,16 @@
 // Archives in which instances have no names, several numbers, or labels that come late, made record by record:
 // what loading makes of these is easily missed. Refuses nothing.
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type MetaRecord } from "../../lib/archive/mod.ts";
-import { asInstance, parseLabels, PM_IN_NULL, PM_LABEL } from "../../lib/pcp/mod.ts";
+import {
+  asInstance,
+  parseLabels,
+  PM_IN_NULL,
+  PM_LABEL,
+  PM_TYPE,
+  type PmType,
+} from "../../lib/pcp/mod.ts";
 import { at, desc, indom, indomOf, makeArchive, type Recipe } from "../extract/archive-maker.ts";
 
 /** Labels of a level from a time on; of single instances by their numbers. */
@@ -26,6 +34,11 @@ const set = (item: number, ...instances: readonly number[]) =>
   [`100.0.${item}`, instances.map((inst) => [inst, 100 * item + inst] as const)] as const;
 const plain = (item: number) => [`100.0.${item}`, [[-1, item]]] as const;
 const broken = (item: number) => [`100.0.${item}`, -12351] as const;
+
+const fraction = (name: string, pmid: string, type: PmType, serial?: number): MetaRecord => {
+  const record = desc(name, pmid, serial);
+  return record.kind === "desc" ? { ...record, desc: { ...record.desc, type } } : record;
+};
 
 /** What archives are made of, by their names. */
 const RECIPES: Readonly<Record<string, Recipe>> = {
@@ -87,6 +100,64 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
       { time: at(3), sets: [set(1, 2, 4), set(2, 2, 4), set(3, 8, 9), set(4, 3)] },
     ],
   },
+  /** What is not a number, with and without a sign: see withSigns. */
+  nan: {
+    version: 3,
+    metadata: [
+      fraction("nan.float", "100.0.1", PM_TYPE.FLOAT),
+      fraction("nan.double", "100.0.2", PM_TYPE.DOUBLE, 1),
+      indom(0, 1, [
+        [1, "one"],
+        [2, "two"],
+      ]),
+    ],
+    results: [1.5, Number.NaN, Number.NaN, -2].map((value, seconds) => ({
+      time: at(seconds),
+      sets: [
+        ["100.0.1", [[-1, value]]],
+        [
+          "100.0.2",
+          [
+            [1, value],
+            [2, -value],
+          ],
+        ],
+      ],
+    })),
+  },
+  /** Labels of a domain and of an instance domain that come after its instances, none of which has own ones. */
+  bare: {
+    version: 3,
+    metadata: [
+      desc("bare.a", "100.0.1", 1),
+      desc("bare.b", "100.0.2", 1),
+      desc("bare.c", "100.0.3", 1),
+      desc("bare.d", "100.0.4", 1),
+      desc("bare.e", "101.0.5", 3),
+      desc("bare.f", "101.0.6", 3),
+      indom(0, 1, [[0, "zero"]]),
+      indom(2, 1, [
+        [0, "zero"],
+        [1, "one"],
+      ]),
+      indom(3, 1, [
+        [0, "zero"],
+        [1, "one"],
+        [2, "two"],
+      ]),
+      indom(0, 3, [[0, "nil"]]),
+      labelled(1, PM_LABEL.DOMAIN, 100, [[PM_IN_NULL, '{"domain":1}']]),
+      labelled(3, PM_LABEL.INDOM, indomOf(1), [[PM_IN_NULL, '{"kind":"k"}']]),
+      labelled(4, PM_LABEL.ITEM, (100 << 22) | 4, [[PM_IN_NULL, '{"item":"d"}']]),
+    ],
+    results: [
+      { time: at(0), sets: [set(1, 0), ["101.0.5", [[0, 5]]]] },
+      { time: at(1), sets: [set(1, 0), set(2, 0)] },
+      { time: at(2), sets: [set(2, 0), set(3, 0, 1)] },
+      { time: at(3), sets: [set(1, 0, 1, 2), set(3, 0, 1), ["101.0.6", [[0, 6]]]] },
+      { time: at(4), sets: [set(4, 0, 1, 2), set(2, 0)] },
+    ],
+  },
   /** Labels of all levels that come after the first values. */
   late: {
     version: 3,
@@ -135,11 +206,25 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   },
 };
 
+/** Gives every other value that is not a number a sign: no writer of numbers keeps it. */
+function withSigns(base: string): void {
+  const file = `${base}.0`;
+  const bytes = readFileSync(file);
+  let count = 0;
+  for (let place = 0; place + 4 <= bytes.length; place += 4) {
+    const high = bytes.readUInt32BE(place);
+    if ((high === 0x7fc0_0000 || high === 0x7ff8_0000) && count++ % 2 === 1)
+      bytes.writeUInt32BE((high | 0x8000_0000) >>> 0, place);
+  }
+  writeFileSync(file, bytes);
+}
+
 /** Makes the archives in a folder; gives their base names. */
 export function oddArchives(folder: string): readonly string[] {
   return Object.entries(RECIPES).map(([name, recipe]) => {
     const base = join(folder, name);
     makeArchive(base, recipe);
+    if (name === "nan") withSigns(base);
     return base;
   });
 }

@@ -10,7 +10,10 @@ import {
   sampleSize,
   withoutHoles,
 } from "../../lib/series/samples.ts";
-import { chosenSamples, type Thinning } from "../../lib/series/sampling.ts";
+import { UTC } from "../../lib/pcp/mod.ts";
+import { readWindow } from "../../lib/series/lookups.ts";
+import { parseQuery } from "../../lib/series/parse.ts";
+import { chosenSamples, rangeOf, type Thinning } from "../../lib/series/sampling.ts";
 import type { ValueBlock } from "../../lib/series/store.ts";
 import { thinned } from "../../lib/series/thin.ts";
 
@@ -46,6 +49,19 @@ const shown = (samples: Samples): unknown[] =>
       textAt(samples.values, (samples.ends[sample] ?? 0) - sampleSize(samples, sample) + at),
     ),
   ]);
+
+test("the later one of a range and of bounds counts; of parameters the range", () => {
+  const now = { sec: 1000, nsec: 0 };
+  const options = { now, zone: UTC };
+  const asked = (times: string) => rangeOf(parseQuery(`a[${times}]`, options).times, now, false);
+  expect(asked("10sec")).toEqual({ from: 990e6, to: Infinity });
+  expect(asked("start:5,finish:7,10sec")).toEqual({ from: 990e6, to: Infinity });
+  expect(asked("10sec,start:5,finish:7")).toEqual({ from: 5e6, to: 7e6 });
+  expect(asked("start:5,10sec,finish:7")).toEqual({ from: 990e6, to: 7e6 });
+  expect(asked("10sec,count:3")).toEqual({ from: 990e6, to: Infinity });
+  const window = readWindow({ start: "5", finish: "7", range: "10sec" }, options);
+  expect(rangeOf(window, now, false)).toEqual({ from: 990e6, to: Infinity });
+});
 
 test("intervals", () => {
   const times = [2.09, 12.093, 22.096, 32.0966, 42.0969, 52.0987, 62.0943].map((t) =>
