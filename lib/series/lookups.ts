@@ -154,19 +154,19 @@ function zoneOf(text: string): Zone {
   }
 }
 
-/** A count as strtoul(3) reads it: what is below 0 counts as very many. */
-function sampleNumber(text: string): number {
+/** A number of samples as strtoul(3) reads it: what is below 0 counts as very many. */
+function sampleNumber(what: "count" | "offset", text: string): number {
   const value = wholeNumber(text);
-  if (value === undefined) throw new SeriesProblem(`Invalid sample count requested - ${text}`);
+  if (value === undefined) throw new SeriesProblem(`Invalid sample ${what} requested - ${text}`);
   return value < 0 ? Math.max(0, 2 ** 32 + value) : value;
 }
 
 /** Reads the times of a window that came as parameters. Throws SeriesProblem. */
 export function readWindow(texts: WindowTexts, { now, zone: usual }: ParseOptions): TimeSpec {
   const zone = texts.zone === undefined ? usual : zoneOf(texts.zone);
-  const span = (text: string) => ({
+  const span = (which: "delta" | "range", text: string) => ({
     text,
-    span: complaining("Cannot parse time delta with pmParseInterval", () => parseInterval(text)),
+    span: complaining(`Cannot parse time ${which} with pmParseInterval`, () => parseInterval(text)),
   });
   const bounds = { start: { sec: 0, nsec: 0 }, finish: now };
   const time = (which: string, text: string): QueryTime =>
@@ -177,13 +177,13 @@ export function readWindow(texts: WindowTexts, { now, zone: usual }: ParseOption
     });
   const { interval, align, start, finish, range, count, offset } = texts;
   const times: TimeSpec = {
-    ...(interval === undefined ? {} : { interval: span(interval) }),
+    ...(interval === undefined ? {} : { interval: span("delta", interval) }),
     ...(align === undefined ? {} : { align: time("align", align) }),
     ...(start === undefined ? {} : { start: time("start", start) }),
     ...(finish === undefined ? {} : { finish: time("end", finish) }),
-    ...(range === undefined ? {} : { range: span(range) }),
-    ...(count === undefined ? {} : { count: sampleNumber(count) }),
-    ...(offset === undefined ? {} : { offset: sampleNumber(offset) }),
+    ...(range === undefined ? {} : { range: span("range", range) }),
+    ...(count === undefined ? {} : { count: sampleNumber("count", count) }),
+    ...(offset === undefined ? {} : { offset: sampleNumber("offset", offset) }),
     ...(texts.zone === undefined ? {} : { zone: texts.zone }),
   };
   if (range === undefined) return times;

@@ -56,12 +56,12 @@ describe("windows as parameters", () => {
   };
   test.each<[WindowTexts, string]>([
     [{ interval: "xyz" }, "Cannot parse time delta with pmParseInterval:\nxyz\n^ -- "],
-    [{ range: "xyz" }, "Cannot parse time delta with pmParseInterval:\nxyz\n^ -- "],
+    [{ range: "xyz" }, "Cannot parse time range with pmParseInterval:\nxyz\n^ -- "],
     [{ start: "bad" }, "Cannot parse time start with __pmtimespecParse:\nbad\n^ -- "],
     [{ finish: "bad" }, "Cannot parse time end with __pmtimespecParse:\nbad\n^ -- "],
     [{ align: "bad" }, "Cannot parse time align with __pmtimespecParse:\nbad\n^ -- "],
     [{ count: "abc" }, "Invalid sample count requested - abc"],
-    [{ offset: "x" }, "Invalid sample count requested - x"],
+    [{ offset: "x" }, "Invalid sample offset requested - x"],
     [{ zone: "no such zone" }, "Cannot parse timezone with pmNewZone:\nno such zone - "],
     [{ interval: "2min", start: "1531404682", count: "3", zone: "EST5EDT" }, ""],
   ])("%j", (texts, wanted) => {
