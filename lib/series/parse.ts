@@ -9,6 +9,7 @@ import {
   parseInterval,
   pmParseUnitsStr,
   type Span,
+  subtractSpan,
   timeOf,
   type Zone,
 } from "../pcp/mod.ts";
@@ -269,13 +270,27 @@ class Parser {
     }));
   }
 
-  /** Numbers are seconds since 1970; texts count from now, or from 1970 on without a sign. */
+  /**
+   * Numbers are seconds since 1970. Texts count from 1970 on; with a minus they are words of a calendar before
+   * now, as PCP reads them, or else an interval before now.
+   */
   private instantOf(text: string, isNumber: boolean): Instant {
     const { now, zone } = this;
-    const bounds = { start: EPOCH, finish: now };
-    return read("Cannot parse time with __pmtimespecParse", () =>
-      timeOf(isNumber ? `+${text}` : text, bounds, { zone, now }),
-    );
+    const setting = { zone, now };
+    const complaint = "Cannot parse time with __pmtimespecParse";
+    if (isNumber || !/^\s*-/.test(text))
+      return read(complaint, () =>
+        timeOf(isNumber ? `+${text}` : text, { start: EPOCH, finish: now }, setting),
+      );
+    return read(complaint, () => {
+      try {
+        return timeOf(text, { start: now }, setting);
+      } catch (error) {
+        const span = intervalOf(text.replace(/^\s*-/, ""));
+        if (span === undefined) throw error;
+        return subtractSpan(now, span);
+      }
+    });
   }
 
   /** A range says anew where values begin and end; a start or an end that follows says it again. */
@@ -432,6 +447,16 @@ function areUnits(text: string): boolean {
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
     return false;
+  }
+}
+
+/** An interval; undefined for a text that is none. */
+function intervalOf(text: string): Span | undefined {
+  try {
+    return parseInterval(text);
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    return undefined;
   }
 }
 

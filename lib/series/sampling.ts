@@ -19,7 +19,8 @@ export function rangeOf(
   if (whole) return { from: 0, to: Infinity };
   const first = range === undefined ? start?.at : (start?.at ?? subtractSpan(now, range.span));
   const from = first === undefined ? 0 : microseconds(first);
-  const to = finish === undefined ? Infinity : microseconds(finish.at);
+  // An end in the first second of all is none, as PCP has it.
+  const to = finish === undefined || finish.at.sec === 0 ? Infinity : microseconds(finish.at);
   const bounded = [start, finish, range, interval].some((each) => each !== undefined);
   return count !== undefined && count > 0 && !bounded ? { from, to, newest: count } : { from, to };
 }

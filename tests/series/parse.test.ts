@@ -109,6 +109,11 @@ test("times accumulate, and say whether values are wanted", () => {
   expect(parse("a[count:0]").values).toBe(true);
   expect(parse("a[2h]").times.range?.span).toEqual({ sec: 7200, nsec: 0 });
   expect(parse('a[start:"-10sec"]').times.start?.at.sec).toBe(1_800_000_000 - 10);
+  expect(parse('a[start:"-2weeks"]').times.start?.at.sec).toBe(1_800_000_000 - 14 * 86_400);
+  expect(parse('a[start:"-1.5hour"]').times.start?.at.sec).toBe(1_800_000_000 - 5400);
+  expect(parse('a[start:"-5h"]').times.start?.at.sec).toBe(1_800_000_000 - 18_000);
+  expect(parse('a[start:"1 hour ago"]').times.start?.at.sec).toBe(1_800_000_000 - 3600);
+  expect(() => parse('a[start:"-20]0days"]')).toThrow("\n-20]0days\n^ -- unexpected value\n");
   expect(parse('a[start:"@Thu Jul 12 14:11:52 2018"]').times.start?.at.sec).toBe(1_531_404_712);
   const melbourne = parse('a[tz:"Australia/Melbourne",start:"2018-07-12 14:11:20"]');
   expect(melbourne.times.start?.at.sec).toBe(1_531_404_680 - 36_000);

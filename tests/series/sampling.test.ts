@@ -58,6 +58,7 @@ test("the later one of a range and of bounds counts; of parameters the range", (
   expect(asked("start:5,finish:7,10sec")).toEqual({ from: 990e6, to: Infinity });
   expect(asked("10sec,start:5,finish:7")).toEqual({ from: 5e6, to: 7e6 });
   expect(asked("start:5,10sec,finish:7")).toEqual({ from: 990e6, to: 7e6 });
+  expect(asked("finish:0,count:3")).toEqual({ from: 0, to: Infinity });
   expect(asked("10sec,count:3")).toEqual({ from: 990e6, to: Infinity });
   const window = readWindow({ start: "5", finish: "7", range: "10sec" }, options);
   expect(rangeOf(window, now, false)).toEqual({ from: 990e6, to: Infinity });
