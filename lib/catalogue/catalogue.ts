@@ -6,14 +6,15 @@ import type { Database } from "bun:sqlite";
 import { PM_ERR, PcpError } from "../base/mod.ts";
 import type { SeriesLabel } from "../series/mod.ts";
 import { BUSY_MS, catalogueError, openDatabase } from "./schema.ts";
-import type { Survey, SurveyedInstance, SurveyedSeries } from "./survey.ts";
+import type { SurveyedInstance, SurveyedSeries } from "./meet.ts";
+import type { Survey } from "./survey.ts";
 import { sweeper } from "./sweep.ts";
 import { textRows } from "./texts.ts";
 
 /** An archive as the catalogue has it. */
 export interface CataloguedArchive {
   readonly path: string;
-  /** What tells its files from changed ones; see catalogue-follow.ts. */
+  /** What tells its files from changed ones; see follow.ts. */
   readonly stamp: string;
   /** Whether all its data were looked at. */
   readonly complete: boolean;
@@ -37,8 +38,8 @@ export interface Catalogue {
   put(path: string, stamp: string, survey: Survey): void;
   /** An archive that cannot be read: nothing of it is left but why. */
   putProblem(path: string, stamp: string, problem: string): void;
-  /** New data without anything new to catalogue; where it ends is not known any more. */
-  touch(path: string, stamp: string): void;
+  /** New data without anything new to catalogue; they end at `end`, microseconds, if that is known. */
+  touch(path: string, stamp: string, end?: number): void;
   /** When an archive ended, found out later; microseconds. Nothing that is kept of names changes. */
   noteEnd(path: string, stamp: string, end: number): void;
   /** Takes archives out, and what only they had. */
@@ -166,22 +167,25 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     return found;
   };
   survey.instances.forEach(instanceId);
-  // With its labels a set of instances is another one when these change.
-  const putSlots = ({ instances }: SurveyedSeries): number => {
+  // With its labels a set of instances is another one when these change, or select it in another way.
+  const putSlots = ({ instances }: SurveyedSeries, told: readonly number[]): number => {
     const hasher = new Bun.CryptoHasher("sha1");
     for (const each of instances) hasher.update(`${each.inst} ${instanceId(each).join(" ")},`);
+    hasher.update(told.join());
     return put.slots(hasher.digest("hex"), (id) =>
       instances.forEach((each, place) => put.slot.run(id, place, each.inst, instanceId(each)[0])),
     );
   };
-  const carried = new Map<number, ReadonlySet<number>>();
-  /** The labels of all instances of a set: metrics of one domain share it. */
-  const labelsOfSlots = (slots: number, instances: readonly SurveyedInstance[]) => {
-    const before = carried.get(slots);
-    if (before !== undefined) return before;
-    const ids = new Set(instances.flatMap(({ labels }) => labels.map(labelId)));
-    carried.set(slots, ids);
-    return ids;
+  const idsOf = new Map<readonly SeriesLabel[], readonly number[]>();
+  /** The labels with which instances of a series were written. */
+  const toldIds = ({ told }: SurveyedSeries): readonly number[] => {
+    const ids = new Set<number>();
+    for (const labels of told) {
+      const known = idsOf.get(labels) ?? labels.map(labelId);
+      idsOf.set(labels, known);
+      for (const id of known) ids.add(id);
+    }
+    return [...ids].sort((a, b) => a - b);
   };
   for (const each of survey.series) {
     const { indom, pmid, semantics, type, units } = each.descriptor;
@@ -190,13 +194,14 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     const id =
       known?.id ??
       put.series(each.id, each.name, indom, pmid, semantics, source, type, units, labels);
-    const slots = each.instances.length === 0 ? null : putSlots(each);
+    const told = toldIds(each);
+    const slots = each.instances.length === 0 ? null : putSlots(each, told);
     put.holds.run(id, archive, each.pmid, slots);
     // Who is known with these labels is known to carry them.
     if (known === null) for (const label of each.labels) put.carries.run(labelId(label), id);
     if (slots === null) continue;
     if (put.has.run(id, slots).changes === 0) continue;
-    for (const label of labelsOfSlots(slots, each.instances)) put.carries.run(label, id);
+    for (const label of told) put.carries.run(label, id);
   }
 }
 
@@ -287,11 +292,11 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
     put: (path, stamp, survey) => replace(path, () => putSurvey(put, path, stamp, survey)),
     putProblem: (path, stamp, problem) =>
       replace(path, () => put.archive(path, stamp, "", null, 0, null, 0, problem)),
-    touch: (path, stamp) =>
+    touch: (path, stamp, end) =>
       change(() => {
         database
-          .query("UPDATE archive SET stamp = ?, finish = NULL WHERE path = ?")
-          .run(stamp, path);
+          .query("UPDATE archive SET stamp = ?, finish = ? WHERE path = ?")
+          .run(stamp, end ?? null, path);
       }),
     noteEnd: (path, stamp, end) => {
       briefly(() =>

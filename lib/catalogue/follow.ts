@@ -1,14 +1,16 @@
 // Keeps a catalogue in step with directories of archives (spec series.md 5.1): archives that are new, that
 // grew, were compressed, replaced or deleted. Looks at names, inodes, sizes and times first, and opens only
-// what changed, one archive at a time, the newest first. An archive that cannot be read is kept with the
-// reason, and is tried again when its files change. Refuses a directory that cannot be read.
+// what changed, one archive at a time, the newest first; of one that grows, only what is new. An archive that
+// cannot be read is kept with the reason, and is tried again when its files change. Refuses a directory that
+// cannot be read.
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { compressionOf, findArchive, type Listings } from "../archive/mod.ts";
 import { asPcpError, PM_ERR, PcpError, pmErrStr, slices, turn } from "../base/mod.ts";
 import { SeriesProblem } from "../series/mod.ts";
 import type { Catalogue, CataloguedArchive } from "./catalogue.ts";
-import { surveyArchive, type SurveyOptions } from "./survey.ts";
+import { growingSurveys, type GrowingSurveys } from "./growing.ts";
+import { openSurvey, surveyArchive, type SurveyOptions } from "./survey.ts";
 
 /** What a follower makes of archives. */
 export type FollowOptions = Omit<SurveyOptions, "listings">;
@@ -260,6 +262,7 @@ export function followCatalogue(
 ): CatalogueFollower {
   const wait = backlog();
   const known = catalogued(catalogue);
+  const growing = growingSurveys(catalogue);
   // Reading a directory for each of its archives would take long where there are thousands.
   let listings: Listings = new Map();
   let listed = 0;
@@ -300,6 +303,7 @@ export function followCatalogue(
       }
     }
     gone.forEach(wait.drop);
+    gone.forEach(growing.drop);
     if (gone.size > 0) catalogue.drop([...gone]);
     return { found, dropped: gone.size, problems };
   };
@@ -331,49 +335,56 @@ export function followCatalogue(
     step: () => {
       const next = wait.newest();
       if (next === undefined) return undefined;
-      const { path, stamp, metaBytes } = next;
+      const { path } = next;
       const before = known.one(path);
-      const light = onlyData(before, stamp);
-      const problem = take(catalogue, path, stamp, light, {
-        ...options,
-        listings: recentListings(),
-      });
+      const more = { ...options, listings: recentListings() };
+      const { problem, bytes } = take(catalogue, growing, before, next, more);
       wait.drop(path);
       return {
         path,
         problem,
         changed: before?.problem !== problem,
-        known: before !== undefined && before.problem === undefined,
-        bytes: light || problem !== undefined ? 0 : metaBytes,
+        known: isRead(before),
+        bytes,
       };
     },
   };
 }
 
-/** Takes one archive up; says why when it cannot be read. */
+const isRead = (before: CataloguedArchive | undefined): boolean =>
+  before !== undefined && before.problem === undefined;
+
+/** Takes one archive up; says why when it cannot be read, and how many bytes were read. */
 function take(
   catalogue: Catalogue,
-  path: string,
-  stamp: Stamp,
-  light: boolean,
+  growing: GrowingSurveys,
+  before: CataloguedArchive | undefined,
+  { path, stamp, metaBytes }: Found,
   options: SurveyOptions,
-): string | undefined {
-  if (light) {
-    catalogue.touch(path, textOf(stamp));
-    return undefined;
+): Pick<Taken, "problem" | "bytes"> {
+  const text = textOf(stamp);
+  if (onlyData(before, stamp)) {
+    catalogue.touch(path, text);
+    return { problem: undefined, bytes: 0 };
   }
+  const bytes = growing.grow(path, before?.stamp, text, options.listings);
+  if (bytes !== undefined) return { problem: undefined, bytes };
   let survey;
+  let found;
   try {
-    survey = surveyArchive(path, options);
+    // One that was there before may change again soon.
+    survey = openSurvey(path, options, isRead(before));
+    found = survey.survey();
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
-    if (isBeginning(path, error)) return undefined;
+    if (isBeginning(path, error)) return { problem: undefined, bytes: 0 };
     const problem = problemText(error);
-    catalogue.putProblem(path, textOf(stamp), problem);
-    return problem;
+    catalogue.putProblem(path, text, problem);
+    return { problem, bytes: 0 };
   }
-  catalogue.put(path, textOf(stamp), survey);
-  return undefined;
+  catalogue.put(path, text, found);
+  growing.keep(path, text, survey);
+  return { problem: undefined, bytes: metaBytes };
 }
 
 /**

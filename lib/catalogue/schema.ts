@@ -16,7 +16,7 @@ import { asPcpError, PM_ERR, PcpError } from "../base/mod.ts";
 import { SCRATCH_TABLES, TEXT_TABLES } from "./texts.ts";
 
 /** Changes with every change of the tables or of what is put into them. */
-const VERSION = 3;
+const VERSION = 4;
 /** Marks a database as a catalogue: "PCPb". */
 const APPLICATION = 0x50435062;
 /** The name of a catalogue without a file. */
@@ -85,7 +85,7 @@ CREATE TABLE expression (
 ) WITHOUT ROWID;
 ${TEXT_TABLES}`;
 
-/** What only this connection has: what an archive leaves behind, see catalogue-sweep.ts. */
+/** What only this connection has: what an archive leaves behind, see sweep.ts. */
 const OWN_TABLES = `
 CREATE TEMP TABLE left_held (series INTEGER NOT NULL, slots INTEGER);
 CREATE TEMP TABLE left_instance (id INTEGER PRIMARY KEY);

@@ -1,76 +1,47 @@
 // What one archive would put on a key server (spec series.md 3.3, 4): its source, the series with their
 // labels, and which instances each has. Metadata are read whole, data records only up to a limit: series
-// and instances that come later are taken from the metadata. Refuses what opening an archive refuses;
-// damage in data ends the survey of them, as it ends loading.
+// and instances that come later are taken from the metadata. A survey that is kept goes on where it was when
+// the archive grows, as long as that gives what a survey of all would. Refuses what opening an archive
+// refuses; damage in data ends the survey of them, as it ends loading.
 import { PcpError } from "../base/mod.ts";
 import {
   type Archive,
-  type ArchiveLabelSet,
   ArchiveCursor,
   archiveEnd,
   type Catalog,
+  compareTimes,
   compressionOf,
+  type CursorPlace,
+  decodeDesc,
+  findArchive,
   type IndomView,
   instanceAt,
   instanceNameAt,
+  labelSetHead,
   type Listings,
+  loadMeta,
   type LookAtMeta,
   META_TYPE,
   openArchive,
+  openArchiveFile,
   viewIndom,
 } from "../archive/mod.ts";
 import {
-  asIndom,
-  type Desc,
   type Indom,
-  type InstanceId,
-  type Label,
-  labelsOf,
   PM_INDOM_NULL,
-  PM_LABEL,
   type Pmid,
-  pmIDStr,
-  pmidDomain,
-  pmInDomStr,
-  pmSemStr,
-  pmTypeStr,
-  pmUnitsStr,
   type ResultView,
   type Timestamp,
 } from "../pcp/mod.ts";
 import {
-  identityLabels,
   indomDocument,
   instanceDocument,
-  instanceId,
   metricDocument,
-  metricId,
-  type SeriesDescriptor,
   type SeriesId,
-  type SeriesLabel,
-  sourceId,
   type TextDocument,
 } from "../series/mod.ts";
-
-/** An instance as the archive has it when it is first seen. */
-export interface SurveyedInstance {
-  readonly id: SeriesId;
-  readonly inst: number;
-  readonly name: string;
-  readonly labels: readonly SeriesLabel[];
-}
-
-/** A metric under one of its names. */
-export interface SurveyedSeries {
-  readonly id: SeriesId;
-  readonly name: string;
-  readonly pmid: Pmid;
-  readonly descriptor: SeriesDescriptor;
-  /** Labels recorded on the series itself: of a metric without instances. */
-  readonly labels: readonly SeriesLabel[];
-  /** Instances in the order in which they are first seen; shared by the names of a metric. */
-  readonly instances: readonly SurveyedInstance[];
-}
+import { type SurveyedInstance, type SurveyedSeries, type Surveyor, surveyorOf } from "./meet.ts";
+import { isStill, type Prefix, prefixOf } from "./prefix.ts";
 
 /** All that is catalogued of one archive. */
 export interface Survey {
@@ -119,308 +90,6 @@ const INDOM_TYPES: ReadonlySet<number> = new Set([
 export const microseconds = ({ sec, nsec }: Timestamp): number =>
   sec * 1_000_000 + Math.floor(nsec / 1000);
 
-/** Labels of each name, as the first set that has the name says (3.3). */
-function recorded(sets: Iterable<readonly Label[]>): SeriesLabel[] {
-  const labels = new Map<string, SeriesLabel>();
-  for (const set of sets)
-    for (const { name, value } of set)
-      if (!labels.has(name)) labels.set(name, { name, value: value === "" ? "null" : value });
-  return [...labels.values()];
-}
-
-/** How clusters are named in label records: by their first metric. */
-const clusterOf = (pmid: Pmid): number => (pmid & ~0x3ff) >>> 0;
-
-type FindLabels = (type: number, ident: number) => readonly Label[];
-
-/** Where in the archive the survey is. */
-interface Position {
-  time: Timestamp;
-  last: boolean;
-}
-
-/** Looks labels up at a moving time; what was found once is kept for good. */
-function labelFinder(
-  catalog: Catalog,
-  position: Position,
-): { readonly find: FindLabels; /** Those that were found before. */ readonly known: FindLabels } {
-  const found = new Map<string, readonly Label[]>();
-  const known: FindLabels = (type, ident) => found.get(`${type}.${ident}`) ?? NONE;
-  const find: FindLabels = (type, ident) => {
-    const key = `${type}.${ident}`;
-    const before = found.get(key);
-    if (before !== undefined) return before;
-    const sets =
-      catalog.labelsAt(type, ident, position.time) ??
-      (position.last ? catalog.labelRecords(type, ident)[0]?.sets : undefined);
-    if (sets === undefined) return NONE;
-    const labels = sets.flatMap((set) => (set.error < 0 ? [] : labelsOf(set)));
-    found.set(key, labels);
-    return labels;
-  };
-  return { find, known };
-}
-
-/** A metric that has been met, with its instances by number. */
-interface Met {
-  readonly names: readonly string[];
-  readonly desc: Desc;
-  readonly identity: string;
-  labels: readonly SeriesLabel[];
-  readonly slots: Map<number, MetInstance>;
-  /** The marks of its domain that it has seen. */
-  seen: number;
-  /** Instances that had no name when they were met. */
-  readonly nameless: Set<number>;
-}
-
-function descriptorOf({ pmid, indom, sem, type, units }: Desc, source: string): SeriesDescriptor {
-  const typeText = pmTypeStr(type).toLowerCase();
-  return {
-    indom: indom === PM_INDOM_NULL ? "none" : pmInDomStr(indom),
-    pmid: pmIDStr(pmid),
-    semantics: pmSemStr(sem),
-    source,
-    type: typeText === "no_support" ? "unsupported" : typeText,
-    units: pmUnitsStr(units) || "none",
-  };
-}
-
-function seriesOf({ names, desc, identity, labels, slots }: Met, source: SeriesId) {
-  const descriptor = descriptorOf(desc, source);
-  const instances = [...slots.values()];
-  return names.map((name): SurveyedSeries => {
-    const { semantics } = descriptor;
-    const units = pmUnitsStr(desc.units);
-    const type = pmTypeStr(desc.type);
-    const id = metricId({ name, labels: identity, semantics, type, units });
-    return { id, name, pmid: desc.pmid, descriptor, labels, instances };
-  });
-}
-
-/** An instance; its labels are those that it had when it was written last. */
-interface MetInstance extends SurveyedInstance {
-  labels: readonly SeriesLabel[];
-  /** What they were made of: those of the domain, and own ones. */
-  common: readonly SeriesLabel[];
-  said: readonly Label[] | undefined;
-  own: readonly Label[] | undefined;
-}
-
-/** An instance domain, with the labels that all its instances have. */
-interface Domain {
-  readonly instances: Map<number, MetInstance>;
-  sets: readonly (readonly Label[])[];
-  identity: string;
-  labels: readonly SeriesLabel[];
-  /** Instances that the next metric that has them writes, as loading does. */
-  readonly due: Set<number>;
-  /** Counts when there were more of them. */
-  marks: number;
-}
-
-const NONE: readonly Label[] = [];
-const NO_SETS: readonly ArchiveLabelSet[] = [];
-/** What a metric has seen of its domain before it is written. */
-const NEW = -1;
-
-/** Meets instances, in the order in which loading would. */
-function instancesMet(
-  catalog: Catalog,
-  context: readonly Label[],
-  position: Position,
-  { find, known }: ReturnType<typeof labelFinder>,
-) {
-  const domains = new Map<Indom, Domain>();
-  const written = new Set<MetInstance>();
-
-  const domainOf = (indom: Indom): Domain => {
-    const before = domains.get(indom);
-    if (before !== undefined) return before;
-    const instances = new Map<number, MetInstance>();
-    const made = {
-      instances,
-      sets: [],
-      identity: "",
-      labels: [],
-      due: new Set<number>(),
-      marks: 0,
-    };
-    domains.set(indom, made);
-    return made;
-  };
-
-  /** Labels that all instances of a domain have; made again when more of them are found. */
-  const findCommon = (indom: Indom, domain: Domain, look = find): void => {
-    const sets = [context, find(PM_LABEL.DOMAIN, indom >>> 22), look(PM_LABEL.INDOM, indom)];
-    const { sets: before } = domain;
-    if (sets.length === before.length && sets.every((set, at) => set === before[at])) return;
-    domain.sets = sets;
-    domain.identity = identityLabels(sets);
-    domain.labels = recorded(sets);
-  };
-
-  /** Labels of single instances at the position; those of the last domain and time are kept. */
-  let labelled = { indom: PM_INDOM_NULL, at: position.time, last: false, sets: NO_SETS };
-  const instanceSets = (indom: Indom): typeof NO_SETS => {
-    const { time, last } = position;
-    if (labelled.indom !== indom || labelled.at !== time || labelled.last !== last) {
-      const sets =
-        catalog.labelsAt(PM_LABEL.INSTANCES, indom, time) ??
-        (last ? catalog.labelRecords(PM_LABEL.INSTANCES, indom)[0]?.sets : undefined);
-      labelled = { indom, at: time, last, sets: sets ?? NO_SETS };
-    }
-    return labelled.sets;
-  };
-
-  /** Looks labels up; instances without own ones get them, all that have some are due. */
-  const findOwn = (indom: Indom, { instances, due }: Domain): void => {
-    for (const set of instanceSets(indom)) {
-      const instance = instances.get(set.instance);
-      if (instance === undefined || set.error < 0) continue;
-      instance.own ??= labelsOf(set);
-      due.add(set.instance);
-    }
-  };
-
-  const write = (instance: MetInstance, { sets, labels, due }: Domain): void => {
-    if (due.delete(instance.inst)) {
-      // Of those with one identifier the one that is written last counts.
-      written.delete(instance);
-      written.add(instance);
-    }
-    const { common, said, own } = instance;
-    if (common === labels && said === own) return;
-    instance.labels = own === undefined ? labels : recorded([...sets, own]);
-    instance.common = labels;
-    instance.said = own;
-  };
-
-  /** A metric has values of instances: of new ones, ascending, and of ones that may be due. */
-  const meetInstances = (
-    metric: Met,
-    fresh: readonly number[],
-    namesNow: () => ReadonlyMap<number, string>,
-  ): void => {
-    const { desc, slots, nameless } = metric;
-    const indom = asIndom(desc.indom);
-    const domain = domainOf(indom);
-    const { instances, due } = domain;
-    // One without a name is not asked for again, unless records of names were left out before.
-    if (fresh.some((inst) => position.last || !nameless.has(inst))) {
-      // Those of the domain are looked up before its instances only for a new metric.
-      findCommon(indom, domain, metric.seen === NEW ? find : known);
-      // Identifiers are fixed now, also of those that have values later.
-      const isMet = fresh.every((inst) => instances.has(inst));
-      for (const [inst, name] of isMet ? [] : namesNow()) {
-        if (instances.has(inst)) continue;
-        const id = instanceId(name, domain.identity);
-        const { labels } = domain;
-        const bare = { labels, common: labels, said: undefined, own: undefined };
-        instances.set(inst, { id, inst, name, ...bare });
-        due.add(inst);
-      }
-      findCommon(indom, domain);
-      findOwn(indom, domain);
-      domain.marks++;
-    }
-    for (const inst of fresh) {
-      const instance = instances.get(inst);
-      if (instance === undefined) nameless.add(inst);
-      else slots.set(inst, instance);
-    }
-    const shown = metric.seen === NEW ? slots.keys() : [...due].filter((inst) => slots.has(inst));
-    metric.seen = domain.marks;
-    for (const inst of shown) {
-      const instance = slots.get(inst);
-      if (instance !== undefined) write(instance, domain);
-    }
-  };
-
-  return { domains, domainOf, written, meetInstances };
-}
-
-/** Meets metrics and instances, in the order in which loading would. */
-function surveyor(catalog: Catalog, start: Timestamp, host: string) {
-  // Import libraries write another identifier than pmlogger does; for loading it means the same.
-  const contextKey = [...catalog.labelKeys()].find(({ type }) => type === PM_LABEL.CONTEXT);
-  const contextSets = contextKey && catalog.labelsAt(PM_LABEL.CONTEXT, contextKey.ident, start);
-  const context: readonly Label[] = contextSets?.flatMap((set) => labelsOf(set)) ?? [
-    { name: "hostname", value: `"${host}"`, flags: PM_LABEL.CONTEXT },
-  ];
-  const position: Position = { time: start, last: false };
-  const finder = labelFinder(catalog, position);
-  const { find } = finder;
-  const met = new Map<Pmid, Met>();
-  const source = sourceId(identityLabels([context]));
-
-  const setsOf = ({ pmid, indom }: Desc): (readonly Label[])[] => [
-    context,
-    find(PM_LABEL.DOMAIN, pmidDomain(pmid)),
-    indom === PM_INDOM_NULL ? NONE : find(PM_LABEL.INDOM, indom),
-    find(PM_LABEL.CLUSTER, clusterOf(pmid)),
-    find(PM_LABEL.ITEM, pmid),
-  ];
-
-  /** `plain`: it has no instances, or begins with an error. */
-  const meet = (desc: Desc, names: readonly string[], plain: boolean): Met => {
-    const sets = setsOf(desc);
-    const found: Met = {
-      names,
-      desc,
-      identity: identityLabels(sets),
-      labels: plain ? recorded(sets) : [],
-      slots: new Map(),
-      seen: plain ? 0 : NEW,
-      nameless: new Set(),
-    };
-    met.set(desc.pmid, found);
-    return found;
-  };
-
-  return {
-    context,
-    source,
-    position,
-    met,
-    meet,
-    ...instancesMet(catalog, context, position, finder),
-  };
-}
-
-type Surveyor = ReturnType<typeof surveyor>;
-
-/** Takes up what a record shows. */
-function lookAtRecord(
-  result: ResultView,
-  catalog: Catalog,
-  { position, met, meet, domainOf, meetInstances }: Surveyor,
-  wanted: ReadonlyMap<Pmid, readonly string[]>,
-): void {
-  position.time = result.timestamp;
-  for (const set = result.sets(); set.next();) {
-    if (set.numval === 0) continue;
-    const names = wanted.get(set.pmid);
-    const desc = catalog.descs.get(set.pmid);
-    if (names === undefined || desc === undefined) continue;
-    const { indom } = desc;
-    const plain = indom === PM_INDOM_NULL || set.numval < 0;
-    const metric = met.get(set.pmid) ?? meet(desc, names, plain);
-    if (plain) continue;
-    const fresh: number[] = [];
-    for (let i = 0; i < set.numval; i++)
-      if (!metric.slots.has(set.instance(i))) fresh.push(set.instance(i));
-    if (fresh.length === 0 && metric.seen === domainOf(indom).marks) continue;
-    fresh.sort((a, b) => a - b);
-    meetInstances(metric, fresh, () => namesAt(catalog, indom, position.time));
-  }
-}
-
-function namesAt(catalog: Catalog, indom: Indom, time: Timestamp): Map<number, string> {
-  const { ids, names } = catalog.indoms.get(indom)?.at(time) ?? { ids: [], names: [] };
-  return new Map(ids.map((inst: InstanceId, index) => [inst, names[index] ?? ""]));
-}
-
 interface Named {
   readonly inst: number;
   readonly name: string;
@@ -467,29 +136,6 @@ function everyInstance(
   return new Map([...found.values()].map(({ inst, name }) => [inst, name]));
 }
 
-/** Looks at records up to a limit; true when these were all. */
-function lookAtData(
-  archive: Archive,
-  dataBytes: number,
-  look: (result: ResultView) => void,
-): boolean {
-  const cursor = new ArchiveCursor(archive);
-  let left = dataBytes;
-  try {
-    while (cursor.next()) {
-      left -= cursor.record.length;
-      if (left < 0) return false;
-      if (cursor.record.numpmid > 0) look(cursor.record.result());
-    }
-    return true;
-  } catch (error) {
-    if (!(error instanceof PcpError)) throw error;
-    return true;
-  } finally {
-    cursor.close();
-  }
-}
-
 /** The metrics that are wanted, with their names. */
 function wantedMetrics(
   catalog: Catalog,
@@ -511,7 +157,7 @@ const byName = (a: TextDocument, b: TextDocument): number =>
 function textsOf(
   catalog: Catalog,
   wanted: ReadonlyMap<Pmid, readonly string[]>,
-  { domains, written }: Surveyor,
+  { state: { domains, written } }: Surveyor,
 ): TextDocument[][] {
   const documents: TextDocument[] = [];
   const described = new Set<Indom>();
@@ -531,43 +177,205 @@ function textsOf(
   return sets.filter((set) => set.length > 0);
 }
 
-/** Surveys the archive of a name. Throws PcpError when it cannot be opened. */
-export function surveyArchive(name: string, options: SurveyOptions = {}): Survey {
+/** Data as far as they were looked at. */
+interface DataLook {
+  /** Bytes that may be looked at yet. */
+  left: number;
+  /** Whether these were all. */
+  complete: boolean;
+  damaged: boolean;
+  /** Behind the last record; undefined before the first look. */
+  place: CursorPlace | undefined;
+}
+
+/** Looks at records from where the last look ended; false when nothing can be read there any more. */
+function lookAtData(archive: Archive, data: DataLook, look: (result: ResultView) => void): boolean {
+  const cursor = new ArchiveCursor(archive);
+  try {
+    if (data.place !== undefined && !cursor.resume(data.place)) return false;
+    while (cursor.next()) {
+      data.left -= cursor.record.length;
+      if (data.left < 0) {
+        data.complete = false;
+        break;
+      }
+      if (cursor.record.numpmid > 0) look(cursor.record.result());
+    }
+    data.place = cursor.place;
+  } catch (error) {
+    if (!(error instanceof PcpError)) throw error;
+    data.damaged = true;
+  } finally {
+    cursor.close();
+  }
+  return true;
+}
+
+/** Volumes that are looked at to know whether an archive is still the same. */
+const MOST_VOLUMES = 16;
+
+/** The files of an archive as far as they were read; undefined where it cannot be read on from there. */
+function prefixesOf({ files, metaEnd }: Archive, place: CursorPlace): Prefix[] | undefined {
+  const volumes = [...files.volumes].filter(([number]) => number <= place.volume);
+  if (volumes.length > MOST_VOLUMES || compressionOf(files.meta) !== undefined) return undefined;
+  const prefixes = [prefixOf(files.meta, metaEnd)];
+  for (const [number, path] of volumes) {
+    if (compressionOf(path) !== undefined) return undefined;
+    prefixes.push(number < place.volume ? prefixOf(path) : prefixOf(path, place.offset));
+  }
+  const found = prefixes.filter((each) => each !== undefined);
+  return found.length === prefixes.length ? found : undefined;
+}
+
+/** New metadata records, and whether a survey of all would have come to the same before it met them. */
+function newRecords(
+  { catalog }: Archive,
+  { state: { latest, strange } }: Surveyor,
+  next: LookAtMeta,
+) {
+  const seen = { any: false, metrics: false, fit: true };
+  const look: LookAtMeta = (type, bytes, place) => {
+    seen.any = true;
+    const isDesc = type === META_TYPE.DESC;
+    seen.metrics ||= isDesc || type === META_TYPE.TEXT;
+    if (isDesc) seen.fit &&= !strange && !catalog.descs.has(decodeDesc(bytes, place).desc.pmid);
+    else if (type !== META_TYPE.TEXT) {
+      const { timestamp } = INDOM_TYPES.has(type)
+        ? viewIndom(bytes, place)
+        : labelSetHead(bytes, place);
+      seen.fit &&= compareTimes(timestamp, latest) > 0;
+    }
+    return next(type, bytes, place);
+  };
+  return { seen, look };
+}
+
+/** A survey that can go on when its archive has grown. */
+export interface OpenSurvey {
+  /** Bytes of metadata that it keeps. */
+  readonly bytes: number;
+  /** Whether it can go on, as far as that is known now. */
+  readonly goesOn: boolean;
+  /** What it has come to. */
+  survey(): Survey;
+  /** When the archive ends; microseconds. */
+  end(): number | undefined;
+  /**
+   * Takes up what was added to the archive; whether something is new but values. Undefined: it is not
+   * the same archive any more, or what is new changes what was met before; it is to be surveyed again.
+   */
+  grow(listings?: Listings): boolean | undefined;
+}
+
+/**
+ * Surveys the archive of a name, and stays ready to go on unless that is not to be kept. Throws PcpError when
+ * it cannot be opened.
+ */
+export function openSurvey(name: string, options: SurveyOptions = {}, keep = true): OpenSurvey {
+  const { excluded, dataBytes = SURVEY_BYTES } = options;
   const late = lateInstances(options.indomBytes);
   const how = { growing: true, look: late.look };
   const archive = openArchive(name, how, undefined, undefined, options.listings);
   const { catalog, label } = archive;
-  const wanted = wantedMetrics(catalog, options.excluded);
-  const found = surveyor(catalog, label.start, label.host);
-  const complete = lookAtData(archive, options.dataBytes ?? SURVEY_BYTES, (result) =>
-    lookAtRecord(result, catalog, found, wanted),
-  );
-  if (!complete || late.domains.size > 0) {
-    found.position.last = true;
+  const data: DataLook = { left: dataBytes, complete: true, damaged: false, place: undefined };
+  const found = surveyorOf(catalog, label);
+  let wanted = wantedMetrics(catalog, excluded);
+  const lookOn = (): boolean => lookAtData(archive, data, (result) => found.record(result, wanted));
+  lookOn();
+  let prefixes: readonly Prefix[] | undefined;
+  const canGoOn = (): boolean => {
+    const isWhole = !data.damaged && late.domains.size === 0;
+    prefixes = isWhole && data.place !== undefined ? prefixesOf(archive, data.place) : undefined;
+    return prefixes !== undefined;
+  };
+
+  const end = (): number | undefined => {
+    const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
+    const time = compressionOf(lastVolume) === undefined ? archiveEnd(archive) : undefined;
+    return time === undefined ? undefined : microseconds(time);
+  };
+  /** With all that the metadata have where not all data were looked at. */
+  const withRest = (): Surveyor => {
+    if (data.complete && late.domains.size === 0) return found;
+    const all = keep ? found.copy() : found;
     const domains = new Map<Indom, ReadonlyMap<number, string>>();
-    for (const [pmid, names] of wanted) {
-      const desc = catalog.descs.get(pmid);
-      if (desc === undefined) continue;
-      const plain = desc.indom === PM_INDOM_NULL;
-      const metric = found.met.get(pmid) ?? found.meet(desc, names, plain);
-      if (plain) continue;
-      const all = domains.get(desc.indom) ?? everyInstance(catalog, late.domains, desc.indom);
-      domains.set(desc.indom, all);
-      const fresh = [...all.keys()].filter((inst) => !metric.slots.has(inst));
-      if (fresh.length > 0) found.meetInstances(metric, fresh, () => all);
+    all.rest(wanted, (indom) => {
+      const instances = domains.get(indom) ?? everyInstance(catalog, late.domains, indom);
+      domains.set(indom, instances);
+      return instances;
+    });
+    return all;
+  };
+  /** Files of the same names, as far as they were read. */
+  const refresh = (listings: Listings | undefined): boolean => {
+    const { files } = archive;
+    const now = findArchive(name, listings);
+    const last = data.place?.volume ?? 0;
+    const read = ({ volumes }: typeof files): string =>
+      [...volumes].filter(([number]) => number <= last).join();
+    if (now.meta !== files.meta || read(now) !== read(files)) return false;
+    archive.files = now;
+    return true;
+  };
+  const readMetadata = () => {
+    const { seen, look } = newRecords(archive, found, late.look);
+    const file = openArchiveFile(archive.files.meta);
+    try {
+      const { meta } = archive.files;
+      archive.metaEnd = loadMeta(file, meta, archive.metaEnd, catalog, true, look).end;
+    } finally {
+      file.close();
     }
-  }
-  const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
-  const end = compressionOf(lastVolume) === undefined ? archiveEnd(archive) : undefined;
+    return seen;
+  };
+  const goOn = (listings: Listings | undefined): boolean | undefined => {
+    if (!refresh(listings) || prefixes?.every(isStill) !== true) return undefined;
+    const { changes } = found.state;
+    const seen = readMetadata();
+    if (!seen.fit) return undefined;
+    if (seen.metrics) wanted = wantedMetrics(catalog, excluded);
+    const wasComplete = data.complete;
+    if (wasComplete && !lookOn()) return undefined;
+    if (!canGoOn()) return undefined;
+    if (!data.complete && (wasComplete || seen.any)) return true;
+    return seen.metrics || found.state.changes !== changes;
+  };
+
+  if (keep) canGoOn();
   return {
-    archive,
-    source: found.source,
-    host: label.host,
-    instances: [...found.written],
-    series: [...found.met.values()].flatMap((each) => seriesOf(each, found.source)),
-    texts: textsOf(catalog, wanted, found),
-    begin: microseconds(label.start),
-    end: end === undefined ? undefined : microseconds(end),
-    complete,
+    get bytes() {
+      return archive.metaEnd;
+    },
+    get goesOn() {
+      return prefixes !== undefined;
+    },
+    end,
+    survey: () => {
+      const all = withRest();
+      return {
+        archive,
+        source: all.source,
+        host: label.host,
+        instances: [...all.state.written],
+        series: all.series(),
+        texts: textsOf(catalog, wanted, all),
+        begin: microseconds(label.start),
+        end: end(),
+        complete: data.complete,
+      };
+    },
+    grow: (listings) => {
+      try {
+        return goOn(listings);
+      } catch (error) {
+        // Whatever it is, a survey of all says it.
+        if (error instanceof PcpError) return undefined;
+        throw error;
+      }
+    },
   };
 }
+
+/** Surveys the archive of a name. Throws PcpError when it cannot be opened. */
+export const surveyArchive = (name: string, options: SurveyOptions = {}): Survey =>
+  openSurvey(name, options, false).survey();

@@ -1,0 +1,251 @@
+// Goal: a survey that goes on when its archive grows says what a survey of all says, wherever the files end at
+// each step, metadata before data or behind; the catalogue that is kept in step this way is the one that is
+// made at once. What is not the same archive any more, or was changed by others, is surveyed again.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type Catalogue, openCatalogue } from "../../lib/catalogue/catalogue.ts";
+import { followCatalogue, type Taken } from "../../lib/catalogue/follow.ts";
+import {
+  openSurvey,
+  type OpenSurvey,
+  type Survey,
+  surveyArchive,
+} from "../../lib/catalogue/survey.ts";
+import { growingArchive } from "../discover/growing.ts";
+import { type Random, seeded } from "../fuzz/random.ts";
+import { privateFolder } from "../helpers/process.ts";
+import { oddArchives } from "../series/odd-archives.ts";
+
+// A busy machine takes long.
+setDefaultTimeout(300_000);
+
+const ARCHIVES = join(import.meta.dir, "../fixtures/archives/rec");
+const NAMES = ["v2-dyn", "v3-dyn-721", "v3-mv", "v2-labels", "v3-labels-721", "v3-mark"];
+const root = privateFolder("growing");
+let count = 0;
+const newFolder = (): string => {
+  const made = join(root, String(count++));
+  mkdirSync(made);
+  return made;
+};
+
+const said = (survey: Survey) => ({ ...survey, archive: survey.archive.name });
+
+/** What is said of an archive now; undefined when it cannot be opened. */
+function surveyed(base: string, dataBytes: number): Survey | undefined {
+  try {
+    return surveyArchive(base, { dataBytes });
+  } catch (error) {
+    expect(error).toBeInstanceOf(Error);
+    return undefined;
+  }
+}
+
+/** A copy of an archive that is written as far as is said. */
+function copyOf(archive: string) {
+  const base = join(newFolder(), "a");
+  const file = (part: string): Buffer => readFileSync(`${archive}.${part}`);
+  const volumes: Buffer[] = [];
+  for (let n = 0; statSync(`${archive}.${n}`, { throwIfNoEntry: false }) !== undefined; n++)
+    volumes.push(file(String(n)));
+  const meta = file("meta");
+  const dataBytes = volumes.reduce((sum, { length }) => sum + length, 0);
+  return {
+    base,
+    metaBytes: meta.length,
+    dataBytes,
+    write(metaTo: number, dataTo: number): void {
+      writeFileSync(`${base}.meta`, meta.subarray(0, metaTo));
+      let left = dataTo;
+      for (const [number, volume] of volumes.entries()) {
+        if (left > 0) writeFileSync(`${base}.${number}`, volume.subarray(0, left));
+        left -= volume.length;
+      }
+    },
+  };
+}
+
+/** Ascending places in a file, the last its end; some of its first bytes are always there. */
+function cuts(random: Random, steps: number, length: number): readonly number[] {
+  const first = Math.floor(length / 4);
+  const found = Array.from({ length: steps - 1 }, () => first + random.below(length - first));
+  return [...found.sort((a, b) => a - b), length];
+}
+
+const STEPS = 12;
+const BOUNDS = [Number.POSITIVE_INFINITY, 2000];
+let wentOn = 0;
+let began = 0;
+
+describe.each([...NAMES.map((name) => join(ARCHIVES, name)), ...oddArchives(newFolder())])(
+  "%s",
+  (archive) => {
+    test.each(BOUNDS)("step by step, %p bytes of data looked at", (dataBytes) => {
+      for (let seed = 0; seed < 4; seed++) {
+        const random = seeded(seed);
+        const copy = copyOf(archive);
+        const metaTo = cuts(random, STEPS, copy.metaBytes);
+        const dataTo = cuts(random, STEPS, copy.dataBytes);
+        let open: OpenSurvey | undefined;
+        let shown: unknown;
+        for (let step = 0; step < STEPS; step++) {
+          // Metadata come first, as loggers write them, or wherever they end.
+          const isAhead = seed % 2 === 0 && step > 2;
+          copy.write(isAhead ? copy.metaBytes : (metaTo[step] ?? 0), dataTo[step] ?? 0);
+          const wanted = surveyed(copy.base, dataBytes);
+          const grown = open?.grow();
+          if (wanted === undefined) {
+            open = undefined;
+            continue;
+          }
+          if (grown === undefined) {
+            open = openSurvey(copy.base, { dataBytes });
+            began++;
+          } else wentOn++;
+          // Nothing but values is new: all but the end is what was there before.
+          if (grown === false) expect({ ...said(wanted), end: 0 }).toEqual(shown as never);
+          const now = open?.survey();
+          expect(now && said(now)).toEqual(said(wanted));
+          shown = { ...said(wanted), end: 0 };
+        }
+      }
+    });
+  },
+);
+
+test("most steps went on from the one before", () => {
+  expect(wentOn).toBeGreaterThanOrEqual(began);
+});
+
+/** What a catalogue says, without its own numbers. */
+const contentOf = ({ database }: Catalogue): unknown =>
+  [
+    "SELECT path, stamp, host, begin, finish, complete, problem FROM archive ORDER BY path",
+    `SELECT series.hash, archive.path, slot.place, instance.hash FROM holds
+     JOIN series ON series.id = holds.series JOIN archive ON archive.id = holds.archive
+     LEFT JOIN slot ON slot.slots = holds.slots LEFT JOIN instance ON instance.id = slot.instance
+     ORDER BY 1, 2, 3`,
+    "SELECT hash, inst, name, source FROM instance ORDER BY hash",
+    `SELECT label.name, label.value, series.hash FROM carries JOIN label ON label.id = carries.label
+     JOIN series ON series.id = carries.series ORDER BY 1, 2, 3`,
+    "SELECT hash FROM document ORDER BY hash",
+  ].map((sql) => database.query(sql).values());
+
+/** Follows a directory, look by look. */
+function following(folder: string) {
+  const catalogue = openCatalogue(":memory:");
+  const follower = followCatalogue(catalogue);
+  return {
+    catalogue,
+    async look(): Promise<Taken[]> {
+      await follower.look(folder);
+      const taken: Taken[] = [];
+      for (let next = follower.step(); next !== undefined; next = follower.step()) taken.push(next);
+      return taken;
+    },
+    /** That the catalogue is the one that would be made now. */
+    async check(): Promise<void> {
+      const calm = openCatalogue(":memory:");
+      const other = followCatalogue(calm);
+      await other.look(folder);
+      while (other.step() !== undefined);
+      expect(contentOf(catalogue)).toEqual(contentOf(calm));
+      calm.close();
+    },
+  };
+}
+
+const SECONDS = 300;
+
+test("of an archive that grows only what is new is read, and the catalogue is in step", async () => {
+  const folder = newFolder();
+  const archive = growingArchive(join(folder, "a"));
+  archive.append(0);
+  const { catalogue, look, check } = following(folder);
+  await look();
+  archive.append(1);
+  expect((await look())[0]?.bytes).toBe(statSync(`${archive.base}.meta`).size);
+  for (let second = 2; second < SECONDS; second++) {
+    const before = statSync(`${archive.base}.meta`).size;
+    if (second % 7 === 0) archive.addInstance(second, `number ${second}`, second);
+    if (second % 100 === 0) archive.switchVolume();
+    archive.append(second);
+    const [taken, ...others] = await look();
+    expect(others).toEqual([]);
+    expect(taken).toMatchObject({ path: archive.base, problem: undefined, known: true });
+    expect(taken?.bytes).toBe(statSync(`${archive.base}.meta`).size - before);
+    if (second % 60 === 0) await check();
+  }
+  await check();
+  catalogue.close();
+});
+
+test("what is not the same any more is surveyed again", async () => {
+  const folder = newFolder();
+  const archive = growingArchive(join(folder, "a"));
+  const { base } = archive;
+  const { catalogue, look, check } = following(folder);
+  let second = 0;
+  const grow = async (): Promise<number | undefined> => {
+    archive.append(second++);
+    const [taken] = await look();
+    await check();
+    return taken?.bytes;
+  };
+  const whole = (): number => statSync(`${base}.meta`).size;
+  await grow();
+  await grow();
+  expect(await grow()).toBe(0);
+
+  // Another archive in its place, that has the same inodes.
+  const bytes = readFileSync(`${base}.0`);
+  const cut = bytes.length - archive.record(0).length;
+  truncateSync(`${base}.0`, cut);
+  appendFileSync(`${base}.0`, archive.record(second + 10));
+  expect(await grow()).toBe(whole());
+  expect(await grow()).toBe(0);
+  archive.addInstance(1, "one", second + 10);
+  await grow();
+  const meta = readFileSync(`${base}.meta`);
+  writeFileSync(`${base}.meta`, meta.toString("latin1").replace("one", "two"), "latin1");
+  expect(await grow()).toBe(whole());
+
+  // Other files, which say the same.
+  const same = readFileSync(`${base}.0`);
+  rmSync(`${base}.0`);
+  writeFileSync(`${base}.1`, "");
+  writeFileSync(`${base}.0`, same);
+  rmSync(`${base}.1`);
+  expect(await grow()).toBe(whole());
+  expect(await grow()).toBe(0);
+
+  // Another one has put something else into the catalogue, or taken it out.
+  catalogue.touch(base, "changed by another one");
+  expect(await grow()).toBe(whole());
+  catalogue.drop([base]);
+  await grow();
+  expect(await grow()).toBe(whole());
+  expect(await grow()).toBe(0);
+
+  // What could not be written is not taken for written.
+  const pages = catalogue.database.query<{ page_count: number }, []>("PRAGMA page_count").get();
+  catalogue.database.run(`PRAGMA max_page_count = ${pages?.page_count ?? 0}`);
+  archive.append(second++);
+  for (let more = 0; more < 10; more++)
+    archive.addInstance(100 + more, `another one ${more} ${"x".repeat(4000)}`, second + 100);
+  second += 100;
+  archive.append(second++);
+  await expect(look()).rejects.toThrow("no space left");
+  catalogue.database.run("PRAGMA max_page_count = 100000");
+  expect(await grow()).toBe(whole());
+  catalogue.close();
+});
