@@ -32,7 +32,7 @@ export async function startCluster(): Promise<RedisCluster> {
     const argv = [
       ["redis-server", "--bind", "127.0.0.1", "--port", String(port), "--dir", folders[node] ?? ""],
       ["--cluster-enabled", "yes", "--cluster-port", String(buses[node])],
-      ["--cluster-node-timeout", "2000", "--appendonly", "yes", "--save", ""],
+      ["--cluster-node-timeout", "15000", "--appendonly", "yes", "--save", ""],
     ].flat();
     const daemon = startDaemon(argv, join(folders[node] ?? "", "log"));
     daemons[node] = daemon;
@@ -75,7 +75,7 @@ export async function startCluster(): Promise<RedisCluster> {
         await cli(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[from] ?? "");
         await cli(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to] ?? "");
         const keys = (await cli(from, "CLUSTER", "GETKEYSINSLOT", slot, String(count))).split("\n");
-        const where = ["127.0.0.1", String(ports[to]), "", "0", "5000", "KEYS"];
+        const where = ["127.0.0.1", String(ports[to]), "", "0", "60000", "KEYS"];
         await cli(from, "MIGRATE", ...where, ...keys);
       }
       for (const node of [to, ...ports.keys()])

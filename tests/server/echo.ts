@@ -60,7 +60,7 @@ export function echoApi(): EchoApi {
     "/slow": (request) => later(200, () => echo(request)),
     "/long": (request) => {
       request.takesLong?.();
-      return later(900, () => echo(request));
+      return later(2500, () => echo(request));
     },
     "/bytes": () => ({ ...json(0), body: Uint8Array.of(0, 1, 128, 255) }),
     "/stream": ({ query = "" }) => {

@@ -154,21 +154,21 @@ for (const [way, first] of [
     });
 
     test("each piece of a stream has its own time", async () => {
-      const limits = { httpRequestTimeoutMs: 600 };
+      const limits = { httpRequestTimeoutMs: 2000 };
       const slow = await serverWith({ limits }, [], { api });
-      const found = await ask(`${first}${get("/drops?8,150")}${LAST}`, slow.port);
+      const found = await ask(`${first}${get("/drops?8,300")}${LAST}`, slow.port);
       expect(found.at(-2)?.body).toBe("drop".repeat(8));
-      const stuck = await rawClient(slow.port, first + get("/drops?8,5000"));
+      const stuck = await rawClient(slow.port, first + get("/drops?8,300000"));
       expect(await stuck.end()).not.toContain("drop");
     });
 
     test("a reply whose handler says that it takes long has no deadline, the next one has", async () => {
-      const limits = { httpRequestTimeoutMs: 200 };
+      const limits = { httpRequestTimeoutMs: 1500 };
       const slow = await serverWith({ limits }, [], { api });
       const found = await ask(`${first}${get("/long")}${LAST}`, slow.port);
       expect(statuses(found.slice(-2))).toEqual([200, 200]);
       expect(slow.counters()["tooSlow"]).toBe(0);
-      const stuck = await rawClient(slow.port, first + get("/long") + get("/drops?1,5000"));
+      const stuck = await rawClient(slow.port, first + get("/long") + get("/drops?1,300000"));
       expect(await stuck.end()).not.toContain("drop");
       expect(slow.counters()["tooSlow"]).toBe(1);
     });
@@ -187,8 +187,9 @@ for (const [way, first] of [
 
     test("a client that leaves before a late reply hurts nobody", async () => {
       const { faults } = server.counters();
+      const { started } = api.seen;
       const client = await rawClient(server.port, first + get("/slow") + get("/stream"));
-      await Bun.sleep(20);
+      await waitUntil(() => api.seen.started > started);
       client.socket.destroy();
       await Bun.sleep(300);
       expect(server.counters()["faults"]).toBe(faults ?? 0);
@@ -228,9 +229,10 @@ for (const [way, first] of [
 
     test("a stop lets a late reply finish", async () => {
       const stopping = await serverWith({}, [], { api });
+      const { started } = api.seen;
       const client = await rawClient(stopping.port, first + get("/slow"));
-      await Bun.sleep(50);
-      const drained = stopping.proxy.drain(5000);
+      await waitUntil(() => api.seen.started > started);
+      const drained = stopping.proxy.drain(300_000);
       const found = replies(await client.end());
       expect(found.at(-1)).toMatchObject({ status: 200 });
       expect(found.at(-1)?.headers.get("connection")).toBe("close");
@@ -308,14 +310,14 @@ for (const [way, first] of [
   test(`a long reply to a client that reads slowly takes as long as it takes, ${way}`, async () => {
     const body = Buffer.alloc(12 << 20, "b");
     const long = { answer: () => ({ status: 200, type: "text/plain", body }) };
-    const limits = { httpRequestTimeoutMs: 600, httpIdleTimeoutMs: 5000 };
+    const limits = { httpRequestTimeoutMs: 1500, httpIdleTimeoutMs: 300_000 };
     const slow = await serverWith({ limits }, [], { api: { ...api, ...long } });
     const client = await rawClient(slow.port, `${first}${get("/long")}`);
     const { socket } = client;
     // Some at a time, for longer than one request may take.
     while (client.length() < body.length && !client.closed()) {
       socket.pause();
-      await Bun.sleep(200);
+      await Bun.sleep(600);
       socket.resume();
       await Bun.sleep(2);
     }

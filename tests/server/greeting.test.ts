@@ -26,7 +26,7 @@ beforeAll(async () => {
     socket.write(CHALLENGE, "latin1");
     socket.pipe(socket);
   };
-  echo = await standIn(greet);
+  echo = await standIn(greet, "127.0.0.1", await freePort());
   if (havePeers("ipv6")) echo6 = await standIn(greet, "::1", echo.port);
   closedPort = await freePort();
 });

@@ -265,7 +265,7 @@ describe("refused", () => {
 });
 
 describe("deadlines", () => {
-  const slow = { httpRequestTimeoutMs: 300, httpIdleTimeoutMs: 600 };
+  const slow = { httpRequestTimeoutMs: 1500, httpIdleTimeoutMs: 2000 };
   test("half a head, and a head that comes drop by drop", async () => {
     const { port, counters } = await serverWith({ limits: slow });
     const half = await rawClient(port, "GET / HT");
@@ -278,7 +278,7 @@ describe("deadlines", () => {
 
   test("the second request has its own time", async () => {
     const { port, counters } = await serverWith({
-      limits: { httpRequestTimeoutMs: 300, httpIdleTimeoutMs: 60_000 },
+      limits: { httpRequestTimeoutMs: 1500, httpIdleTimeoutMs: 300_000 },
     });
     const client = await rawClient(port, HEALTHY);
     await client.got(100);
@@ -291,6 +291,7 @@ describe("deadlines", () => {
     const { port, counters } = await serverWith({ limits: slow });
     const client = await rawClient(port, HEALTHY);
     expect(replies(await client.end()).length).toBe(1);
+    await waitUntil(() => counters()["active"] === 0);
     expect(counters()).toMatchObject({ tooSlow: 1, active: 0 });
   });
 

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { describePeer } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
-import { run } from "../helpers/process.ts";
+import { must, run } from "../helpers/process.ts";
 import { type RedisCluster, startCluster } from "../helpers/redis-cluster.ts";
 import {
   type Changes,
@@ -239,9 +239,14 @@ describePeer("redis", "with a cluster", () => {
     own.proxy.reload(settingsWith({ resp: { enabled: false } }));
     await exchange(client, request("GET", "none"), "$-1\r\n");
     expect(await (await rawClient(own.port, request("PING"))).end()).toBe("");
-    client.socket.write(request("BLPOP", "nothing", "0.3"));
-    await Bun.sleep(50);
-    await own.proxy.drain(5000);
+    client.socket.write(request("BLPOP", "nothing", "2"));
+    const blocked = async (): Promise<boolean> => {
+      const ports = cluster.servers.map((name) => hostPort(name).port);
+      const infos = ports.map((port) => must(["redis-cli", "-p", `${port}`, "INFO", "clients"]));
+      return (await Promise.all(infos)).join("").includes("blocked_clients:1");
+    };
+    expect(await waitUntil(blocked)).toBe(true);
+    await own.proxy.drain(300_000);
     expect(await client.end()).toEndWith("*-1\r\n");
   });
 
