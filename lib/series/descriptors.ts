@@ -261,11 +261,10 @@ interface UnitsOfResults {
 }
 
 /**
- * Compares the units of all results of one function (spec series.md 8.9). Throws SeriesProblem for
- * different dimensions, with the metrics' names unless the function has `lost` them; says which results
- * have a smaller scale than another one.
+ * Compares the units of all results of a query (spec series.md 8.9). Throws SeriesProblem for different
+ * dimensions, with the metrics' names unless its functions have `lost` them; says whether scales differ.
  */
-export function smallerScales(results: readonly Described[], lost: boolean): readonly boolean[] {
+export function differInScale(results: readonly Described[], lost: boolean): boolean {
   const distinct = new Map<string, UnitsOfResults>();
   if (results.length > 1)
     for (const each of results) {
@@ -274,7 +273,7 @@ export function smallerScales(results: readonly Described[], lost: boolean): rea
         distinct.set(text, { text, units: unitsOf(each), metric: each.metric });
     }
   const [first, ...others] = distinct.values();
-  if (first === undefined || others.length === 0) return [];
+  if (first === undefined) return false;
   const shown = ({ metric, text }: UnitsOfResults): string =>
     `'${lost ? "(null)" : (metric ?? "(null)")}' (${text})`;
   for (const other of others)
@@ -282,10 +281,5 @@ export function smallerScales(results: readonly Described[], lost: boolean): rea
       throw new SeriesProblem(
         `Incompatible units between operand metrics or expressions\n${shown(first)}\nvs${shown(other)}\n`,
       );
-  let largest = first.units;
-  for (const { units } of others) largest = { ...largest, ...largerScales(largest, units).scales };
-  return results.map(({ descriptor: { units } }) => {
-    const own = distinct.get(units)?.units ?? NO_UNITS;
-    return SCALES.some((scale) => own[scale] < largest[scale]);
-  });
+  return others.some(({ units }) => SCALES.some((scale) => units[scale] !== first.units[scale]));
 }

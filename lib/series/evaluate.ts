@@ -13,7 +13,7 @@ import {
   describeCall,
   type Described,
   describeScale,
-  smallerScales,
+  differInScale,
 } from "./descriptors.ts";
 import { combineColumns, mapNumbers } from "./elementwise.ts";
 import { expressionId, type SeriesId } from "./ids.ts";
@@ -79,8 +79,6 @@ interface Planned {
   readonly node: QueryNode;
   readonly results: readonly Described[];
   readonly inner: readonly Planned[];
-  /** Which results are written as `%e`, since another one has a larger scale. */
-  readonly smaller: readonly boolean[];
 }
 
 /** Leaves of a tree, from left to right. */
@@ -162,23 +160,24 @@ class Evaluation {
   }
 
   /** Descriptors of a node's results. Throws Stopped or SeriesProblem. */
-  plan(node: QueryNode, valueMode: boolean, lost = losesNames(node)): Planned {
+  plan(node: QueryNode, valueMode: boolean): Planned {
     if (node.kind === "series") {
       const results = this.idsOf(node).map((id) => this.series(id));
-      return { node, results, inner: [], smaller: [] };
+      return { node, results, inner: [] };
     }
     if (node.kind === "binary") {
       const inner = [this.plan(node.left, valueMode), this.plan(node.right, valueMode)];
       const [left, right] = inner.map(({ results: [first] }) => first);
-      if (left === undefined || right === undefined)
-        return { node, results: [], inner, smaller: [] };
+      if (left === undefined || right === undefined) return { node, results: [], inner };
       // With values the number of samples comes before most checks, and those below an operator come first.
       if (!valueMode || inner.every((side) => !hasBinary(side.node))) checkDomains(left, right);
-      if (valueMode) return { node, results: [left], inner, smaller: [] };
+      if (valueMode) return { node, results: [left], inner };
       const { descriptor } = describeBinary(node.operator, left, right, false, false);
-      return { node, results: [{ id: left.id, descriptor }], inner, smaller: [] };
+      const [first] = inner;
+      const others = node.operator === "*" ? [] : (first?.results.slice(1) ?? []);
+      return { node, results: [{ ...left, descriptor }, ...others], inner };
     }
-    const operand = this.plan(node.operand, valueMode, lost);
+    const operand = this.plan(node.operand, valueMode);
     try {
       // What is below an operator cannot be told without values.
       const open = valueMode && hasBinary(node.operand);
@@ -188,8 +187,7 @@ class Evaluation {
             ...each,
             descriptor: this.describeUnary(node, each, valueMode),
           }));
-      const smaller = open ? [] : smallerScales(results, lost);
-      return { node, results, inner: [operand], smaller };
+      return { node, results, inner: [operand] };
     } catch (error) {
       const problem = problemOf(error);
       if (problem === undefined) throw error;
@@ -291,7 +289,7 @@ class Evaluation {
   }
 
   /** Results of a node with values. `only` the first one is wanted by operators. */
-  async *evaluate({ node, inner, smaller }: Planned, only: boolean): AsyncGenerator<Valued> {
+  async *evaluate({ node, inner }: Planned, only: boolean): AsyncGenerator<Valued> {
     if (node.kind === "series") {
       yield* this.gather(node, only);
       return;
@@ -303,15 +301,13 @@ class Evaluation {
       yield* this.operate(node.operator, first, second, only);
       return;
     }
-    let at = 0;
     for await (const operand of this.evaluate(first, only)) {
       const valued = operand.samples.places.length > 0;
-      const result = {
+      yield {
         ...operand,
         descriptor: this.describeUnary(node, operand, valued),
         samples: valued ? applyUnary(node, operand) : NO_SAMPLES,
       };
-      yield smaller[at++] === true ? widened(result) : result;
     }
   }
 
@@ -360,7 +356,7 @@ class Evaluation {
         throw new SeriesProblem("Number of instances of two metrics are inconsistent.\n");
     const rules = { noSignedProducts: this.options.comparison === true };
     const values = combineColumns(operator, type, a.values, b.values, rules);
-    return { id: left.id, descriptor, samples: { ...a, values } };
+    return { ...left, descriptor, samples: { ...a, values } };
   }
 
   /** The canonical text of the whole expression, and its identifier. */
@@ -401,7 +397,7 @@ async function nextOf(results: AsyncGenerator<Valued>): Promise<Valued | undefin
   return done === true ? undefined : value;
 }
 
-/** Values written as `%e`: another series of the same result has a larger scale. */
+/** Values written as `%e`: another series of the same result has another scale. */
 const widened = (result: Valued): Valued => ({
   ...result,
   descriptor: { ...result.descriptor, type: "DOUBLE" },
@@ -412,6 +408,20 @@ async function* blocksOf(series: string, results: readonly Valued[]): AsyncGener
   for (const { samples } of results) if (samples.places.length > 0) yield { series, ...samples };
 }
 
+/** Units of results are compared at the end, when all functions have been described. Throws Stopped. */
+function refuseUnits(results: readonly Described[], root: QueryNode): void {
+  try {
+    differInScale(results, losesNames(root));
+  } catch (error) {
+    const problem = problemOf(error);
+    if (problem === undefined) throw error;
+    throw new Stopped(
+      problem,
+      results.map(({ id }) => id),
+    );
+  }
+}
+
 /** Identifier mode. */
 async function identify(evaluation: Evaluation, query: Query): Promise<QueryAnswer> {
   const { root } = query;
@@ -419,6 +429,7 @@ async function identify(evaluation: Evaluation, query: Query): Promise<QueryAnsw
   await evaluation.describe();
   try {
     const { results } = evaluation.plan(root, false);
+    refuseUnits(results, root);
     const [first] = results;
     return { ids: first === undefined ? [] : [await evaluation.fabricate(first.descriptor)] };
   } catch (error) {
@@ -439,7 +450,7 @@ async function compute(evaluation: Evaluation, query: Query): Promise<readonly V
     const planned = evaluation.plan(query.root, true);
     const results: Valued[] = [];
     for await (const each of evaluation.evaluate(planned, false)) results.push(each);
-    return results;
+    return differInScale(results, losesNames(query.root)) ? results.map(widened) : results;
   } catch (error) {
     throw error instanceof Stopped ? error.problem : error;
   }
