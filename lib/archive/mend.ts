@@ -121,8 +121,11 @@ function judge({ meta, index, volumes, gone }: Parts): void {
     const start = labelBytes(volume.version);
     // A data record: length, time, number of metrics, length.
     const shortest = 4 + timeBytes(volume.version) + 4 + TRAILER;
-    const known = entries.findLast((each) => each.volume === number)?.dataOffset ?? start;
-    const end = known >= start && known < volume.size ? recordsEnd(volume, known, shortest) : start;
+    // Entries beyond are of what was not written any more.
+    const isInside = (each: IndexEntry): boolean =>
+      each.volume === number && each.dataOffset >= start && each.dataOffset < volume.size;
+    const known = entries.findLast(isInside)?.dataOffset ?? start;
+    const end = known < volume.size ? recordsEnd(volume, known, shortest) : start;
     // Nothing whole where the index points to: the index is not to be believed.
     volume.size = end > known ? end : recordsEnd(volume, start, shortest);
   }

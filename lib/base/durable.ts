@@ -2,7 +2,7 @@
 // system takes at a time, names that are durable, the room that is left. Refuses nothing of its own;
 // the system's errors go through.
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, statfs } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, rename, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asPcpError } from "./errors.ts";
 
@@ -28,6 +28,20 @@ export async function syncPath(path: string): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+/**
+ * Makes a directory, and those above it, where they are missing, durably; `mode` is that of the last one,
+ * whatever the mask of the process says.
+ */
+export async function makeDirectory(directory: string, mode: number): Promise<void> {
+  const first = await mkdir(directory, { recursive: true, mode });
+  if (first === undefined) return;
+  await chmod(directory, mode);
+  for (let path = directory; ; path = dirname(path)) {
+    await syncPath(dirname(path));
+    if (path === first || path === dirname(path)) return;
   }
 }
 

@@ -1,7 +1,7 @@
 // base: what every room may use and what knows nothing of PCP's protocols.
 export { BoundsError, bufferOf, pad4, Reader, utf8, utf8Text, viewOf, Writer } from "./bytes.ts";
 export { createDeadline, type Deadline } from "./deadline.ts";
-export { replaceFile, roomBelow, syncPath, writeWhole } from "./durable.ts";
+export { makeDirectory, replaceFile, roomBelow, syncPath, writeWhole } from "./durable.ts";
 export {
   asPcpError,
   PM_ERR,

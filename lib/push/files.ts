@@ -1,19 +1,21 @@
 // The files of one pushed archive: made with their labels, grown by whole bodies. What fails in the
 // middle of a body is cut back to the end of the one before it, so the files stay readable. No
 // descriptor is kept between two bodies. A file that somebody else changed, moved or removed is not
-// written to again.
+// written to again. What is over ends with whole records.
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, readdir, rm, unlink } from "node:fs/promises";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
   type ArchiveLabel,
   encodeLabel,
   freeArchive,
   INDEX_VOLUME,
-  mendArchive,
   META_VOLUME,
 } from "../archive/mod.ts";
-import { asPcpError, type Log, syncPath, writeWhole } from "../base/mod.ts";
+import { asPcpError, type Log, makeDirectory, syncPath, writeWhole } from "../base/mod.ts";
+import type { Marks } from "./marks.ts";
+import { mendPushed, namesIn } from "./mend.ts";
+import { type EndWatch, watchIndexEnd, watchRecordEnd } from "./record-end.ts";
 
 /** Why a body, or an archive, was not taken. */
 export class PushFault extends Error {
@@ -35,10 +37,6 @@ const CHANGE = constants.O_WRONLY | NO_FOLLOW;
 const SMALL_BYTES = 64 * 1024;
 const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o775;
-/** Ending of the hidden file that is beside an archive as long as it is being pushed. */
-const MARK = ".pushing";
-
-const markOf = (base: string): string => join(dirname(base), `.${basename(base)}${MARK}`);
 
 async function withFile<T>(path: string, flags: number, body: (file: FileHandle) => Promise<T>) {
   const file = await open(path, flags, FILE_MODE);
@@ -54,19 +52,14 @@ async function withFile<T>(path: string, flags: number, body: (file: FileHandle)
   return result;
 }
 
-/** A directory for archives of one host, made if need be. */
-async function makeFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-  // Without regard to the mask of the process.
-  if (made !== undefined) await chmod(folder, FOLDER_MODE);
-}
-
 /** One part of the archive. */
 interface Part {
   readonly path: string;
   /** Bytes of whole bodies, the label included. */
   length: number;
   isDirty: boolean;
+  /** Knows whether they end with a whole record. */
+  readonly end: EndWatch;
 }
 
 /** A part by its name, a data volume by its number. */
@@ -85,8 +78,30 @@ export interface PushFiles {
   appendAtOnce(target: PartName, bytes: Uint8Array): boolean;
   /** Makes what was written durable. */
   sync(): Promise<void>;
-  /** The archive is ended: nobody will look after it any more. */
+  /** The archive is ended: made whole where its logger left it in the middle of a record. */
   release(): Promise<void>;
+}
+
+/** What files are made with. */
+export interface FilesParts {
+  readonly marks: Marks;
+  readonly log: Pick<Log, "write">;
+}
+
+/** Takes the first free name: several archives may begin at the same time. Path without suffix. */
+async function takeName(folder: string, name: string, marks: Marks): Promise<string> {
+  for (;;) {
+    const base = await freeArchive(folder, name);
+    if (base === undefined)
+      throw new PushFault(409, `no name is left for an archive ${join(folder, name)}`);
+    try {
+      await marks.put(base);
+      return base;
+    } catch (error) {
+      // Somebody was faster; the next look sees the mark.
+      if (asPcpError(error).code !== EEXIST) throw error;
+    }
+  }
 }
 
 /** Makes the first files of an archive under the first free name. Rejects with PushFault. */
@@ -94,8 +109,11 @@ export async function createFiles(
   folder: string,
   name: string,
   label: ArchiveLabel,
+  parts: FilesParts,
 ): Promise<PushFiles> {
+  const { marks } = parts;
   const made: string[] = [];
+  let marked: string | undefined;
   const create = async (path: string, volume: number): Promise<Part> => {
     const bytes = encodeLabel({ ...label, volume });
     await withFile(path, CREATE, async (file) => {
@@ -103,22 +121,22 @@ export async function createFiles(
       await writeWhole(file, bytes, 0);
       await file.datasync();
     });
-    return { path, length: bytes.length, isDirty: false };
+    const { version } = label;
+    const end = volume === INDEX_VOLUME ? watchIndexEnd(version) : watchRecordEnd();
+    return { path, length: bytes.length, isDirty: false, end };
   };
   try {
-    await makeFolder(folder);
-    const base = await freeArchive(folder, name);
-    if (base === undefined)
-      throw new PushFault(409, `no name is left for an archive ${join(folder, name)}`);
-    await withFile(markOf(base), CREATE, async () => {
-      made.push(markOf(base));
-    });
+    // For the group that PCP's programs run as, without regard to the mask of the process.
+    await makeDirectory(folder, FOLDER_MODE);
+    const base = await takeName(folder, name, marks);
+    marked = base;
     const index = await create(`${base}.index`, INDEX_VOLUME);
     const meta = await create(`${base}.meta`, META_VOLUME);
     await syncPath(folder);
-    return pushFiles(base, label, { index, meta });
+    return pushFiles(base, label, { index, meta }, parts);
   } catch (error) {
     await Promise.all(made.map((path) => rm(path, { force: true })));
+    if (marked !== undefined) await marks.remove(marked);
     if (error instanceof PushFault) throw error;
     const { code, message } = asPcpError(error);
     throw new PushFault(code === EEXIST ? 409 : 500, `cannot create an archive: ${message}`);
@@ -152,6 +170,7 @@ function growAtOnce(part: Part, bytes: Uint8Array): void {
     closeSync(descriptor);
   }
   part.length += bytes.length;
+  part.end.take(bytes);
   part.isDirty = true;
 }
 
@@ -159,8 +178,11 @@ function pushFiles(
   base: string,
   label: ArchiveLabel,
   parts: { readonly index: Part; readonly meta: Part },
+  { marks, log }: FilesParts,
 ): PushFiles {
   let volume: (Part & { readonly number: number }) | undefined;
+  /** All volumes, also those that are over. */
+  const volumes = new Set<string>();
   /** In the order in which they are to become durable: what others point to first. */
   const all = (): Part[] =>
     volume === undefined ? [parts.meta, parts.index] : [parts.meta, volume, parts.index];
@@ -180,11 +202,16 @@ function pushFiles(
     part.length += bytes.length;
     part.isDirty ||= !now;
   };
+  const append = async (part: Part, bytes: Uint8Array, now: boolean): Promise<void> => {
+    await grow(part, bytes, now);
+    part.end.take(bytes);
+  };
 
   const nextVolume = async (number: number): Promise<Part> => {
     const before = volume;
     if (before?.isDirty === true) await syncPath(before.path);
-    const next = { path: `${base}.${number}`, length: 0, isDirty: false, number };
+    const path = `${base}.${number}`;
+    const next = { path, length: 0, isDirty: false, end: watchRecordEnd(), number };
     try {
       await grow(next, encodeLabel({ ...label, volume: number }), true);
     } catch (error) {
@@ -195,6 +222,7 @@ function pushFiles(
     }
     await syncPath(dirname(base));
     volume = next;
+    volumes.add(basename(path));
     return next;
   };
 
@@ -203,12 +231,33 @@ function pushFiles(
     return volume?.number === target ? volume : undefined;
   };
 
+  /** Whether its files are as they were written, and no others are beside them. */
+  const isUntouched = async (): Promise<boolean> => {
+    const names = await namesIn(dirname(base));
+    const isOther = (name: string): boolean =>
+      name.startsWith(`${basename(base)}.`) && !/\.(meta|index)$/.test(name) && !volumes.has(name);
+    if (names.some(isOther)) return false;
+    for (const { path, length } of all()) {
+      const found = names.includes(basename(path)) ? await stat(path) : undefined;
+      if (found?.size !== length) return false;
+    }
+    return true;
+  };
+  /** Whether readers find nothing torn, and no file that is only a label: loggers may go at any time. */
+  const isWhole = (): boolean => {
+    if (volume === undefined) return false;
+    const entry = parts.index.end.last;
+    const pointsTo = entry?.volume === volume.number ? entry.dataOffset : 0;
+    const isEach = all().every(({ end }) => end.isWhole && end.taken > 0);
+    return isEach && pointsTo <= volume.length;
+  };
+
   return {
     base,
     async append(target, bytes, now) {
       try {
         const part = partOf(target) ?? (await nextVolume(Number(target)));
-        await grow(part, bytes, now);
+        await append(part, bytes, now);
       } catch (error) {
         throw faultOf(error);
       }
@@ -230,32 +279,9 @@ function pushFiles(
         await syncPath(part.path);
       }
     },
-    release: () => rm(markOf(base), { force: true }),
+    async release() {
+      if (!isWhole() && (await isUntouched())) await mendPushed(base, log);
+      await marks.remove(base);
+    },
   };
-}
-
-/** Mends the archives below `directory` that were being pushed when a server before this one was killed. */
-export async function mendPushed(directory: string, log: Pick<Log, "write">): Promise<void> {
-  const list = async (path: string): Promise<string[]> => {
-    try {
-      return await readdir(path);
-    } catch (error) {
-      // Not there yet, not a directory, or not ours to read: then there is nothing of ours in it.
-      if (asPcpError(error).code < -4096) throw error;
-      return [];
-    }
-  };
-  for (const host of await list(directory)) {
-    for (const name of await list(join(directory, host))) {
-      if (!name.startsWith(".") || !name.endsWith(MARK)) continue;
-      const base = join(directory, host, name.slice(1, -MARK.length));
-      try {
-        for (const { file, cut } of mendArchive(base))
-          log.write("info", `${file}: ${cut} bytes cut off that were not pushed whole`);
-        await unlink(markOf(base));
-      } catch (error) {
-        log.write("warning", `${base}: not mended: ${asPcpError(error).message}`);
-      }
-    }
-  }
 }

@@ -2,8 +2,10 @@
 // webapi.md 18). Refuses what spec webapi.md 18 refuses, and with 503 more archives than configured.
 import { type ArchiveLabel, archiveName, decodeLabel, labelBytes } from "../archive/mod.ts";
 import { asPcpError, PcpError, roomBelow, viewOf } from "../base/mod.ts";
-import { createFiles, mendPushed, PushFault, type PushFiles } from "./files.ts";
+import { createFiles, PushFault, type PushFiles } from "./files.ts";
+import { openMarks } from "./marks.ts";
 import { unsafety } from "./name.ts";
+import { startTidying } from "./retention.ts";
 import {
   DEFAULT_PUSH_SETTINGS,
   type LabelOutcome,
@@ -97,6 +99,18 @@ function roomKeeper(directory: string, settings: () => PushSettings, now: () => 
   return { known, has };
 }
 
+const problem = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** A number that no archive has. */
+function freshNumber(archives: ReadonlyMap<number, Pushed>): number {
+  const word = new Uint32Array(1);
+  for (;;) {
+    const number = (crypto.getRandomValues(word)[0] ?? 0) & MAX_NUMBER;
+    if (number !== 0 && !archives.has(number)) return number;
+  }
+}
+
 /** Archives pushed by loggers into a directory. */
 export function createPush(options: PushOptions): Push {
   const { directory, log, feed } = options;
@@ -104,18 +118,21 @@ export function createPush(options: PushOptions): Push {
   const settings = mergedSettings(options);
   const room = roomKeeper(directory, settings, now);
   const archives = new Map<number, Pushed>();
-  const counts = { begun: 0, bodies: 0, bytes: 0, refused: 0 };
+  const counts = { begun: 0, bodies: 0, bytes: 0, refused: 0, removed: 0 };
   let opening = 0;
   let closed = false;
   let collector: ReturnType<typeof setTimeout> | undefined;
   let syncer: ReturnType<typeof setTimeout> | undefined;
   let syncing = Promise.resolve();
 
-  const problem = (error: unknown): string =>
-    error instanceof Error ? error.message : String(error);
   // Nothing is pushed before what a killed server left is whole again.
-  const mended = mendPushed(directory, log).catch((error: unknown) => {
+  const marks = openMarks(directory, log);
+  const mended = marks.mend().catch((error: unknown) => {
     log.write("warning", `${directory}: not looked through: ${problem(error)}`);
+  });
+
+  const stopTidying = startTidying(options, settings, mended, (gone) => {
+    counts.removed += gone;
   });
 
   /** Makes the acknowledged bodies of an archive durable. */
@@ -175,14 +192,6 @@ export function createPush(options: PushOptions): Push {
     collector.unref();
   };
 
-  const freshNumber = (): number => {
-    const word = new Uint32Array(1);
-    for (;;) {
-      const number = (crypto.getRandomValues(word)[0] ?? 0) & MAX_NUMBER;
-      if (number !== 0 && !archives.has(number)) return number;
-    }
-  };
-
   const begin = async (
     label: ArchiveLabel,
     base: string,
@@ -190,12 +199,15 @@ export function createPush(options: PushOptions): Push {
   ): Promise<LabelOutcome> => {
     const { cached, timeoutMs } = settings();
     const { host } = label;
+    const parts = { marks, log };
     if (cached && feed === undefined) throw new PushFault(500, "no key server for archives");
     if (!cached && !(await room.has(0))) throw new PushFault(500, `${directory}: no room left`);
-    const files = cached ? undefined : await createFiles(`${directory}/${host}`, base, label);
+    const files = cached
+      ? undefined
+      : await createFiles(`${directory}/${host}`, base, label, parts);
     const name = files?.base ?? `${host}/${base}`;
     const life = lifeMs ?? timeoutMs;
-    const number = freshNumber();
+    const number = freshNumber(archives);
     const pushed: Pushed = {
       number,
       name,
@@ -377,6 +389,8 @@ export function createPush(options: PushOptions): Push {
       for (const pushed of archives.values()) drop(pushed);
       await syncing;
       await Promise.all(ending);
+      await stopTidying();
+      await marks.close();
     },
   };
 }

@@ -22,6 +22,10 @@ export interface PushSettings {
   readonly bodyBytes: number;
   /** Room on the disk, bytes, that must be left after a write. */
   readonly freeBytes: number;
+  /** Days after the last write after which an archive is removed; 0: never. */
+  readonly keepDays: number;
+  /** Bytes of all archives in the directory; beyond that the oldest are removed. 0: no bound. */
+  readonly keepBytes: number;
   /** Time between two looks for archives that are past their time, milliseconds. */
   readonly workMs: number;
   /** Life of an archive without requests where its logger does not say, milliseconds. */
@@ -36,6 +40,8 @@ export const DEFAULT_PUSH_SETTINGS: PushSettings = {
   archives: 4096,
   bodyBytes: 10 * 1024 * 1024 - 1,
   freeBytes: 64 * 1024 * 1024,
+  keepDays: 0,
+  keepBytes: 0,
   workMs: 2_000,
   timeoutMs: 600_000,
 };
@@ -67,6 +73,8 @@ export interface PushOptions {
   readonly onArchive?: (base: string) => void;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
+  /** Milliseconds between two looks for archives that are not to be kept; ten minutes by default. */
+  readonly tidyMs?: number;
 }
 
 /** The part of an archive that a body is for: `volume` the number of a data volume. */
@@ -92,6 +100,8 @@ export interface PushStatus {
   readonly bodies: number;
   readonly bytes: number;
   readonly refused: number;
+  /** Archives removed since the start, for their age or for room. */
+  readonly removed: number;
 }
 
 /** Archives that loggers push. */

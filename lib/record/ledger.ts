@@ -12,10 +12,16 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { mendArchive } from "../archive/mod.ts";
-import { asPcpError, lockFile, PcpError, replaceFile, roomBelow } from "../base/mod.ts";
+import {
+  asPcpError,
+  lockFile,
+  makeDirectory,
+  PcpError,
+  replaceFile,
+  roomBelow,
+} from "../base/mod.ts";
 
 const LIST = ".pcpbox-recorder";
 const LOCK = ".pcpbox-recorder.lock";
@@ -120,7 +126,7 @@ export async function openLedger(
   directory: string,
   told: (text: string) => void,
 ): Promise<Ledger | undefined> {
-  await mkdir(directory, { recursive: true, mode: 0o775 });
+  await makeDirectory(directory, 0o755);
   const descriptor = lock(directory);
   if (descriptor === undefined) return undefined;
   const archives = readList(directory);

@@ -4,6 +4,7 @@
 import { afterAll, expect, test } from "bun:test";
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -62,7 +63,8 @@ async function pushWhole(push: Push, archive: number, base: string): Promise<voi
   expect([...statuses]).toEqual([200]);
 }
 
-const host = (directory: string): string => readdirSync(directory)[0] ?? "";
+const host = (directory: string): string =>
+  readdirSync(directory).find((name) => !name.startsWith(".")) ?? "";
 const filesOf = (directory: string): string[] => {
   const folder = join(directory, host(directory));
   return readdirSync(folder)
@@ -97,6 +99,16 @@ test("names are made of the start, and numbered when they are taken", async () =
   expect(host(directory)).toBe("web-1.example_x");
   const stem = /^\d{8}\.\d\d\.\d\d/.exec(names[0] ?? "")?.[0] ?? "none";
   expect(names).toEqual([`${stem}-01.meta`, `${stem}-02.meta`, `${stem}.meta`]);
+});
+
+test("archives that begin at the same time have names of their own", async () => {
+  const { push, directory } = start();
+  const other = start({}, { directory });
+  const all = Array.from({ length: 20 }, (_, i) =>
+    begin(i % 2 === 0 ? push : other.push, withHost(LABEL, "h")),
+  );
+  await Promise.all(all);
+  expect(filesOf(directory).filter((name) => name.endsWith(".meta"))).toHaveLength(20);
 });
 
 test("a name is taken by any file of an archive, also a compressed one; after 100 it is 409", async () => {
@@ -275,13 +287,17 @@ test("what a killed server left is cut to whole records", async () => {
   for (const ending of endings) appendFileSync(`${stem}.${ending}`, new Uint8Array([0, 0, 1]));
   // Another archive that nobody is pushing is none of its business.
   writeFileSync(join(folder, "other.meta"), "xyz");
-  const second = start({}, { directory: first.directory });
+  // A copy is nobody's.
+  const copy = join(privateFolder("push-copy"), "pushed");
+  cpSync(first.directory, copy, { recursive: true });
+  const second = start({}, { directory: copy });
   await begin(second.push, withHost(LABEL, "i"));
-  const after = endings.map((ending) => readFileSync(`${stem}.${ending}`).length);
+  const mended = stem.replace(first.directory, copy);
+  const after = endings.map((ending) => readFileSync(`${mended}.${ending}`).length);
   expect(after).toEqual(before);
   expect(second.lines).toHaveLength(endings.length);
-  expect(readFileSync(join(folder, "other.meta"), "utf8")).toBe("xyz");
-  expect(openArchives(stem).label.host).toBe("h");
+  expect(readFileSync(join(copy, "h", "other.meta"), "utf8")).toBe("xyz");
+  expect(openArchives(mended).label.host).toBe("h");
 });
 
 test("there is room that is left alone", async () => {
