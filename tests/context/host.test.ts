@@ -222,7 +222,7 @@ describe("losses of pmcd", () => {
   test("a request that is not answered in time ends the connection, not the context", async () => {
     const pmcd = await pmcdWith({ fault: { kind: "stall", after: 1 } });
     const settings = {
-      ...connectionSettings({ PMCD_REQUEST_TIMEOUT: "0.05" }, () => undefined),
+      ...connectionSettings({ PMCD_REQUEST_TIMEOUT: "2" }, () => undefined),
       reconnectDelays: [0.05],
     };
     const context = await contextAt(pmcd.port, [], { settings });

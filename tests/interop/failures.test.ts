@@ -138,6 +138,7 @@ function startWatcher(tree: PcpTree, watcher: Watcher, spec: string, pmcd: Pmcd)
   };
   return {
     ready,
+    written: () => Bun.file(join(folder, "recording.0")).size,
     text: () => settle(read(watcher.log ?? "output").replaceAll(folder, "FOLDER"), spec),
   };
 }
@@ -228,7 +229,9 @@ function failuresOf(tree: PcpTree): void {
       const daemons = await Promise.all(runs.map(({ ready }) => ready));
       const all = (pattern: RegExp) => runs.every(({ text }) => pattern.test(text()));
       expect(await waitUntil(() => all(watcher.working))).toBe(true);
-      if (watcher.log !== undefined) await Bun.sleep(500); // it does not say when it has begun
+      // pmlogger does not say when it has begun, but it writes.
+      if (watcher.log !== undefined)
+        expect(await waitUntil(() => runs.every(({ written }) => written() > 1000))).toBe(true);
       pmcd.daemon().signal("SIGKILL");
       await pmcd.daemon().ended;
       const recovered = watcher.recovered;
@@ -253,7 +256,7 @@ function failuresOf(tree: PcpTree): void {
     const spec = `127.0.0.1:${pmcd.port}`;
     const limited: Pmcd = {
       ...pmcd,
-      clientEnv: { ...pmcd.clientEnv, PMCD_REQUEST_TIMEOUT: "1" },
+      clientEnv: { ...pmcd.clientEnv, PMCD_REQUEST_TIMEOUT: "5" },
     };
     const runs = [
       startWatcher(tree, hung, spec, limited),

@@ -58,7 +58,7 @@ describe("watching a connection being made", () => {
     const mute = await startFakePmcd({ behaviour: { fault: { kind: "mute" } } });
     try {
       const { steps, code } = await watched(`127.0.0.1:${dead},${refusing.port},${mute.port}`, {
-        env: { PMCD_REQUEST_TIMEOUT: "0.05" },
+        env: { PMCD_REQUEST_TIMEOUT: "2" },
       });
       expect(code).toBe(PM_ERR.TIMEOUT);
       expect(steps).toMatchObject([

@@ -76,7 +76,7 @@ const emptyResult = (highres: boolean): Uint8Array => encodeResult(0, noSets, hi
 
 describe("what comes in place of a reply", () => {
   test("silence: PM_ERR_TIMEOUT for the request, PM_ERR_IPC for all that follow", async () => {
-    const pmcd = await session(() => undefined, { limit: "0.05" });
+    const pmcd = await session(() => undefined, { limit: "1" });
     const codes = await Promise.all([codeOf(pmcd.traverse("a")), codeOf(pmcd.traverse("b"))]);
     expect(codes).toEqual([PM_ERR.TIMEOUT, PM_ERR.IPC]);
     expect(await codeOf(pmcd.traverse("c"))).toBe(PM_ERR.IPC);
@@ -92,7 +92,7 @@ describe("what comes in place of a reply", () => {
         await late.promise;
         talk.send(namesPdu("late"));
       },
-      { limit: "0.05" },
+      { limit: "1" },
     );
     expect(await codeOf(pmcd.traverse("a"))).toBe(PM_ERR.TIMEOUT);
     late.resolve();
@@ -104,14 +104,14 @@ describe("what comes in place of a reply", () => {
     const pmcd = await session(
       async (talk) => {
         await talk.read();
-        await Bun.sleep(300);
+        await Bun.sleep(1200);
         talk.send(reply.subarray(0, 14));
-        await Bun.sleep(300);
+        await Bun.sleep(1200);
         talk.send(reply.subarray(14));
         await talk.read();
         talk.send(reply.subarray(0, 14));
       },
-      { limit: "0.5" },
+      { limit: "2" },
     );
     expect(await pmcd.traverse("a")).toEqual(["sample.bin"]);
     expect(await codeOf(pmcd.traverse("b"))).toBe(PM_ERR.TIMEOUT);
