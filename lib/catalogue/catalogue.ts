@@ -27,8 +27,8 @@ export interface Catalogue {
   readonly file: string;
   readonly database: Database;
   /**
-   * Changes with every change: what was kept of names and series before is stale. What other connections
-   * change is seen within SEEN_MS.
+   * Changes with every change but that of where archives end: what was kept of names and series before is
+   * stale. What other connections change is seen within SEEN_MS.
    */
   readonly generation: number;
   /** Says that another connection has written: it is seen at once. */
@@ -226,6 +226,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
   const sweep = sweeper(database);
   let generation = 0;
   let version = 0;
+  let revision = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let isClosed = false;
   const guard = <T>(body: () => T): T => {
@@ -256,6 +257,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
       body();
       if (leaves) sweep.sweep();
     });
+  const revisionOf = database.query<{ number: number }, []>("SELECT number FROM revision");
   const versionOf = database.query<{ data_version: number }, []>("PRAGMA data_version");
   interface Row {
     readonly path: string;
@@ -269,7 +271,11 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
     get generation() {
       if (performance.now() - lookedAt < SEEN_MS) return generation;
       const { data_version: now = 0 } = guard(() => versionOf.get()) ?? {};
-      if (now !== version) generation++;
+      if (now !== version) {
+        const { number = 0 } = guard(() => revisionOf.get()) ?? {};
+        if (number !== revision) generation++;
+        revision = number;
+      }
       version = now;
       lookedAt = performance.now();
       return generation;
@@ -292,12 +298,13 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
     put: (path, stamp, survey) => replace(path, () => putSurvey(put, path, stamp, survey)),
     putProblem: (path, stamp, problem) =>
       replace(path, () => put.archive(path, stamp, "", null, 0, null, 0, problem)),
-    touch: (path, stamp, end) =>
-      change(() => {
+    touch: (path, stamp, end) => {
+      guard(() =>
         database
           .query("UPDATE archive SET stamp = ?, finish = ? WHERE path = ?")
-          .run(stamp, end ?? null, path);
-      }),
+          .run(stamp, end ?? null, path),
+      );
+    },
     noteEnd: (path, stamp, end) => {
       briefly(() =>
         database

@@ -28,9 +28,21 @@ const HEAD = { pageBytes: 16, change: 24, pages: 28, counted: 92, length: 96 } a
 /** Milliseconds for which a process waits while another one writes. */
 export const BUSY_MS = 10_000;
 
+/** Each row that comes or goes changes the revision, which begins anywhere: tables made anew are told, too. */
+const revised = (table: string): string =>
+  ["INSERT", "DELETE"]
+    .map(
+      (change) => `
+CREATE TRIGGER ${table}_${change.toLowerCase()} AFTER ${change} ON ${table} BEGIN
+  UPDATE revision SET number = number + 1;
+END;`,
+    )
+    .join("");
+
 /**
  * Identifiers are 40 digits. A label set is shared by all that carry it, a set of instances by all metrics
- * that have it; `holds` says which archive has values of which series, and of which instances.
+ * that have it; `holds` says which archive has values of which series, and of which instances. All but where
+ * an archive ends changes together with a row of it, and is told by the revision.
  */
 const TABLES = `
 CREATE TABLE source (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE);
@@ -83,6 +95,9 @@ CREATE TABLE expression (
   hash TEXT PRIMARY KEY, text TEXT NOT NULL, indom TEXT NOT NULL, pmid TEXT NOT NULL,
   semantics TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, units TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE revision (number INTEGER NOT NULL);
+INSERT INTO revision VALUES (abs(random() % 1000000000000));
+${["archive", "expression"].map(revised).join("")}
 ${TEXT_TABLES}`;
 
 /** What only this connection has: what an archive leaves behind, see sweep.ts. */

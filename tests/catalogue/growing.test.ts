@@ -249,3 +249,33 @@ test("what is not the same any more is surveyed again", async () => {
   expect(await grow()).toBe(whole());
   catalogue.close();
 });
+
+test("new data change nothing that another connection keeps of names; new metadata do", async () => {
+  const folder = newFolder();
+  const file = join(newFolder(), "series.sqlite");
+  const [catalogue, other] = [openCatalogue(file), openCatalogue(file)];
+  const archive = growingArchive(join(folder, "a"));
+  const follower = followCatalogue(catalogue);
+  const generations = async (): Promise<readonly number[]> => {
+    await follower.look(folder);
+    while (follower.step() !== undefined);
+    other.stale();
+    catalogue.stale();
+    return [catalogue.generation, other.generation];
+  };
+  for (const second of [0, 1, 2]) {
+    archive.append(second);
+    await generations();
+  }
+  const before = await generations();
+  const [end] = other.database.query("SELECT finish FROM archive").values();
+  archive.append(3);
+  expect(await generations()).toEqual([...before]);
+  expect(other.database.query("SELECT finish FROM archive").values()).not.toEqual([end ?? []]);
+  archive.addInstance(1, "one", 4);
+  archive.append(4);
+  for (const [at, now] of (await generations()).entries())
+    expect(now).toBeGreaterThan(before[at] ?? 0);
+  catalogue.close();
+  other.close();
+});
