@@ -143,9 +143,9 @@ function specOf(
   return { ...spec, attributes };
 }
 
-/** The host specifications that mean this machine's own pmcd, whatever its port. */
-const LOCAL: readonly string[] = ["localhost", "local:", "unix:"];
-const isLocal = (hostspec: string): boolean => LOCAL.includes(hostspec);
+/** Host specifications of this machine's own pmcd, whatever its port; Grafana usually has pcp://127.0.0.1. */
+const LOCAL = /^(?:(?:pcp:\/\/)?(?:localhost|127\.0\.0\.1|\[::1\])|local:|unix:)$/;
+const isLocal = (hostspec: string): boolean => LOCAL.test(hostspec);
 
 /** Errors that say that nobody is there; what a pmcd says itself is an answer. */
 const NOBODY: readonly number[] = [

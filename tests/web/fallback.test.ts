@@ -80,6 +80,14 @@ describe("with a stand-in", () => {
     expect(standIn.connections.length).toBe(2);
   });
 
+  test("it serves the addresses of this machine, too", async () => {
+    const { get } = await setUp(true);
+    for (const host of ["127.0.0.1", "pcp://127.0.0.1", "pcp://localhost", "[::1]"]) {
+      const got = await get(`${FETCH}&hostspec=${encodeURIComponent(host)}`);
+      expect([host, got.status]).toEqual([host, 200]);
+    }
+  });
+
   test("others than localhost, and those who bring a password, do not get it", async () => {
     const { get } = await setUp(true);
     expect((await get(`${FETCH}&hostspec=127.0.0.1:1`)).body).toContain(NOBODY);
