@@ -103,6 +103,9 @@ interface Session {
   close(): Promise<void>;
 }
 
+/** Milliseconds after the first attempt that fails: a pmcd that is started again may be there soon. */
+const FIRST_PAUSE_MS = 100;
+
 async function openSession(
   connect: (signal: AbortSignal) => Promise<PmcdConnection>,
   delays: readonly number[],
@@ -111,6 +114,8 @@ async function openSession(
   const end = new AbortController();
   let count = 0;
   let served = false;
+  /** A connection that served was lost, and nothing was tried since. */
+  let isFirst = false;
   let failure: PcpError | undefined;
 
   const start = async (): Promise<PmcdConnection> => {
@@ -127,7 +132,8 @@ async function openSession(
       failure = error;
       // A pmcd that refuses a client after the handshake, or drops it before any answer, would be
       // called again and again: that counts as an attempt that failed.
-      if (kind === "refused" || !served) policy.failed(performance.now());
+      isFirst = kind !== "refused" && served;
+      if (!isFirst) policy.failed(performance.now());
     });
     return connection;
   };
@@ -138,7 +144,9 @@ async function openSession(
       last = await start();
     } catch (error) {
       failure = asPcpError(error);
-      if (!end.signal.aborted) policy.failed(performance.now());
+      if (isFirst) policy.spared(performance.now(), FIRST_PAUSE_MS);
+      else if (!end.signal.aborted) policy.failed(performance.now());
+      isFirst = false;
       throw failure;
     }
   };

@@ -166,6 +166,8 @@ export interface ReconnectPolicy {
   wait(now: number): number;
   /** Notes an attempt that failed at `now` milliseconds. */
   failed(now: number): void;
+  /** Notes an attempt that failed at `now` but does not count; the next may follow after `pause`. */
+  spared(now: number, pause: number): void;
   /** Notes a success: the next failure counts as the first. */
   succeeded(): void;
 }
@@ -179,6 +181,9 @@ export function createReconnectPolicy(delays: readonly number[]): ReconnectPolic
     failed(now) {
       failures += 1;
       allowedAt = now + reconnectDelay(delays, failures) * 1000;
+    },
+    spared(now, pause) {
+      allowedAt = now + Math.min(pause, reconnectDelay(delays, 1) * 1000);
     },
     succeeded() {
       failures = 0;

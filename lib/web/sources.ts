@@ -82,6 +82,10 @@ interface Entry extends Source {
   idleSince: number;
   /** While it connects again, for all requests at once. */
   reviving: Promise<void> | undefined;
+  /** Connections so far. */
+  readonly sessions: () => number;
+  /** Of which of them a request was told that it is lost. */
+  lossTold: number;
 }
 
 /** How long pmcd may take for a reply: clients such as Grafana wait 6 s. */
@@ -177,6 +181,7 @@ function createOpener(options: SourceOptions) {
   const { env, warn } = options;
   let settings: ConnectionSettings | undefined;
   let local: LocalState = "unasked";
+  let hadPmcd = false;
   /** When the stand-in was opened last, on the clock of performance.now(). */
   let stoodIn = 0;
   /** What was said of derived metrics: each connection would say it again. */
@@ -209,7 +214,10 @@ function createOpener(options: SourceOptions) {
       const connecting = { ...options.host, env, warn, settings };
       const open = () => openHostContext(spec, connecting, hostspec);
       const host = await dials.run(placeOf(hostspec), open, isNobody);
-      if (atHome) setLocal("pmcd", "");
+      if (atHome) {
+        hadPmcd = true;
+        setLocal("pmcd", "");
+      }
       return {
         context: derive(host),
         get connected() {
@@ -224,7 +232,8 @@ function createOpener(options: SourceOptions) {
       if (pcp !== error) throw error;
       const { fallback } = options;
       const isHere = atHome && NOBODY.includes(pcp.code);
-      if (isHere && fallback !== undefined && credentials === undefined) {
+      // A pmcd that has answered and is away is missed, not replaced.
+      if (isHere && !hadPmcd && fallback !== undefined && credentials === undefined) {
         const context = await fallback();
         stoodIn = performance.now();
         setLocal("built-in", pcp.message);
@@ -326,6 +335,8 @@ export function createSources(options: SourceOptions): Sources {
       users: 0,
       idleSince: Number.POSITIVE_INFINITY,
       reviving: undefined,
+      sessions,
+      lossTold: 0,
     };
     entries.add(entry);
     return entry;
@@ -421,7 +432,13 @@ export function createSources(options: SourceOptions): Sources {
       try {
         await entry.reviving;
       } catch (error) {
-        throw faultOf(asPcpError(error), "cannot reconnect context: ");
+        // The first request after a loss fails as it does on a connection that is closed.
+        const sessions = entry.sessions();
+        if (entry.lossTold === sessions)
+          throw faultOf(asPcpError(error), "cannot reconnect context: ");
+        entry.lossTold = sessions;
+        // Nothing of another connection will be believed anyway.
+        entry.metadata.forget();
       }
     },
     get open() {

@@ -253,9 +253,7 @@ describe("life", () => {
     await pmcd.stop();
     const lost = await must(api, `/pmapi/${own}/fetch?names=fake.m0`);
     expect(lost.status).toBe(400);
-    expect(lost.body).toMatch(
-      /IPC protocol failure|cannot reconnect context: Connection timed out/,
-    );
+    expect(lost.body).toContain("IPC protocol failure");
     await pmcdWith({ instances: 3 }, pmcd.port);
     const target = `/pmapi/${own}/fetch?names=a.b`;
     const isBack = async () => (await must(api, target)).body.includes('"name":"a.b"');

@@ -112,4 +112,24 @@ describe("with a stand-in", () => {
     expect(await waitUntil(isBack)).toBe(true);
     expect(api.status()["localhost"]).toBe("pmcd");
   });
+
+  test("a pmcd that has answered is missed when it is away, and taken again when it is back", async () => {
+    const { api, get, port, standIn } = await setUp(true);
+    const pmcd = await startFakePmcd({ port });
+    const id = /"context":(\d+)/.exec((await get("/pmapi/context?polltimeout=60")).body)?.[1];
+    expect((await get(`/pmapi/${id}/metric?prefix=fake`)).status).toBe(200);
+    await pmcd.stop();
+    const lost = await get(`/pmapi/${id}/fetch?names=fake.m0`);
+    expect(lost.body).toContain("IPC protocol failure");
+    expect((await get(FETCH)).body).toContain(NOBODY);
+    expect(api.status()["localhost"]).toBe("unreachable");
+    expect(standIn.connections).toHaveLength(0);
+    // Not after the pauses that PCP makes between attempts: the first one is for nothing.
+    await Bun.sleep(200);
+    const again = await startFakePmcd({ port });
+    ended.push(() => again.stop());
+    expect((await get(`/pmapi/${id}/metric?prefix=fake`)).status).toBe(200);
+    expect((await get(FETCH)).status).toBe(200);
+    expect(api.status()["localhost"]).toBe("pmcd");
+  });
 });
