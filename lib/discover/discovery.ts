@@ -231,7 +231,8 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
         log("info", `discovery: directory ${root} is not there yet`);
     const told = archives > 0;
     const place = `${folders.length} directories`;
-    if (told) log("info", `discovery: first look at ${archives} archives in ${place} begins`);
+    // Both lines end as those of pmproxy about what is ready: programs that read its log pass over them.
+    if (told) log("info", `discovery: first look at ${archives} archives in ${place} begins setup`);
     following = true;
     wake();
     await sink.start(folders, signal);
@@ -241,7 +242,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     const { found, failed, read } = sink.status();
     const seconds = ((performance.now() - before) / 1000).toFixed(1);
     const said = `${found} archives found, ${read} read, ${failed} unreadable, ${seconds} s`;
-    log("info", `discovery: first look ends: ${said}`);
+    log("info", `discovery: first look ends: ${said} of setup`);
   };
   const started = begin().catch((error: unknown) => {
     if (!signal.aborted) log("error", `discovery: first look: ${asPcpError(error).message}`);
