@@ -137,6 +137,11 @@ describePeer(peers, "choosing", () => {
       await page.getByLabel("To", { exact: true }).fill("2024-03-01T01:00:00");
       await until(() => page.url().includes(`to=${START + 3600}`));
       expect(await page.locator(".zone").textContent()).toBe("UTC");
+      // A function of what has no instances has one line, which needs no name.
+      await field(page).fill("abs(mem.util.used)");
+      await field(page).press("Enter");
+      await untilText(card(page), /^\s*abs\(mem\.util\.used\)/);
+      await untilText(card(page).locator(".legend"), /^\s*[\d.]+ GiB\s*$/);
       expect(faults).toEqual([]);
       await close();
     },

@@ -124,14 +124,18 @@ export function createLookup(): Lookup {
   return { facts, check };
 }
 
-/** Gives lines names out of what tells them apart: metric, host, instance. */
+/**
+ * Gives lines names out of what tells them apart: metric, host, instance. A function of a metric without
+ * instances is told as of an instance that is the metric's series itself.
+ */
 function named(
   lines: readonly PastLine[],
   factsOf: (line: PastLine) => SeriesFacts | undefined,
 ): readonly NamedLine[] {
   const parts = lines.map((line) => {
     const facts = factsOf(line);
-    const instance = facts?.instances.get(line.instance) ?? line.instance.slice(0, 8);
+    const own = line.instance === facts?.id ? "" : line.instance.slice(0, 8);
+    const instance = facts?.instances.get(line.instance) ?? own;
     return { metric: facts?.name ?? "", host: facts?.host ?? "", instance };
   });
   const differ = (key: "metric" | "host"): boolean =>
@@ -278,6 +282,7 @@ async function shapeOf(
   const ownerOf = (line: PastLine): SeriesFacts | undefined =>
     known.get(line.series) ??
     owners.get(line.instance) ??
+    known.get(line.instance) ??
     (facts.length === 1 ? facts[0] : results.get(line.series));
   const isCounter = isRate(query);
   const unit = (line: PastLine): Unit => {
