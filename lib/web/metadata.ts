@@ -2,7 +2,7 @@
 // connection is another one: descriptors, names, texts, labels, and the fragments of replies that are
 // made of them. Bounded: above a number of metrics everything is asked for again.
 import { createHash } from "node:crypto";
-import { asPcpError, PM_ERR } from "../base/mod.ts";
+import { asPcpError, PcpError, PM_ERR } from "../base/mod.ts";
 import type { AboutCalls, Context } from "../context/mod.ts";
 import {
   asPmid,
@@ -82,7 +82,10 @@ export interface Metadata {
   forgetInstances(): void;
   /** Drops everything when `changes` of a fetch or the connection say so. */
   note(changes: number): void;
-  /** Asks pmcd whether something has changed, unless it was asked a short while ago. */
+  /**
+   * Asks pmcd whether something has changed, unless it was asked a short while ago. Where it does not answer
+   * everything is dropped, so that what is asked for next fails, in its own words.
+   */
   refresh(): Promise<void>;
 }
 
@@ -360,8 +363,13 @@ export function createMetadata(context: Context, sessions: () => number): Metada
     note,
     async refresh() {
       if (performance.now() - asked < REFRESH_MS) return;
-      const { changes } = await context.fetch([PROBE]);
-      note(changes);
+      try {
+        const { changes } = await context.fetch([PROBE]);
+        note(changes);
+      } catch (error) {
+        if (!(error instanceof PcpError)) throw error;
+        forget();
+      }
     },
   };
 }

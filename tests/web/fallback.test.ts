@@ -71,7 +71,7 @@ describe("with a stand-in", () => {
       expect([target, got.status]).toEqual([target, 200]);
     }
     expect((await get(FETCH)).body).toContain('"instance":2');
-    const id = /"context":(\d+)/.exec((await get("/pmapi/context?polltimeout=60")).body)?.[1];
+    const id = /"context":(\d+)/.exec((await get("/pmapi/context?polltimeout=600")).body)?.[1];
     expect((await get(`/pmapi/${id}/profile?expr=del`)).status).toBe(200);
     expect((await get(`/pmapi/${id}/fetch?names=fake.m0`)).status).toBe(200);
     expect((await get(FETCH)).body).toContain('"instance":2');
@@ -116,11 +116,13 @@ describe("with a stand-in", () => {
   test("a pmcd that has answered is missed when it is away, and taken again when it is back", async () => {
     const { api, get, port, standIn } = await setUp(true);
     const pmcd = await startFakePmcd({ port });
-    const id = /"context":(\d+)/.exec((await get("/pmapi/context?polltimeout=60")).body)?.[1];
+    const id = /"context":(\d+)/.exec((await get("/pmapi/context?polltimeout=600")).body)?.[1];
     expect((await get(`/pmapi/${id}/metric?prefix=fake`)).status).toBe(200);
     await pmcd.stop();
-    const lost = await get(`/pmapi/${id}/fetch?names=fake.m0`);
-    expect(lost.body).toContain("IPC protocol failure");
+    // Long enough for what is kept not to be believed without a question.
+    await Bun.sleep(300);
+    const lost = await get(`/pmapi/${id}/metric?prefix=fake`);
+    expect(lost.body).toContain('"fake traversal failed - IPC protocol failure"');
     expect((await get(FETCH)).body).toContain(NOBODY);
     expect(api.status()["localhost"]).toBe("unreachable");
     expect(standIn.connections).toHaveLength(0);
