@@ -25,6 +25,8 @@ const FIRST_COMMANDS = 64;
 /** Room for a head: type, ten digits, end of line. */
 const HEAD_ROOM = 13;
 
+/** A part with two digits has no fewer bytes behind its first one. */
+const SHORT_PART = 8;
 const CR = 0x0d;
 const LF = 0x0a;
 const ZERO = 0x30;
@@ -178,6 +180,22 @@ export class ReplyScanner {
   next(bytes: Uint8Array, end: number): boolean {
     let { at, need } = this;
     while (need > 0) {
+      // Most parts are short texts: one or two digits, both ends of line.
+      if (bytes[at] === DOLLAR && at + SHORT_PART < end) {
+        const first = (bytes[at + 1] ?? 0) - ZERO;
+        const second = (bytes[at + 2] ?? 0) - ZERO;
+        if (first >= 0 && first <= 9) {
+          let behind = 0;
+          if (bytes[at + 2] === CR) behind = at + 6 + first;
+          else if (second >= 0 && second <= 9 && bytes[at + 3] === CR)
+            behind = at + 7 + 10 * first + second;
+          if (behind > 0 && behind <= end) {
+            at = behind;
+            need--;
+            continue;
+          }
+        }
+      }
       const kind = at < end ? (KINDS[bytes[at] ?? 0] ?? 0) : Kind.Line;
       if (kind === 0) throw broken(`a byte ${bytes[at]} where a reply begins`);
       let line = at + 1;

@@ -170,11 +170,36 @@ const LAST_PART = 0xffff_ffff_ffff_ffffn;
 const DASH = 0x2d;
 const ZERO = 0x30;
 
+/** Digits of today's ms, the first of them, and bytes of an entry whose second part is short. */
+const MS_DIGITS = 13;
+const HIGH_DIGITS = 7;
+const SHORT_ENTRY = MS_DIGITS + 1 + 7;
+
+/** A number of at most seven digits; -1 for what is none. */
+function wholeDigits(bytes: Uint8Array, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at++) {
+    const digit = (bytes[at] ?? 0) - ZERO;
+    if (digit < 0 || digit > 9) return -1;
+    value = (value * 10 + digit) | 0;
+  }
+  return value;
+}
+
 /**
  * Microseconds since 1970 of an entry's identifier, or of a part of bytes that is one; NaN for what is
  * none, or is beyond exact numbers.
  */
 export function microsecondsOfEntry(entry: Uint8Array, from = 0, to = entry.length): number {
+  // Today's times have 13 digits of ms; seven and six of them are whole numbers of 32 bits.
+  if (entry[from + MS_DIGITS] === DASH && to > from + MS_DIGITS + 1 && to <= from + SHORT_ENTRY) {
+    const high = wholeDigits(entry, from, from + HIGH_DIGITS);
+    const low = wholeDigits(entry, from + HIGH_DIGITS, from + MS_DIGITS);
+    const rest = wholeDigits(entry, from + MS_DIGITS + 1, to);
+    if (high < 0 || low < 0 || rest < 0) return Number.NaN;
+    const time = (high * 1e6 + low) * 1000 + rest;
+    return Number.isSafeInteger(time) ? time : Number.NaN;
+  }
   let ms = 0;
   let us = 0;
   let dash = -1;

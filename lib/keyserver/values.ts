@@ -42,7 +42,6 @@ const TEXT_BYTES = 8;
 const LEAST_ENTRY = 16;
 const STAR = 0x2a;
 const DOLLAR = 0x24;
-const MINUS = 0x2d;
 const CR = 0x0d;
 const ZERO = 0x30;
 
@@ -252,9 +251,20 @@ class Heads {
   next(type: number): number {
     const { bytes } = this;
     let { at } = this;
-    if (bytes[at] !== type || bytes[at + 1] === MINUS) {
+    const first = (bytes[at + 1] ?? 0) - ZERO;
+    if (bytes[at] !== type || first < 0 || first > 9) {
       this.ok = false;
       return 0;
+    }
+    // Most numbers have one or two digits.
+    const second = bytes[at + 2] ?? 0;
+    if (second === CR) {
+      this.at = at + 4;
+      return first;
+    }
+    if (bytes[at + 3] === CR) {
+      this.at = at + 5;
+      return first * 10 + second - ZERO;
     }
     let value = 0;
     for (at++; at < bytes.length && bytes[at] !== CR; at++)

@@ -12,7 +12,20 @@ export { parseQuery, parseWindow, type ParseOptions, QueryError } from "./parse.
 export * from "./problem.ts";
 export { remembered } from "./remembered.ts";
 export * from "./report.ts";
-export * from "./rest-json.ts";
+export {
+  descriptorsJson,
+  instancesJson,
+  type JsonAnswer,
+  type JsonForm,
+  labelsJson,
+  labelValuesJson,
+  namesJson,
+  ownedNamesJson,
+  problemJson,
+  quoted,
+  type Quoting,
+  successJson,
+} from "./rest-json.ts";
 export * from "./samples.ts";
 export * from "./search.ts";
 export * from "./search-documents.ts";
@@ -20,3 +33,4 @@ export * from "./search-words.ts";
 export { uniteInTurn } from "./select.ts";
 export * from "./service.ts";
 export * from "./store.ts";
+export { valuesJson } from "./values-json.ts";

@@ -9,6 +9,8 @@ interface Held {
   readonly request: number;
   readonly choose: Chooser;
   stopped: boolean;
+  /** How many may still be taken, where nothing else decides. */
+  left: number;
   waiting: Samples | undefined;
 }
 
@@ -39,20 +41,33 @@ export async function* thinned(
     if (held?.request !== request) {
       const last = settle(undefined);
       if (last !== undefined) yield last;
-      held = { request, choose: chooser(thinning), stopped: false, waiting: undefined };
+      held = {
+        request,
+        choose: chooser(thinning),
+        stopped: false,
+        left: thinning.count,
+        waiting: undefined,
+      };
+    }
+    // Without an interval only their number decides.
+    if (thinning.interval === 0) {
+      const { left } = held;
+      held.left = Math.max(0, left - times.length);
+      if (times.length <= left) yield block;
+      else if (left > 0) yield { ...pickSamples(block, [...Array(left).keys()], false), request };
+      continue;
     }
     const waited = settle(times[0]);
     if (waited !== undefined) yield waited;
     const chosen: number[] = [];
-    // Without an interval no sample needs to know the next one.
-    const sure = thinning.interval > 0 ? times.length - 1 : times.length;
+    const sure = times.length - 1;
     for (let index = 0; index < sure && !held.stopped; index++) {
       const verdict = held.choose(times[index] ?? 0, times[index + 1]);
       if (verdict === "take") chosen.push(index);
       held.stopped = verdict === "stop";
     }
     if (chosen.length > 0) yield { ...pickSamples(block, chosen, false), request };
-    if (sure < times.length && !held.stopped) held.waiting = one(block, sure);
+    if (!held.stopped) held.waiting = one(block, sure);
   }
   const last = settle(undefined);
   if (last !== undefined) yield last;

@@ -33,6 +33,17 @@ test("what is no entry is none", () => {
     expect(microsecondsOfEntry(bytes(text))).toBeNaN();
 });
 
+test("entries as long as those of today", () => {
+  for (const text of ["1700000000000-", "170000000000x-1", "x700000000000-1", "1700000000000-1x"])
+    expect(microsecondsOfEntry(bytes(text))).toBeNaN();
+  // Beyond exact numbers.
+  expect(microsecondsOfEntry(bytes("9999999999999-1"))).toBeNaN();
+  expect(microsecondsOfEntry(bytes("9007199254740-991"))).toBe(Number.MAX_SAFE_INTEGER);
+  expect(microsecondsOfEntry(bytes("1700000000000-1234567"))).toBe(1_700_000_001_234_567);
+  expect(microsecondsOfEntry(bytes("1700000000000-12345678"))).toBe(1_700_000_012_345_678);
+  expect(microsecondsOfEntry(bytes("x1700000000000-7"), 1)).toBe(1_700_000_000_000_007);
+});
+
 test("the neighbours of an entry", () => {
   expect(entryAfter(bytes("5-0"))).toBe("5-1");
   expect(entryAfter(bytes("5-18446744073709551614"))).toBe("5-18446744073709551615");
