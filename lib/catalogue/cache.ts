@@ -16,6 +16,8 @@ const KEPT_VALUES = 2_000_000;
 const LARGEST_ANSWER = 100_000;
 /** The same of one call: what is read beyond pushes nothing else out. */
 const LARGEST_CALL = KEPT_VALUES / 4;
+/** The same of all calls that are not over: slow readers would hold what was told them long ago. */
+const GATHERED_VALUES = KEPT_VALUES / 2;
 /** Requests of a call of which some may be remembered and others read: each gap is a walk of its own. */
 const MIXED_REQUESTS = 8;
 /** What an answer counts at least. */
@@ -51,6 +53,8 @@ const countOf = (blocks: readonly ValueBlock[]): number =>
 export function rememberedValues(shelf: ArchiveShelf) {
   const kept = new Map<string, Kept>();
   let total = 0;
+  /** Values of calls that are not over, which may be kept then. */
+  let gathering = 0;
 
   const drop = (key: string): void => {
     total -= kept.get(key)?.count ?? 0;
@@ -101,22 +105,36 @@ export function rememberedValues(shelf: ArchiveShelf) {
     keys: readonly (string | undefined)[],
   ): AsyncGenerator<ValueBlock> {
     const gathered = new Map<number, ValueBlock[]>();
-    let waiting = 0;
-    for await (const block of archiveValues(requests, shelf)) {
-      const count = block.places.length + block.times.length;
-      waiting += count;
-      if (waiting <= LARGEST_CALL) {
-        const list = gathered.get(block.request) ?? [];
-        gathered.set(block.request, list);
-        list.push(block);
+    let own = 0;
+    let isKept = true;
+    /** Keeps nothing of this call. */
+    const forget = (): void => {
+      isKept = false;
+      gathered.clear();
+      gathering -= own;
+      own = 0;
+    };
+    try {
+      for await (const block of archiveValues(requests, shelf)) {
+        if (isKept) {
+          const count = block.places.length + block.times.length;
+          own += count;
+          gathering += count;
+          const list = gathered.get(block.request) ?? [];
+          gathered.set(block.request, list);
+          list.push(block);
+          if (own > LARGEST_CALL || gathering > GATHERED_VALUES) forget();
+        }
+        yield block;
       }
-      yield block;
+      if (!isKept) return;
+      requests.forEach(({ index }, at) => {
+        const key = keys[at];
+        if (key !== undefined) keep(key, gathered.get(index) ?? []);
+      });
+    } finally {
+      forget();
     }
-    if (waiting > LARGEST_CALL) return;
-    requests.forEach(({ index }, at) => {
-      const key = keys[at];
-      if (key !== undefined) keep(key, gathered.get(index) ?? []);
-    });
   }
 
   return async function* values(requests: readonly HeldRequest[]): AsyncGenerator<ValueBlock> {

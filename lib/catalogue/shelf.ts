@@ -11,6 +11,8 @@ import { microseconds } from "./survey.ts";
 const KEPT_ARCHIVES = 64;
 /** Volumes whose files are looked at; archives of more are long ones, of which few change. */
 const MOST_FILES = 64;
+/** Values that wait in all walks together. */
+const MOST_WAITING = 3_145_728;
 /** Archives whose damage is remembered, so that it is told once. */
 const MOST_TOLD = 4096;
 
@@ -35,8 +37,10 @@ export interface ShelfNotes {
 
 /** Opens archives without their metadata, and keeps some. */
 export interface ArchiveShelf {
-  /** How many read just now; they count themselves. */
-  readers: number;
+  /** Values that all who read have waiting; they count themselves. */
+  waiting: number;
+  /** About how many may. */
+  readonly mostWaiting: number;
   /** Undefined for one that has gone. Throws PcpError. */
   open(place: ArchivePlace, listings: Listings): Archive | undefined;
   /** Takes note of where an archive ended. */
@@ -75,11 +79,12 @@ const isSame = (marks: Marks): boolean =>
 const inodeOf = (path: string) => statSync(path, { throwIfNoEntry: false, bigint: true })?.ino;
 
 /** A shelf without anything on it. */
-export function archiveShelf(notes: ShelfNotes = {}): ArchiveShelf {
+export function archiveShelf(notes: ShelfNotes = {}, mostWaiting = MOST_WAITING): ArchiveShelf {
   const kept = new Map<string, { stamp: string; archive: Archive; first: Marks }>();
   const told = new Set<string>();
   return {
-    readers: 0,
+    waiting: 0,
+    mostWaiting,
     open({ path, stamp, begin }, listings) {
       const before = kept.get(path);
       kept.delete(path);

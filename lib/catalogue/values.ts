@@ -46,27 +46,53 @@ export interface HeldRequest {
   readonly holdings: readonly Holding[];
 }
 
-/** Most values that wait while others of the same walk are not finished, and of all walks together, about. */
-const WAITING_VALUES = 1_000_000;
-const WAITING_OF_ALL = 4_000_000;
+/** Values of one walk that wait while others of it are not finished: at most, and whatever others hold. */
+const WAITING_VALUES = 1_048_576;
+const LEAST_WAITING = 16_384;
 /** Values between two looks at how many wait. */
-const VALUES_AT_ONCE = 65_536;
+const VALUES_AT_ONCE = 16_384;
 /** Series of one walk: one record may have values for each. */
 const MOST_TOGETHER = 1024;
 /** Numbers of the system's errors are above it. */
 const LEAST_ERRNO = -4096;
 
+/** First room of a column of numbers, samples or values. */
+const FIRST_ROOM = 64;
+
+/** Ends and places of samples that have one value each, of the first instance; parts of them are shared. */
+const ONE_EACH = Uint32Array.from({ length: BLOCK_VALUES }, (_, index) => index + 1);
+const FIRST_PLACE = new Uint32Array(BLOCK_VALUES);
+
+const larger = (numbers: Uint32Array): Uint32Array<ArrayBuffer> => {
+  const grown = new Uint32Array(Math.max(FIRST_ROOM, 2 * numbers.length));
+  grown.set(numbers);
+  return grown;
+};
+
+const isAlike = (one: Float64Array, other: Float64Array): boolean => {
+  if (one.length !== other.length) return false;
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return true;
+};
+
 /** Gathers the samples of one request. */
 class Gatherer {
   /** Blocks that are whole. */
   blocks: ValueBlock[] = [];
+  /** Values that have not been given away, and those of them that are in no block. */
+  waiting = 0;
+  private recent = 0;
   done = false;
   private readonly column: ColumnBuilder;
   private readonly instances: string[] = [];
   private readonly places = new Map<string, number>();
-  private times: number[] = [];
-  private ends: number[] = [];
-  private at: number[] = [];
+  private times = new Float64Array(FIRST_ROOM);
+  private samples = 0;
+  /** Ends of samples and places of values; empty while each sample has one value of the first place. */
+  private ends = new Uint32Array(0);
+  private at = new Uint32Array(0);
+  private count = 0;
+  private isPlain = true;
   private taken = 0;
   private slots: Slots | undefined;
   private table = new Uint32Array(0);
@@ -83,11 +109,6 @@ class Gatherer {
     this.done = this.limit <= 0;
   }
 
-  /** Values that have not been given away. */
-  get waiting(): number {
-    return this.at.length + this.blocks.reduce((sum, { places }) => sum + places.length, 0);
-  }
-
   private placeOf(id: string): number {
     let place = this.places.get(id);
     if (place === undefined) {
@@ -100,17 +121,50 @@ class Gatherer {
   /** Takes a sample. */
   add(time: number, set: ValueSet, { slots }: Holding): void {
     if (this.done || (this.backward ? time >= this.last : time <= this.last)) return;
-    if (this.at.length > 0 && this.at.length + set.numval > BLOCK_VALUES) this.cut();
+    if (this.count > 0 && this.count + set.numval > BLOCK_VALUES) this.cut();
     this.last = time;
+    const before = this.count;
     if (set.numval > 0) {
       if (slots === undefined) {
         this.column.add(set, 0);
-        this.at.push(this.placeOf(this.held.request.series));
+        this.put(this.placeOf(this.held.request.series));
       } else this.addInstances(set, slots);
     }
-    this.times.push(time);
-    this.ends.push(this.at.length);
+    if (this.samples === this.times.length) {
+      const times = new Float64Array(2 * this.samples);
+      times.set(this.times);
+      this.times = times;
+    }
+    this.times[this.samples] = time;
+    if (this.isPlain && (this.count !== before + 1 || this.count > BLOCK_VALUES)) this.toEach();
+    if (!this.isPlain) {
+      if (this.samples === this.ends.length) this.ends = larger(this.ends);
+      this.ends[this.samples] = this.count;
+    }
+    this.samples += 1;
+    const values = Math.max(1, this.count - before);
+    this.waiting += values;
+    this.recent += values;
     if (++this.taken >= this.limit) this.done = true;
+  }
+
+  /** Puts down the place of a value. */
+  private put(place: number): void {
+    if (this.isPlain && place !== 0) this.toEach();
+    if (!this.isPlain) {
+      if (this.count === this.at.length) this.at = larger(this.at);
+      this.at[this.count] = place;
+    }
+    this.count += 1;
+  }
+
+  /** From here on ends and places are put down one by one; those before are what they were. */
+  private toEach(): void {
+    this.isPlain = false;
+    const room = Math.max(FIRST_ROOM, 2 * this.count, 2 * this.samples);
+    this.ends = new Uint32Array(room);
+    this.ends.set(ONE_EACH.subarray(0, this.samples));
+    this.at = new Uint32Array(room);
   }
 
   /** Index in the table of instances by place, for the slots that were met last. */
@@ -138,7 +192,7 @@ class Gatherer {
       const place = places.get(set.instance(i));
       if (place === undefined) continue;
       this.column.add(set, i);
-      this.at.push(table[place] ?? 0);
+      this.put(table[place] ?? 0);
     }
   }
 
@@ -152,24 +206,34 @@ class Gatherer {
       const place = placeOf(i);
       if (place < 0) continue;
       this.column.add(set, i);
-      this.at.push(table[place] ?? 0);
+      this.put(table[place] ?? 0);
     }
   }
 
-  /** Makes a block of what is there. */
-  cut(): void {
-    if (this.times.length === 0) return;
+  /** Makes a block of what is there; times like those of `other` are not kept twice. */
+  cut(other?: ValueBlock): void {
+    const { samples, count, isPlain } = this;
+    if (samples === 0) return;
+    const own = this.times.subarray(0, samples);
     this.blocks.push({
       request: this.held.index,
-      times: Float64Array.from(this.times),
-      ends: Uint32Array.from(this.ends),
-      places: Uint32Array.from(this.at),
+      times: other !== undefined && isAlike(own, other.times) ? other.times : own.slice(),
+      ends: isPlain ? ONE_EACH.subarray(0, samples) : this.ends.slice(0, samples),
+      places: isPlain ? FIRST_PLACE.subarray(0, count) : this.at.slice(0, count),
       instances: this.instances,
       values: this.column.take(),
     });
-    this.times = [];
-    this.ends = [];
-    this.at = [];
+    this.samples = 0;
+    this.count = 0;
+    this.recent = 0;
+  }
+
+  /** Takes the blocks that are whole. */
+  give(): ValueBlock[] {
+    const { blocks } = this;
+    this.blocks = [];
+    this.waiting = this.recent;
+    return blocks;
   }
 }
 
@@ -261,76 +325,119 @@ async function* walk(
   const { request } = first;
   const backward = request.newest !== undefined;
   let gatherers = requests.map((held) => new Gatherer(held));
+  const account = accountOf(shelf);
   const listings: Listings = new Map();
   const order = first.holdings.map((_, index) => index);
   if (backward) order.reverse();
   const pause = slices();
   let since = 0;
-  for (const number of order) {
-    if (gatherers.every(({ done }) => done)) break;
-    const holding = first.holdings[number];
-    if (holding === undefined) continue;
-    const archive = shelf.open(holding, listings);
-    const turn = pause();
-    if (turn !== undefined) await turn;
-    if (archive === undefined) continue;
-    if (microseconds(archive.label.start) > request.to) continue;
-    const marks = marksOf(archive);
-    const cursor = new ArchiveCursor(archive);
-    const damaged = (error: PcpError): void => {
-      if (changedSince(marks) === undefined) shelf.damaged(holding, error);
-    };
-    let isEmpty = true;
-    let wasAlone = true;
-    try {
-      let wanted = takersOf(gatherers, number);
-      let few = fewOf(wanted);
-      for (const record of recordsOf(cursor, request, backward, damaged)) {
-        isEmpty = false;
-        const others = pause();
-        if (others !== undefined) {
-          wasAlone = false;
-          await others;
-        }
-        if (since >= VALUES_AT_ONCE) {
-          since = 0;
-          let waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
-          const most = Math.min(WAITING_VALUES, WAITING_OF_ALL / shelf.readers);
-          while (gatherers.length > 1 && waiting > most) {
-            const half = Math.ceil(gatherers.length / 2);
-            leave(gatherers.slice(half).map(({ held }) => held));
-            gatherers = gatherers.slice(0, half);
-            wanted = takersOf(gatherers, number);
-            few = fewOf(wanted);
-            waiting = gatherers.reduce((sum, each) => sum + each.waiting, 0);
+  try {
+    for (const number of order) {
+      if (gatherers.every(({ done }) => done)) break;
+      const holding = first.holdings[number];
+      if (holding === undefined) continue;
+      const archive = shelf.open(holding, listings);
+      const turn = pause();
+      if (turn !== undefined) await turn;
+      if (archive === undefined) continue;
+      if (microseconds(archive.label.start) > request.to) continue;
+      const marks = marksOf(archive);
+      const cursor = new ArchiveCursor(archive);
+      const damaged = (error: PcpError): void => {
+        if (changedSince(marks) === undefined) shelf.damaged(holding, error);
+      };
+      let isEmpty = true;
+      let wasAlone = true;
+      try {
+        let wanted = takersOf(gatherers, number);
+        let few = fewOf(wanted);
+        for (const record of recordsOf(cursor, request, backward, damaged)) {
+          isEmpty = false;
+          const others = pause();
+          if (others !== undefined) {
+            wasAlone = false;
+            await others;
           }
+          if (since >= VALUES_AT_ONCE) {
+            since = 0;
+            const kept = account.fitting(gatherers);
+            if (kept < gatherers.length) {
+              leave(gatherers.slice(kept).map(({ held }) => held));
+              gatherers = gatherers.slice(0, kept);
+              wanted = takersOf(gatherers, number);
+              few = fewOf(wanted);
+            }
+          }
+          try {
+            since += deliver(record, wanted, few);
+          } catch (error) {
+            damaged(damageOf(error));
+            break;
+          }
+          const [only] = gatherers;
+          if (gatherers.length === 1 && only !== undefined && only.blocks.length > 0) {
+            wasAlone = false;
+            yield* only.give();
+          }
+          if (gatherers.every(({ done }) => done)) break;
         }
-        try {
-          since += deliver(record, wanted, few);
-        } catch (error) {
-          damaged(damageOf(error));
-          break;
-        }
-        const [only] = gatherers;
-        if (gatherers.length === 1 && only !== undefined && only.blocks.length > 0) {
-          const blocks = only.blocks.splice(0);
-          wasAlone = false;
-          yield* blocks;
-        }
-        if (gatherers.every(({ done }) => done)) break;
+        const changed = wasAlone ? undefined : changedSince(marks);
+        if (changed !== undefined)
+          throw new PcpError(PM_ERR.LOGREC, `${changed} has changed while it was read`);
+        if (isEmpty && !backward && holding.end === undefined) noteEnd(shelf, archive, holding);
+      } finally {
+        cursor.close();
       }
-      const changed = wasAlone ? undefined : changedSince(marks);
-      if (changed !== undefined)
-        throw new PcpError(PM_ERR.LOGREC, `${changed} has changed while it was read`);
-      if (isEmpty && !backward && holding.end === undefined) noteEnd(shelf, archive, holding);
-    } finally {
-      cursor.close();
     }
+    const whole: { readonly blocks: ValueBlock[]; readonly waiting: number }[] = [];
+    let last: ValueBlock | undefined;
+    for (const gatherer of gatherers.toReversed()) {
+      const { waiting } = gatherer;
+      gatherer.cut(last);
+      const blocks = gatherer.give();
+      last = blocks.at(-1) ?? last;
+      whole.push({ blocks, waiting });
+    }
+    gatherers = [];
+    // What was told is not kept.
+    for (let next = whole.pop(); next !== undefined; next = whole.pop()) {
+      yield* next.blocks;
+      account.told(next.waiting);
+    }
+  } finally {
+    account.close();
   }
-  for (const gatherer of gatherers) {
-    gatherer.cut();
-    yield* gatherer.blocks;
-  }
+}
+
+/** The account of values that one walk has waiting, in that of all. */
+function accountOf(shelf: ArchiveShelf) {
+  let own = 0;
+  const set = (now: number): void => {
+    shelf.waiting += now - own;
+    own = now;
+  };
+  return {
+    /** How many of these there is room for, from the first on; the others are to go. */
+    fitting(gatherers: readonly Gatherer[]): number {
+      const sum = (): number => {
+        let waiting = 0;
+        for (let at = 0; at < count; at++) waiting += gatherers[at]?.waiting ?? 0;
+        return waiting;
+      };
+      const free = (shelf.mostWaiting - (shelf.waiting - own)) / 2;
+      const most = Math.max(LEAST_WAITING, Math.min(WAITING_VALUES, free));
+      let count = gatherers.length;
+      let waiting = sum();
+      while (count > 1 && waiting > most) {
+        count = Math.ceil(count / 2);
+        waiting = sum();
+      }
+      set(waiting);
+      return count;
+    },
+    told: (waiting: number): void => set(Math.max(0, own - waiting)),
+    close: (): void => set(0),
+  };
 }
 
 function takersOf(gatherers: readonly Gatherer[], number: number): Map<Pmid, Wanted[]> {
@@ -357,15 +464,10 @@ export async function* archiveValues(
   requests: readonly HeldRequest[],
   shelf: ArchiveShelf,
 ): AsyncGenerator<ValueBlock> {
-  shelf.readers += 1;
-  try {
-    yield* walks(
-      requests.filter(({ holdings }) => holdings.length > 0),
-      shelf,
-    );
-  } finally {
-    shelf.readers -= 1;
-  }
+  yield* walks(
+    requests.filter(({ holdings }) => holdings.length > 0),
+    shelf,
+  );
 }
 
 async function* walks(
@@ -373,12 +475,13 @@ async function* walks(
   shelf: ArchiveShelf,
 ): AsyncGenerator<ValueBlock> {
   let left = requests;
+  let most = MOST_TOGETHER;
   while (left.length > 0) {
     const [first] = left;
     if (first === undefined) return;
     const kind = walkOf(first);
     let count = 1;
-    for (; count < Math.min(left.length, MOST_TOGETHER); count++) {
+    for (; count < Math.min(left.length, most); count++) {
       const next = left[count];
       if (next === undefined || walkOf(next) !== kind) break;
     }
@@ -388,5 +491,7 @@ async function* walks(
       put = [...late, ...put];
     });
     left = [...put, ...left.slice(count)];
+    // As many as there was room for; more again when that was enough.
+    most = put.length > 0 ? count - put.length : Math.min(MOST_TOGETHER, 2 * most);
   }
 }

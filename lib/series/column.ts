@@ -50,6 +50,12 @@ const MOST_PUT = 1e15;
 export const columnLength = (column: Column): number =>
   column.kind === "text" ? column.ends.length : column.numbers.length;
 
+/** Bytes that a column takes. */
+export const columnBytes = (column: Column): number =>
+  column.kind === "text"
+    ? column.bytes.byteLength + column.ends.byteLength
+    : column.numbers.byteLength + (column.absent?.byteLength ?? 0);
+
 /** A number as the text of its form. */
 export function numberText(value: number, form: NumberForm): string {
   if (form === "decimal") return String(value);

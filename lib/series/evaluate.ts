@@ -1,9 +1,9 @@
 // Evaluation of queries (spec series.md 7 to 9): identifiers or values. Series are selected first, then
 // descriptors go through the whole tree, so that most mistakes are found before a value is read. Values of
 // plain series stream through; those of functions are gathered, one series at a time, since a message must
-// come before the first value. Refuses, with PCP's messages, what cannot be computed, and results of more
-// values than a limit.
-import { PcpError, PM_ERR } from "../base/mod.ts";
+// come before the first value. Refuses, with PCP's messages, what cannot be computed, and what the account of
+// its memory refuses.
+import { PcpError } from "../base/mod.ts";
 import type { Instant } from "../pcp/mod.ts";
 import { applyUnary, type Valued } from "./apply.ts";
 import { canonicalText } from "./canonical.ts";
@@ -19,6 +19,7 @@ import { combineColumns, mapNumbers } from "./elementwise.ts";
 import { expressionId, type SeriesId } from "./ids.ts";
 import type { Query, QueryNode, SeriesNode, TimeSpec } from "./language.ts";
 import { problemOf, SeriesProblem } from "./problem.ts";
+import { expectedBytes, ownRoom, type Room, samplesBytes } from "./room.ts";
 import {
   joinBlocks,
   NO_SAMPLES,
@@ -43,14 +44,10 @@ export interface EvaluateOptions {
    * what they are.
    */
   readonly comparison?: boolean;
-  /** Most values that a query may gather for functions; MAX_GATHERED unless said. */
-  readonly maxGathered?: number;
-  /** Hears of values that functions hold, as they come; what it throws ends the evaluation. */
-  readonly gather?: (values: number) => void;
+  /** Where values that functions hold are accounted for; a room of its own unless said. */
+  readonly room?: Room;
 }
 
-/** Values that one query may gather: about as many as take 300 MB. */
-const MAX_GATHERED = 10_000_000;
 /** Descriptor members that fabricated series have instead of their own. */
 const FABRICATED = { pmid: "511.0.0", source: "0".repeat(40) };
 
@@ -110,7 +107,7 @@ class Stopped extends Error {
 
 /** One evaluation. */
 class Evaluation {
-  private gathered = 0;
+  readonly room: Room;
   private readonly selected = new Map<SeriesNode, readonly SeriesId[]>();
   private readonly described = new Map<string, SeriesDescriptor>();
   /** Metric names by series. */
@@ -122,7 +119,9 @@ class Evaluation {
     private readonly options: EvaluateOptions,
     /** Operands are read whole, whatever their times (fabricated series). */
     private readonly whole: boolean,
-  ) {}
+  ) {
+    this.room = options.room ?? ownRoom();
+  }
 
   /** The canonical text of a node: of its first series, or of the one with a name where there is one. */
   text(node: QueryNode, metric?: string): string {
@@ -227,17 +226,9 @@ class Evaluation {
     const most =
       thinning.interval === 0 && Number.isFinite(thinning.count) ? { most: thinning.count } : {};
     const requests = this.requests(node, ids).map((each) => ({ ...each, ...most }));
+    this.room.expect(expectedBytes(ids.length, thinning.count), "told");
     for await (const { request, ...samples } of thinned(this.store.values(requests), thinning))
       yield { series: ids[request] ?? "", ...samples };
-  }
-
-  private count(samples: Samples): void {
-    const more = samples.places.length + samples.times.length;
-    this.gathered += more;
-    this.options.gather?.(more);
-    const most = this.options.maxGathered ?? MAX_GATHERED;
-    if (this.gathered > most)
-      throw new PcpError(PM_ERR.TOOBIG, `a query of more than ${most} values in functions`);
   }
 
   /** Samples of an operand of a function: those not taken leave holes. */
@@ -272,19 +263,31 @@ class Evaluation {
       const samples = this.taken(blocks, thinning);
       return { ...this.series(id), samples };
     };
+    const requests = this.requests(node, ids);
+    const { room } = this;
+    room.expect(expectedBytes(ids.length, requests[0]?.newest), "gathered");
     let at = 0;
     let blocks: Samples[] = [];
-    for await (const { request, ...samples } of this.store.values(this.requests(node, ids))) {
+    let bytes = 0;
+    for await (const { request, ...samples } of this.store.values(requests)) {
       for (; at < request; at++) {
         yield valued(at, blocks);
         blocks = [];
+        void room.hold(-bytes);
+        bytes = 0;
       }
-      this.count(samples);
+      // Once as it comes, once as a part of all samples of its series.
+      const more = 2 * samplesBytes(samples);
+      const wait = room.hold(more);
+      if (wait !== undefined) await wait;
+      bytes += more;
       blocks.push(samples);
     }
     for (; at < ids.length; at++) {
       yield valued(at, blocks);
       blocks = [];
+      void room.hold(-bytes);
+      bytes = 0;
     }
   }
 
@@ -404,8 +407,18 @@ const widened = (result: Valued): Valued => ({
   samples: { ...result.samples, values: mapNumbers(result.samples.values, (value) => value) },
 });
 
-async function* blocksOf(series: string, results: readonly Valued[]): AsyncGenerator<SeriesBlock> {
-  for (const { samples } of results) if (samples.places.length > 0) yield { series, ...samples };
+/** Results one by one, which are its own; each is let go when the next one is asked for. */
+async function* blocksOf(
+  series: string,
+  results: Valued[],
+  room: Room,
+): AsyncGenerator<SeriesBlock> {
+  results.reverse();
+  for (let next = results.pop(); next !== undefined; next = results.pop()) {
+    const { samples } = next;
+    if (samples.places.length > 0) yield { series, ...samples };
+    void room.hold(-samplesBytes(samples));
+  }
 }
 
 /** Units of results are compared at the end, when all functions have been described. Throws Stopped. */
@@ -443,14 +456,22 @@ async function identify(evaluation: Evaluation, query: Query): Promise<QueryAnsw
   }
 }
 
-/** Value mode of an expression: all results, in order. Throws SeriesProblem. */
-async function compute(evaluation: Evaluation, query: Query): Promise<readonly Valued[]> {
+/** Value mode of an expression: all results, in order, accounted for. Throws SeriesProblem. */
+async function compute(evaluation: Evaluation, query: Query): Promise<Valued[]> {
   await evaluation.describe();
   try {
     const planned = evaluation.plan(query.root, true);
     const results: Valued[] = [];
-    for await (const each of evaluation.evaluate(planned, false)) results.push(each);
-    return differInScale(results, losesNames(query.root)) ? results.map(widened) : results;
+    const { room } = evaluation;
+    for await (const each of evaluation.evaluate(planned, false)) {
+      results.push(each);
+      const wait = room.hold(samplesBytes(each.samples));
+      if (wait !== undefined) await wait;
+    }
+    room.settled();
+    if (differInScale(results, losesNames(query.root)))
+      for (const [index, each] of results.entries()) results[index] = widened(each);
+    return results;
   } catch (error) {
     throw error instanceof Stopped ? error.problem : error;
   }
@@ -470,9 +491,9 @@ export async function evaluateQuery(
     return { ids: evaluation.idsOf(root), values: evaluation.stream(root) };
   const results = await compute(evaluation, query);
   const [first] = results;
-  if (first === undefined) return { ids: [], values: blocksOf("", []) };
+  if (first === undefined) return { ids: [], values: blocksOf("", [], evaluation.room) };
   const { id } = evaluation.expression();
-  const answer = { ids: [id], values: blocksOf(id, results) };
+  const answer = { ids: [id], values: blocksOf(id, results, evaluation.room) };
   try {
     await evaluation.fabricate(first.descriptor);
     return answer;
@@ -506,5 +527,5 @@ export async function evaluateFabricated(
       // The values are right although the key server takes no writes.
       if (!(error instanceof PcpError)) throw error;
     }
-  return blocksOf(series, results);
+  return blocksOf(series, results, evaluation.room);
 }

@@ -1,7 +1,7 @@
 // Metadata of series and values of given series (spec series.md 10, 9.3): what reports and REST requests ask
 // a store, with the answers that PCP gives where a store has none. Refuses identifiers that are not
 // hexadecimal and times that cannot be read, with PCP's messages.
-import { PcpError, pmErrStr, wholeNumber } from "../base/mod.ts";
+import { PcpError, pmErrStr } from "../base/mod.ts";
 import { type Instant, newZone, parseInterval, timeOf, type Zone } from "../pcp/mod.ts";
 import {
   evaluateFabricated,
@@ -12,6 +12,7 @@ import {
 import type { Query, QueryTime, TimeSpec } from "./language.ts";
 import { type ParseOptions, parseQuery } from "./parse.ts";
 import { SeriesProblem } from "./problem.ts";
+import { expectedBytes } from "./room.ts";
 import { rangeOf, thinningOf } from "./sampling.ts";
 import { globOf } from "./select.ts";
 import type {
@@ -154,11 +155,17 @@ function zoneOf(text: string): Zone {
   }
 }
 
-/** A number of samples as strtoul(3) reads it: what is below 0 counts as very many. */
+const SAMPLES = /^[ \t\n\v\f\r]*([+-]?)(\d+)$/;
+const MAX_ULONG = (1n << 64n) - 1n;
+
+/** A number of samples as strtoul(3) reads it in base 10, of which 32 bits count; nothing at all is 0. */
 function sampleNumber(what: "count" | "offset", text: string): number {
-  const value = wholeNumber(text);
-  if (value === undefined) throw new SeriesProblem(`Invalid sample ${what} requested - ${text}`);
-  return value < 0 ? Math.max(0, 2 ** 32 + value) : value;
+  if (text === "") return 0;
+  const [, sign, digits] = SAMPLES.exec(text) ?? [];
+  if (digits === undefined) throw new SeriesProblem(`Invalid sample ${what} requested - ${text}`);
+  const size = BigInt(digits);
+  const value = size > MAX_ULONG ? MAX_ULONG : sign === "-" ? -size : size;
+  return Number(BigInt.asUintN(32, value));
 }
 
 /** Reads the times of a window that came as parameters. Throws SeriesProblem. */
@@ -214,6 +221,7 @@ export async function* valuesInWindow(
   const { now }: { now: Instant } = options;
   const range = rangeOf(times, now, false);
   const requests = ids.map((id) => ({ series: id, ...range }));
+  options.room?.expect(expectedBytes(ids.length, range.newest), "told");
   const empty = new Set(ids.keys());
   const blocks = thinned(store.values(requests), thinningOf(times, times, now));
   for await (const { request, ...samples } of blocks) {

@@ -26,6 +26,7 @@ export {
   type Quoting,
   successJson,
 } from "./rest-json.ts";
+export { ownRoom, type Room, tooLarge } from "./room.ts";
 export * from "./samples.ts";
 export * from "./search.ts";
 export * from "./search-documents.ts";

@@ -15,7 +15,7 @@ import {
 } from "node:zlib";
 import { promisify } from "node:util";
 import { PcpError } from "../base/mod.ts";
-import { errorPage, respond, type ServerView, type WebApi } from "../web/mod.ts";
+import { errorPage, lateReply, respond, type ServerView, type WebApi } from "../web/mod.ts";
 import type { Answer, WebBody, WebReply, WebRequest } from "../web/mod.ts";
 import type { Server } from "./server.ts";
 import type { HttpSettings } from "./settings.ts";
@@ -56,6 +56,8 @@ export interface Exchange {
   answer(request: RawRequest): Reply | Promise<Reply>;
   /** The page for one that nobody has looked at, or can look at; counted as an error. */
   refuse(status: number, message: string): Reply;
+  /** What is told when the answer to a request of this URL has not begun in its time; counted as an error. */
+  late(url: string): Reply;
 }
 
 /** `api`: the requests that need a pmcd, where there are any. */
@@ -100,8 +102,8 @@ export function createExchange(
       target: url,
       header,
     };
-    const mark = url.indexOf("?");
-    if (mark >= 0) asked.query = url.slice(mark + 1);
+    const query = queryOf(url);
+    if (query !== undefined) asked.query = query;
     if (body !== undefined) asked.body = body;
     if (gone !== undefined) asked.gone = gone;
     if (peer !== undefined) asked.peer = peer;
@@ -123,6 +125,7 @@ export function createExchange(
       }
     },
     refuse: (status, message) => counted(errorPage(status, message)),
+    late: (url) => counted(lateReply(pathOf(url) ?? "", queryOf(url))),
   };
 }
 
@@ -138,6 +141,11 @@ export function pathOf(url: string): string | undefined {
     return undefined;
   }
 }
+
+const queryOf = (url: string): string | undefined => {
+  const mark = url.indexOf("?");
+  return mark < 0 ? undefined : url.slice(mark + 1);
+};
 
 /** Bodies of fewer bytes are not compressed: head and body fit one packet anyway. */
 const COMPRESSED_MIN = 1024;

@@ -77,6 +77,8 @@ export class PlainConnection implements WireSink, Timed {
   private stuck: (() => void) | undefined;
   /** Tells the maker of a streamed body that nobody wants the rest. */
   private cancel: (() => void) | undefined;
+  /** The request whose answer is waited for, of which nothing was sent. */
+  private pending: { readonly url: string; readonly isHead: boolean } | undefined;
   /** The reply that is waited for has no deadline. */
   private isLong = false;
   private readonly head: Head = newHead();
@@ -256,11 +258,12 @@ export class PlainConnection implements WireSink, Timed {
   /** One request, whose head is in `bytes`. */
   private serve(bytes: Uint8Array, body: Uint8Array | undefined): void {
     const { method, target, targetEnd, headers, close } = this.head;
+    const url = latin1(bytes, target, targetEnd);
     this.isLong = false;
     const reply = this.service.exchange.answer({
       body,
       method,
-      url: latin1(bytes, target, targetEnd),
+      url,
       certified: this.certified,
       gone: this.isGone,
       peer: this.peer,
@@ -274,6 +277,7 @@ export class PlainConnection implements WireSink, Timed {
     }
     if (this.isLong) this.state = "answering";
     else this.answering();
+    this.pending = { url, isHead };
     reply.then(
       (ready) => this.answered(ready, isHead, close),
       (error: unknown) => this.fault(error),
@@ -287,6 +291,7 @@ export class PlainConnection implements WireSink, Timed {
         discard(reply.body).catch((error: unknown) => this.fault(error));
         return;
       }
+      this.pending = undefined;
       this.state = "waiting";
       this.send(reply, isHead, close);
       if (this.state === "waiting") this.proceed();
@@ -448,9 +453,20 @@ export class PlainConnection implements WireSink, Timed {
   }
   expired(): void {
     if (this.state !== "over") this.service.server.counters.tooSlow += 1;
+    const { pending } = this;
+    if (this.state === "answering" && pending !== undefined) {
+      this.tooLate(pending);
+      return;
+    }
     this.state = "over";
     this.wire.destroy();
     this.drain();
+  }
+  /** Says so; what the answer may still become is nobody's, and neither is what the client has sent since. */
+  private tooLate({ url, isHead }: { readonly url: string; readonly isHead: boolean }): void {
+    this.pending = undefined;
+    const reply = this.service.exchange.late(url);
+    this.send({ ...reply, headers: { ...reply.headers, Connection: "close" } }, isHead, true);
   }
   private fault(error: unknown): void {
     batched = 0;

@@ -114,9 +114,14 @@ class HttpConnection implements Timed {
     this.progress();
     next();
   }
+  /** Tells the client that its answer comes too late; there while nothing of it was sent. */
+  tooLate: (() => void) | undefined;
   expired(): void {
     this.server.counters.tooSlow += 1;
-    this.stream.destroy();
+    const { tooLate } = this;
+    this.tooLate = undefined;
+    if (tooLate === undefined) this.stream.destroy();
+    else tooLate();
   }
 }
 
@@ -329,18 +334,36 @@ export function createHttpService(
       ready?.();
     });
     const handle = (body?: Uint8Array): void => {
+      const { url = "/" } = request;
+      let isLate = false;
       const reply = exchange.answer({
         method: request.method ?? "GET",
-        url: request.url ?? "/",
+        url,
         ...(body === undefined ? {} : { body }),
         certified: connection?.certified === true,
-        gone: () => response.destroyed,
+        gone: () => isLate || response.destroyed,
         peer: () => request.socket.remoteAddress ?? "",
         takesLong: () => connection?.takesLong(),
         header: (name) => headerOf(request, name),
       });
-      if (reply instanceof Promise) void reply.then((late) => send(late, false)).catch(fault);
-      else send(reply, false);
+      if (!(reply instanceof Promise)) {
+        send(reply, false);
+        return;
+      }
+      if (connection !== undefined)
+        connection.tooLate = () => {
+          isLate = true;
+          send(exchange.late(url), true);
+        };
+      const answered = (ready: Reply): void => {
+        if (isLate) {
+          discard(ready.body).catch(fault);
+          return;
+        }
+        if (connection !== undefined) connection.tooLate = undefined;
+        send(ready, false);
+      };
+      void reply.then(answered).catch(fault);
     };
 
     const refused = refusal(request, limits);

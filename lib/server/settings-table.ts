@@ -274,20 +274,20 @@ export const SETTINGS: readonly Setting[] = [
   limits(
     "series.streams",
     "number",
-    "64",
+    "256",
     "live",
     "pcpbox",
-    "long answers about series under way",
+    "long answers about series under way; others wait",
     count(1, 100_000, (s) => s.series.limits.streams),
   ),
   limits(
-    "series.values",
+    "series.memory",
     "number",
-    "10000000",
+    `${96 << 20}`,
     "live",
     "pcpbox",
-    "values that functions may hold, of all questions together",
-    count(1, 1_000_000_000, (s) => s.series.limits.gathered),
+    "bytes that values of functions may take, of all questions together",
+    count(1 << 20, Number.MAX_SAFE_INTEGER, (s) => s.series.limits.memory),
   ),
 ];
 

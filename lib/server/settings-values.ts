@@ -296,7 +296,7 @@ function seriesSettings(values: SettingValues) {
         requests: number(base.series.limits.requests, "limits.series.requests"),
         waiting: number(base.series.limits.waiting, "limits.series.waiting"),
         streams: number(base.series.limits.streams, "limits.series.streams"),
-        gathered: number(base.series.limits.gathered, "limits.series.values"),
+        memory: number(base.series.limits.memory, "limits.series.memory"),
       },
     },
     logger: {

@@ -164,8 +164,8 @@ export interface SeriesLimitSettings {
   readonly waiting: number;
   /** Answers under way in pieces. */
   readonly streams: number;
-  /** Values held by functions, of all questions together. */
-  readonly gathered: number;
+  /** Bytes of values held by functions, of all questions together. */
+  readonly memory: number;
 }
 
 /** Time series. */
@@ -338,7 +338,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     cursorCount: 256,
     streamExpireSeconds: 86_400,
     streamMaxLength: 8_640,
-    limits: { requests: 16, waiting: 1024, streams: 64, gathered: 10_000_000 },
+    limits: { requests: 16, waiting: 1024, streams: 256, memory: 96 << 20 },
   },
   webapi: {
     workMs: 2_000,

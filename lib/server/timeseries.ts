@@ -87,6 +87,13 @@ function answerTimeout({ limits }: ProxySettings): number {
     : Math.min(COMMAND_TIMEOUT, Math.ceil(0.75 * httpRequestTimeoutMs));
 }
 
+/** Longest wait of a question about series where requests may take any time, ms. */
+const USUAL_WAIT_MS = 30_000;
+
+/** Half of the time of a request may pass before its answer is worked on; the rest is for the work. */
+const waitOf = ({ limits }: ProxySettings): number =>
+  limits.httpRequestTimeoutMs === 0 ? USUAL_WAIT_MS : limits.httpRequestTimeoutMs / 2;
+
 /** Waits for `work`, but not for ever. What goes wrong at the end is told, and ends nothing else. */
 async function ended(work: Promise<void> | undefined, what: string, log: Log): Promise<void> {
   if (work === undefined) return;
@@ -192,7 +199,11 @@ function limitsOf(settings: () => ProxySettings): () => Partial<SeriesLimits> {
   return () => {
     const present = settings();
     if (present !== from)
-      limits = { ...present.series.limits, resultCount: present.search.resultCount };
+      limits = {
+        ...present.series.limits,
+        waitMs: waitOf(present),
+        resultCount: present.search.resultCount,
+      };
     from = present;
     return limits;
   };

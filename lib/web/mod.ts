@@ -1,4 +1,5 @@
 // web: what HTTP requests mean.
+export { lateReply } from "./late.ts";
 export { createLoggerApi } from "./logger.ts";
 export { createWebApi, type WebApiOptions } from "./pmapi.ts";
 export { createSeriesApi, type SeriesApiOptions } from "./series.ts";

@@ -10,6 +10,7 @@ import {
   type SeriesProblem,
 } from "../series/mod.ts";
 import { BusyError } from "./fair.ts";
+import { RETRY_SECONDS } from "./late.ts";
 import type { WebBody, WebReply } from "./route.ts";
 import { Abandoned, type Work } from "./series-work.ts";
 
@@ -178,6 +179,8 @@ export function failureOf(error: unknown, form: JsonForm, usual = 500): WebReply
   const problem = problemOf(error);
   if (problem !== undefined) return reply(STATUSES[problem.level], problem.message);
   if (error instanceof PcpError) return reply(statusOf(error.code, usual), error.message);
-  if (error instanceof BusyError || error instanceof Abandoned) return reply(503, error.message);
+  if (error instanceof BusyError)
+    return { ...reply(503, error.message), headers: { "Retry-After": RETRY_SECONDS } };
+  if (error instanceof Abandoned) return reply(503, error.message);
   throw error;
 }

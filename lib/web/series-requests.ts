@@ -62,7 +62,7 @@ const READ_AND_POST = ["GET", "HEAD", "POST", "TRACE", "OPTIONS"];
 const optionsOf = ({ now, zone, work }: Question): LookupOptions => ({
   now,
   zone,
-  gather: (values) => work.gather(values),
+  room: work,
 });
 
 const valuesTold = (blocks: AsyncIterable<SeriesBlock>, form: JsonForm): Pieces => ({

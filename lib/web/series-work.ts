@@ -1,27 +1,33 @@
-// Work for one question about series: whether somebody still waits for it, its place among others, how
-// many values it holds, and that others get their turn while it goes on. Refuses more than the bounds say.
-import { PcpError, PM_ERR, slices } from "../base/mod.ts";
-import type {
-  Leaf,
-  NameList,
-  SeriesDescriptor,
-  SeriesId,
-  SeriesStore,
-  ValueBlock,
-  ValuesRequest,
+// Work for one question about series: whether somebody still waits for it, its place among others, the
+// memory that its values take, and that others get their turn while it goes on. Large questions have places
+// of their own; one that turns out to be large without one lets go of what it has, and begins anew when
+// there is one. Refuses more than the bounds say, and who has waited too long.
+import { slices } from "../base/mod.ts";
+import {
+  type Leaf,
+  type NameList,
+  type Room,
+  type SeriesDescriptor,
+  type SeriesId,
+  type SeriesStore,
+  tooLarge,
+  type ValueBlock,
+  type ValuesRequest,
 } from "../series/mod.ts";
-import { BusyError, createFairTurns } from "./fair.ts";
+import { BusyError, createFairTurns, type FairTurns, WAITED_IN_VAIN } from "./fair.ts";
 
-/** Bounds on what questions about series take together. One client gets half of each at most. */
+/** Bounds on what questions about series take together. One client gets half of each number at most. */
 export interface SeriesLimits {
   /** Questions that are worked on at a time; others wait. */
   readonly requests: number;
   /** Questions that may wait; more are refused with 503. */
   readonly waiting: number;
-  /** Long answers under way; more are refused with 503. */
+  /** Long answers under way; others wait. */
   readonly streams: number;
-  /** Values that functions hold, of all questions together; one question may have all of them. */
-  readonly gathered: number;
+  /** Bytes of values that functions hold, of all questions together; one question may have all of them. */
+  readonly memory: number;
+  /** Milliseconds that a question may wait, in all, before its answer begins; then it is refused with 503. */
+  readonly waitMs: number;
   /** Hits of a text search that does not say how many. */
   readonly resultCount: number;
 }
@@ -29,8 +35,9 @@ export interface SeriesLimits {
 export const DEFAULT_SERIES_LIMITS: SeriesLimits = {
   requests: 16,
   waiting: 1024,
-  streams: 64,
-  gathered: 10_000_000,
+  streams: 256,
+  memory: 96 << 20,
+  waitMs: 30_000,
   resultCount: 10,
 };
 
@@ -42,6 +49,17 @@ export class Abandoned extends Error {
   }
 }
 
+/** A question is larger than was known: it is asked again when it has a place for that. */
+export class Larger extends Error {
+  /** `place` is there then; it rejects with BusyError or Abandoned. */
+  constructor(readonly place: Promise<void>) {
+    super("the question is a large one");
+    this.name = "Larger";
+    // It may be refused before anybody waits for it.
+    place.catch(() => undefined);
+  }
+}
+
 /** Who asks. */
 export interface Asker {
   readonly gone: (() => boolean) | undefined;
@@ -49,14 +67,19 @@ export interface Asker {
   readonly peer: string;
 }
 
-/** One question under way; has a place until `done`, but while its answer waits for the client. */
-export interface Work {
+/**
+ * One question under way; has a place until `done`, but while its answer waits for the client. As a Room:
+ * what is held counts until `done`. Beyond its share one question at a time may gather more, within what
+ * `memory` leaves; it waits for that. `hold` throws PM_ERR_TOOBIG, or Larger; what it promises rejects with
+ * BusyError or Abandoned.
+ */
+export interface Work extends Room {
   /** Throws Abandoned when nobody waits. */
   check(): void;
-  /** Values are held until `done`. Throws PM_ERR_TOOBIG, or BusyError where others hold them. */
-  gather(values: number): void;
-  /** Takes one of the places of long answers. Throws BusyError. */
+  /** Takes one of the places of long answers. Throws Larger. */
   stream(): void;
+  /** After Larger: lets go of everything, waits for the place. Rejects with BusyError, Abandoned. */
+  again(larger: Larger): Promise<void>;
   /** The client is to take something. */
   rest(): void;
   /** The client has taken it. Rejects with Abandoned. */
@@ -67,77 +90,208 @@ export interface Work {
 
 /** All questions of a server. */
 export interface Workplace {
-  /** Begins work. Throws BusyError; rejects with Abandoned. */
+  /** Begins work. Throws BusyError; rejects with it or with Abandoned. */
   begin(asker: Asker): Work | Promise<Work>;
-  status(): { requests: number; waiting: number; streams: number; gathered: number };
+  /** `held`: bytes of values of functions. */
+  status(): { requests: number; waiting: number; streams: number; held: number };
 }
 
-/** Places and values within `limits`, which may change. */
+/** A place that a question may take beside its first one. */
+interface Seat {
+  has: boolean;
+  readonly turns: FairTurns;
+}
+
+/** What the questions of a server share. */
+interface Shared {
+  readonly limits: () => SeriesLimits;
+  readonly turns: FairTurns;
+  readonly streams: FairTurns;
+  /** Who gathers more than its share: one at a time. */
+  readonly growth: FairTurns;
+  held: number;
+  /** Waits until less is held. */
+  short: (() => void) | undefined;
+}
+
+/** Bytes that a question may hold beside any number of others. */
+const shareOf = ({ memory, streams }: SeriesLimits): number => Math.floor(memory / (2 * streams));
+
+/** Work that has its first place. `until`: when it has waited long enough, ms of performance.now. */
+class PlacedWork implements Work {
+  private own = 0;
+  private hasTurn = true;
+  private isDone = false;
+  /** Something was told already: it cannot begin anew. */
+  private hasBegun = false;
+  private readonly long: Seat;
+  private readonly growing: Seat;
+
+  constructor(
+    private readonly shared: Shared,
+    private readonly asker: Asker,
+    private readonly until: number,
+  ) {
+    this.long = { has: false, turns: shared.streams };
+    this.growing = { has: false, turns: shared.growth };
+  }
+
+  private readonly isWanted = (): boolean => !this.isDone && this.asker.gone?.() !== true;
+  private get left(): number {
+    return Math.max(0, this.until - performance.now());
+  }
+
+  check(): void {
+    if (!this.isWanted()) throw new Abandoned();
+  }
+
+  /** Takes a seat; a promise where there is none. Throws BusyError. */
+  private take(seat: Seat): Promise<void> | undefined {
+    if (seat.has) return undefined;
+    const { peer } = this.asker;
+    const patience = this.hasBegun ? { again: true } : { ms: this.left };
+    const entered = seat.turns.enter(peer, this.isWanted, patience);
+    if (entered === undefined) {
+      seat.has = true;
+      return undefined;
+    }
+    return entered.then((isIn) => {
+      if (!isIn) throw new Abandoned();
+      seat.has = true;
+      if (this.isDone) this.leave(seat);
+    });
+  }
+  private leave(seat: Seat): void {
+    if (!seat.has) return;
+    seat.has = false;
+    seat.turns.leave(this.asker.peer);
+  }
+
+  stream(): void {
+    const place = this.take(this.long);
+    if (place !== undefined) throw new Larger(place);
+    this.hasBegun = true;
+  }
+
+  expect(bytes: number, use: "told" | "gathered"): void {
+    if (this.hasBegun || bytes <= shareOf(this.shared.limits())) return;
+    const place = this.take(use === "told" ? this.long : this.growing);
+    if (place !== undefined) throw new Larger(place);
+  }
+
+  hold(bytes: number): Promise<void> | undefined {
+    // What began to let go of its values when it was over has none.
+    if (this.isDone) return undefined;
+    const { shared } = this;
+    const limits = shared.limits();
+    this.own += bytes;
+    shared.held += bytes;
+    if (bytes <= 0) {
+      if (shared.held <= limits.memory) shared.short?.();
+      return undefined;
+    }
+    if (this.own > limits.memory) throw tooLarge(limits.memory);
+    if (this.own <= shareOf(limits)) return undefined;
+    const place = this.take(this.growing);
+    if (place === undefined) return shared.held <= limits.memory ? undefined : this.waitForMemory();
+    if (!this.hasBegun) throw new Larger(place);
+    return place.then(() => this.waitForMemory());
+  }
+
+  /** Until what is held fits; only who grows waits here. */
+  private async waitForMemory(): Promise<void> {
+    const { shared } = this;
+    const end = this.hasBegun ? Infinity : performance.now() + this.left;
+    while (shared.held > shared.limits().memory) {
+      this.check();
+      if (performance.now() >= end) throw new BusyError(WAITED_IN_VAIN);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LOOK_MS);
+        timer.unref();
+        shared.short = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      shared.short = undefined;
+    }
+    this.check();
+  }
+
+  settled(): void {
+    this.leave(this.growing);
+  }
+
+  async again({ place }: Larger): Promise<void> {
+    this.letGo();
+    this.rest();
+    await place;
+    await this.resume();
+  }
+
+  private letGo(): void {
+    const { own, shared } = this;
+    this.own = 0;
+    shared.held -= own;
+    if (shared.held <= shared.limits().memory) shared.short?.();
+  }
+
+  rest(): void {
+    if (this.hasTurn) this.shared.turns.leave(this.asker.peer);
+    this.hasTurn = false;
+  }
+
+  async resume(): Promise<void> {
+    if (this.hasTurn) return;
+    const entered = await this.shared.turns.enter(this.asker.peer, this.isWanted, { again: true });
+    if (entered === false) throw new Abandoned();
+    this.hasTurn = true;
+    if (this.isDone) this.rest();
+  }
+
+  done(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.rest();
+    this.leave(this.long);
+    this.leave(this.growing);
+    this.letGo();
+  }
+}
+
+/** Milliseconds between two looks whether somebody still waits for an answer that waits for memory. */
+const LOOK_MS = 1000;
+
+/** Places and memory within `limits`, which may change. */
 export function createWorkplace(limits: () => SeriesLimits): Workplace {
-  const turns = createFairTurns(() => ({ active: limits().requests, waiting: limits().waiting }));
-  const streams = createFairTurns(() => ({ active: limits().streams, waiting: 0 }));
-  let gathered = 0;
-
-  const begun = ({ gone, peer }: Asker): Work => {
-    let own = 0;
-    let hasTurn = true;
-    let hasStream = false;
-    let isDone = false;
-    const isWanted = (): boolean => !isDone && gone?.() !== true;
-    const rest = (): void => {
-      if (hasTurn) turns.leave(peer);
-      hasTurn = false;
-    };
-    return {
-      check() {
-        if (!isWanted()) throw new Abandoned();
-      },
-      gather(values) {
-        own += values;
-        gathered += values;
-        const most = limits().gathered;
-        if (own > most)
-          throw new PcpError(PM_ERR.TOOBIG, `a query of more than ${most} values in functions`);
-        if (gathered > most) throw new BusyError();
-      },
-      stream() {
-        // Nobody waits here: there is no room for it.
-        if (!hasStream) void streams.enter(peer, isWanted);
-        hasStream = true;
-      },
-      rest,
-      async resume() {
-        if (hasTurn) return;
-        const entered = await turns.enter(peer, isWanted, true);
-        if (entered === false) throw new Abandoned();
-        hasTurn = true;
-        if (isDone) rest();
-      },
-      done() {
-        if (isDone) return;
-        isDone = true;
-        rest();
-        if (hasStream) streams.leave(peer);
-        gathered -= own;
-      },
-    };
+  const places = (active: () => number) =>
+    createFairTurns(() => ({ active: active(), waiting: limits().waiting }));
+  const shared: Shared = {
+    limits,
+    turns: places(() => limits().requests),
+    streams: places(() => limits().streams),
+    growth: places(() => 1),
+    held: 0,
+    short: undefined,
   };
-
+  const { turns, streams, growth } = shared;
   return {
     begin(asker) {
       const { gone, peer } = asker;
-      const entered = turns.enter(peer, () => gone?.() !== true);
-      if (entered === undefined) return begun(asker);
+      const { waitMs } = limits();
+      const until = performance.now() + waitMs;
+      const entered = turns.enter(peer, () => gone?.() !== true, { ms: waitMs });
+      if (entered === undefined) return new PlacedWork(shared, asker, until);
       return entered.then((isIn) => {
         if (!isIn) throw new Abandoned();
-        return begun(asker);
+        return new PlacedWork(shared, asker, until);
       });
     },
     status: () => ({
       requests: turns.active,
-      waiting: turns.waiting,
+      waiting: turns.waiting + streams.waiting + growth.waiting,
       streams: streams.active,
-      gathered,
+      held: shared.held,
     }),
   };
 }

@@ -33,6 +33,7 @@ import {
   attended,
   createWorkplace,
   DEFAULT_SERIES_LIMITS,
+  Larger,
   type SeriesLimits,
   type Work,
 } from "./series-work.ts";
@@ -179,6 +180,17 @@ function loader(now: () => number) {
   };
 }
 
+/** Undefined when a question may be asked again, having the place that it lacked; else why it failed. */
+async function placed(work: Work | undefined, error: unknown): Promise<unknown> {
+  if (!(error instanceof Larger)) return error;
+  try {
+    await work?.again(error);
+    return undefined;
+  } catch (refusal) {
+    return refusal;
+  }
+}
+
 const isInProgress = (error: unknown): boolean =>
   error instanceof Error && error.message === "load in-progress";
 
@@ -200,8 +212,8 @@ function sparing(warn: (text: string) => void): (text: string) => void {
 
 /**
  * The requests about series and for text search of one server. Its status: `requests` that have a place,
- * `waiting` for one, `streams` under way, values `gathered` by functions; `loading`; `lastLoad`, once there was
- * one: a LoadReport, or the `problem`, and `at` (RFC 3339). `close` ends a load; it does not close the service.
+ * `waiting` for one, `streams` under way, bytes `held` by functions; `loading`; `lastLoad`, once there was one:
+ * a LoadReport, or the `problem`, and `at` (RFC 3339). `close` ends a load; it does not close the service.
  */
 export function createSeriesApi(options: SeriesApiOptions): WebApi {
   const now = options.now ?? currentTime;
@@ -231,17 +243,22 @@ export function createSeriesApi(options: SeriesApiOptions): WebApi {
     begun: Work | Promise<Work>,
   ): Promise<WebReply<WebBody>> => {
     let work: Work | undefined;
-    try {
-      work = begun instanceof Promise ? await begun : begun;
-      const store = attended(service.store, work);
-      const told = perform({ store, parameters, form, work, warn, now: now(), zone: zone() });
-      const reply = answerOf(told instanceof Promise ? await told : told, form, work);
-      // Each promise that is waited for costs a small answer a part of its time.
-      return reply instanceof Promise ? await reply : reply;
-    } catch (error) {
-      work?.done();
-      return failureOf(error, form);
-    }
+    let problem: unknown;
+    const at = now();
+    do {
+      try {
+        work ??= begun instanceof Promise ? await begun : begun;
+        const store = attended(service.store, work);
+        const told = perform({ store, parameters, form, work, warn, now: at, zone: zone() });
+        const reply = answerOf(told instanceof Promise ? await told : told, form, work);
+        // Each promise that is waited for costs a small answer a part of its time.
+        return reply instanceof Promise ? await reply : reply;
+      } catch (error) {
+        problem = await placed(work, error);
+      }
+    } while (problem === undefined);
+    work?.done();
+    return failureOf(problem, form);
   };
 
   const search = async (

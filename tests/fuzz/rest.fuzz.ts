@@ -81,8 +81,8 @@ async function askOnce(api: WebApi, random: Random): Promise<string> {
   try {
     const reply = await api.answer({ method, path, body, header, ...more });
     if (reply !== undefined) await checkReply(reply);
-    const { requests, waiting, streams, gathered } = api.status();
-    if ([requests, waiting, streams, gathered].some((count) => count !== 0))
+    const { requests, waiting, streams, held } = api.status();
+    if ([requests, waiting, streams, held].some((count) => count !== 0))
       throw new Error(`left at work: ${JSON.stringify(api.status())}`);
   } catch (error) {
     throw new Error(text, { cause: error });

@@ -9,8 +9,10 @@ import { combineColumns, mapTyped } from "../../lib/series/elementwise.ts";
 import {
   evaluateQuery,
   linesText,
+  ownRoom,
   parseQuery,
   QueryError,
+  type Room,
   valuesText,
 } from "../../lib/series/mod.ts";
 import { bestOverTime, rates, topOverTime, totalOverInstances } from "../../lib/series/reduce.ts";
@@ -252,8 +254,26 @@ test("any expression ends with values or one message, the same from texts and fr
   );
 });
 
-test("functions gather no more than they may", async () => {
+test("functions hold no more than they may, and let go of what was told", async () => {
   const query = parseQuery("sum(disk.dev.*_bytes[start:1])", options);
-  const asked = evaluateQuery(dumpStore(dumps), query, { ...options, maxGathered: 10 });
-  await expect(asked).rejects.toThrow("a query of more than 10 values in functions");
+  const room = ownRoom(100);
+  const asked = evaluateQuery(dumpStore(dumps), query, { ...options, room });
+  await expect(asked).rejects.toThrow("functions of the query need more than 0 MiB");
+
+  let held = 0;
+  let most = 0;
+  let expected = 0;
+  const account: Room = {
+    expect: (bytes) => void (expected = bytes),
+    hold(bytes) {
+      held += bytes;
+      most = Math.max(most, held);
+      return undefined;
+    },
+    settled() {},
+  };
+  const { values } = await evaluateQuery(dumpStore(dumps), query, { ...options, room: account });
+  expect([expected > 0, held > 0, most > held]).toEqual([true, true, true]);
+  for await (const { times } of values ?? []) expect(times.length).toBeGreaterThan(0);
+  expect(held).toBe(0);
 });

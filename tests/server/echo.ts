@@ -1,6 +1,6 @@
 // A stand-in for the REST API: its replies show what the server understood, and have every form that
 // a reply can have.
-import type { Answer, WebApi, WebReply, WebRequest } from "../../lib/web/mod.ts";
+import type { Answer, WebApi, WebBody, WebReply, WebRequest } from "../../lib/web/mod.ts";
 
 const json = (value: unknown): WebReply => ({
   status: 200,
@@ -30,11 +30,18 @@ async function* drops(count: number, ms: number) {
 
 /** What it has seen. */
 export interface EchoApi extends WebApi {
-  readonly seen: { started: number; now: number; most: number; streamsEnded: number };
+  readonly seen: {
+    started: number;
+    now: number;
+    most: number;
+    streamsEnded: number;
+    /** Answers that were not wanted any more when they were there. */
+    unwanted: number;
+  };
 }
 
 export function echoApi(): EchoApi {
-  const seen = { started: 0, now: 0, most: 0, streamsEnded: 0 };
+  const seen = { started: 0, now: 0, most: 0, streamsEnded: 0, unwanted: 0 };
   const echo = (request: WebRequest): WebReply =>
     json({
       method: request.method,
@@ -51,11 +58,20 @@ export function echoApi(): EchoApi {
     seen.now -= 1;
     return reply();
   };
+  /** An answer that comes when nobody wants it any more. */
+  const never = async (request: WebRequest): Promise<WebReply<WebBody>> => {
+    while (request.gone?.() !== true) await Bun.sleep(5);
+    seen.unwanted += 1;
+    return { ...echo(request), body: pieces(3, 1000, () => (seen.streamsEnded += 1)) };
+  };
   const routes: Readonly<Record<string, (request: WebRequest) => Answer>> = {
     "/echo": echo,
     "/pmapi/echo": echo,
     "/logger/echo": echo,
     "/logger/late": (request) => later(1, () => echo(request)),
+    "/never": never,
+    "/series/never": never,
+    "/search/never": never,
     "/late": (request) => later(1, () => echo(request)),
     "/slow": (request) => later(200, () => echo(request)),
     "/long": (request) => {

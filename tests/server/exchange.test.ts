@@ -173,6 +173,35 @@ for (const [way, first] of [
       expect(slow.counters()["tooSlow"]).toBe(1);
     });
 
+    test("an answer that has not begun when its time is over: 503, and the end", async () => {
+      const limits = { httpRequestTimeoutMs: 300 };
+      const slow = await serverWith({ limits }, [], { api });
+      const { unwanted } = api.seen;
+      const message = "the answer took too long: the server is busy, or the question too large";
+      const late = async (request: string) => {
+        const found = await ask(first + request + LAST, slow.port);
+        const [reply, ...more] = found.slice(first === "" ? 0 : 1);
+        expect(more).toEqual([]);
+        const names = ["content-type", "retry-after", "connection"];
+        return [reply?.status, ...names.map((name) => reply?.headers.get(name)), reply?.body];
+      };
+      const json = [503, "application/json", "10", "close"];
+      expect(await late(get("/series/never?client=a%22&expr=b"))).toEqual([
+        ...json,
+        `{"client":"a\\"","message":"${message}","success":false}\r\n`,
+      ]);
+      expect(await late(get("/search/never?clientid=c"))).toEqual([
+        ...json,
+        `{"client":"c","message":"${message}","success":false}\r\n`,
+      ]);
+      const page = await late(get("/never"));
+      expect(page.slice(0, 4)).toEqual([503, "text/html", "10", "close"]);
+      expect(page[4]).toContain(message);
+      // Whoever answers hears that nobody wants it; what it answers is nobody's.
+      expect(await waitUntil(() => api.seen.unwanted === unwanted + 3)).toBe(true);
+      expect(slow.counters()).toMatchObject({ tooSlow: 3, faults: 0 });
+    });
+
     test("a client that leaves ends its stream; one that does not read holds it", async () => {
       const before = { ...api.seen };
       const client = await rawClient(server.port, first);

@@ -1,7 +1,7 @@
 // Goal: questions about series cost no more than their bounds: what nobody waits for stops, whether or not
 // its answer has begun; a store that goes away cuts what is under way and refuses what is not; one client
 // keeps no other from its answers, whatever it asks and however slowly it reads; functions hold a bounded
-// number of values; loads run one at a time, and outlive their clients.
+// number of bytes, one after the other where they are large; who waits too long is refused; loads run one at a time, and outlive their clients.
 import { afterEach, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
@@ -92,7 +92,7 @@ const away = new PcpError(PM_ERR.NOTCONN, "no connection to the key server: refu
 const over = (stand: Stand, more?: Partial<SeriesApiOptions>): WebApi =>
   apiOver(serviceOf(stand.store), more);
 
-const QUIET = { requests: 0, waiting: 0, streams: 0, gathered: 0, loading: false };
+const QUIET = { requests: 0, waiting: 0, streams: 0, held: 0, loading: false };
 
 /** Ways in which a request is answered: on the wire, by node:http, and compressed. */
 const WAYS: readonly (readonly [string, string])[] = [
@@ -119,7 +119,7 @@ for (const [way, headers] of WAYS) {
 
   test(`an answer that has not begun ends with its client, ${way}`, async () => {
     const stand = endless();
-    const api = over(stand, { limits: { gathered: Infinity } });
+    const api = over(stand, { limits: { memory: Infinity } });
     const { port } = await serverWith({}, [], { api });
     const client = await rawClient(port, get(FUNCTION, headers));
     expect(await waitUntil(() => stand.blocks > 3)).toBe(true);
@@ -295,7 +295,7 @@ test("who waits and goes is not worked for", async () => {
 });
 
 test("readers that do not read take no place from others", async () => {
-  const api = over(endless(), { limits: { requests: 2, streams: 4 } });
+  const api = over(endless(), { limits: { requests: 2, streams: 4, waitMs: 50 } });
   const slow = [await from(api, "a", VALUES), await from(api, "a", VALUES)];
   expect(api.status()).toMatchObject({ requests: 0, streams: 2 });
   // Long answers are bounded by themselves.
@@ -331,35 +331,128 @@ test("a long answer takes no more memory than a short one", async () => {
 test("long work lets others have their turn", async () => {
   // Blocks that come at once, without waiting for anything.
   const stand = standOf((at) => Promise.resolve(at < 20_000 ? block(500) : undefined));
-  const api = over(stand, { limits: { gathered: 1_000_000 } });
+  const api = over(stand, { limits: { memory: 10 << 20 } });
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
   const reply = await from(api, "a", FUNCTION);
   clearInterval(timer);
   expect([reply.status, reply.body]).toEqual([
     400,
-    '{"message":"a query of more than 1000000 values in functions","success":false}\r\n',
+    '{"message":"functions of the query need more than 10 MiB of memory for their values","success":false}\r\n',
   ]);
   expect(turns).toBeGreaterThan(0);
   expect(api.status()).toEqual(QUIET);
 });
 
-test("functions of all clients together hold a bounded number of values", async () => {
-  let go: () => void = () => undefined;
-  const released = new Promise<void>((resolve) => (go = resolve));
+/** The wanted refusal of what has waited in vain. */
+const IN_VAIN = {
+  status: 503,
+  headers: { "Retry-After": "10" },
+  body: '{"message":"too many requests: no answer could be begun in time","success":false}\r\n',
+};
+
+/** Blocks of 2,000 samples, of which each question waits for some gates; 21 bytes a value, and the same joined. */
+function gated(blocks: number) {
+  const gates: (() => void)[] = [];
   const stand = standOf(async (at) => {
-    if (at === 1) await released;
-    return [BLOCK, block(500)][at];
+    if (at === blocks) return undefined;
+    await new Promise<void>((go) => gates.push(go));
+    return block(2000);
   });
-  const api = over(stand, { limits: { gathered: 5000 } });
+  const open = async (count: number): Promise<void> => {
+    for (let left = count; left > 0; left--) {
+      await waitUntil(() => gates.length > 0);
+      gates.shift()?.();
+    }
+  };
+  return { stand, open, gates };
+}
+
+test("one function at a time gathers more than its share; others begin anew after it", async () => {
+  const { stand, open, gates } = gated(2);
+  // A block is more than the share.
+  const api = over(stand, { limits: { memory: 1 << 20, streams: 16, requests: 4 } });
   const first = from(api, "a", FUNCTION);
+  await open(1);
+  expect(await waitUntil(() => gates.length === 1)).toBe(true);
   const second = from(api, "b", FUNCTION);
-  expect(await waitUntil(() => api.status()["gathered"] === 4000)).toBe(true);
-  expect((await from(api, "c", FUNCTION)).status).toBe(503);
-  go();
-  const statuses = [(await first).status, (await second).status];
-  // Each of them holds less than all may; together they do not fit.
-  expect(statuses.toSorted()).toEqual([200, 503]);
+  expect(await waitUntil(() => gates.length === 2)).toBe(true);
+  const before = api.status()["held"];
+  gates.pop()?.();
+  // It has let go of its block and its place.
+  expect(await waitUntil(() => api.status()["waiting"] === 1)).toBe(true);
+  expect(api.status()).toMatchObject({ requests: 1, held: before });
+  expect(stand).toMatchObject({ begun: 2, ended: 1 });
+  await open(1);
+  expect((await first).status).toBe(200);
+  await open(2);
+  expect((await second).status).toBe(200);
+  expect(stand).toMatchObject({ begun: 3, ended: 3 });
+});
+
+test("what functions hold together is bounded in bytes; who waits for room is refused in time", async () => {
+  const { stand, open } = gated(1);
+  const api = over(stand, { limits: { memory: 150_000, streams: 16, requests: 4, waitMs: 100 } });
+  const first = from(api, "a", FUNCTION);
+  await open(1);
+  // Its answer waits for its client, and holds its values.
+  const { status, body } = await first;
+  expect([status, typeof body]).toEqual([200, "object"]);
+  const held = Number(api.status()["held"]);
+  expect(held).toBeGreaterThan(40_000);
+  const second = from(api, "b", FUNCTION);
+  await open(1);
+  expect(await second).toMatchObject(IN_VAIN);
+  expect(api.status()).toMatchObject({ requests: 0, held });
+  if (typeof body === "string" || body instanceof Uint8Array) throw new Error("not streamed");
+  for await (const piece of body) expect(piece.length).toBeGreaterThan(0);
+  expect(api.status()).toEqual(QUIET);
+  const third = from(api, "b", FUNCTION);
+  await open(1);
+  expect((await third).status).toBe(200);
+});
+
+test("who waits for a place is refused in time, and let in before", async () => {
+  const { stand, waiting } = held();
+  const api = over(stand, { limits: { requests: 2, waitMs: 50 } });
+  const first = from(api, "a", VALUES);
+  expect(await from(api, "a", VALUES)).toMatchObject(IN_VAIN);
+  expect(api.status()).toMatchObject({ requests: 1, waiting: 0 });
+  waiting.shift()?.();
+  expect((await first).status).toBe(200);
+  expect(api.status()).toEqual(QUIET);
+});
+
+test("long answers wait for a place, holding nothing, and are asked anew", async () => {
+  const stand = standOf(async (at) => (at < 20 ? BLOCK : undefined));
+  const api = over(stand, { limits: { streams: 2, waitMs: 60_000 } });
+  const first = await from(api, "a", VALUES);
+  const second = from(api, "a", VALUES);
+  expect(await waitUntil(() => api.status()["waiting"] === 1)).toBe(true);
+  expect(api.status()).toMatchObject({ requests: 0, streams: 1 });
+  expect(stand).toMatchObject({ begun: 2, ended: 1 });
+  if (typeof first.body === "string" || first.body instanceof Uint8Array)
+    throw new Error("not streamed");
+  const text = async (pieces: AsyncIterable<Uint8Array>): Promise<string> =>
+    Buffer.concat(await Array.fromAsync(pieces)).toString();
+  const whole = await text(first.body);
+  const { status, body } = await second;
+  if (typeof body === "string" || body instanceof Uint8Array) throw new Error("not streamed");
+  expect([status, await text(body)]).toEqual([200, whole]);
+  expect(api.status()).toEqual(QUIET);
+});
+
+test("a question that is known to be long takes no place before it is read", async () => {
+  const stand = endless();
+  const api = over(stand, { limits: { streams: 2, waitMs: 50 } });
+  const path = `/series/values?series=${SERIES}&count=100000000`;
+  const first = await from(api, "a", path);
+  expect(await from(api, "a", path)).toMatchObject(IN_VAIN);
+  expect(stand.begun).toBe(1);
+  if (typeof first.body === "string" || first.body instanceof Uint8Array)
+    throw new Error("not streamed");
+  await first.body[Symbol.asyncIterator]().return?.();
+  expect(api.status()).toEqual(QUIET);
 });
 
 test("loads: one at a time, not ended by a client that leaves, told in the status", async () => {
