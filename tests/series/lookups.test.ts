@@ -69,11 +69,25 @@ describe("windows as parameters", () => {
     else expect(messageOf(texts)).toStartWith(wanted);
   });
 
-  test("a number below 0 is one without a sign, as strtoul(3) reads it", () => {
-    expect(readWindow({ count: "-1", offset: "-3" }, options)).toEqual({
-      count: 2 ** 32 - 1,
-      offset: 2 ** 32 - 3,
-    });
+  test.each<[string, number | undefined]>([
+    ["", 0],
+    [" +7", 7],
+    ["010", 10],
+    ["-1", 2 ** 32 - 1],
+    ["-3", 2 ** 32 - 3],
+    ["4294967296", 0],
+    ["9".repeat(30), 2 ** 32 - 1],
+    ["0x2", undefined],
+    ["3 ", undefined],
+    ["1.5", undefined],
+  ])("a number of samples as strtoul(3) reads it: '%s'", (text, wanted) => {
+    if (wanted === undefined)
+      expect(messageOf({ offset: text })).toBe(`Invalid sample offset requested - ${text}`);
+    else
+      expect(readWindow({ count: text, offset: text }, options)).toEqual({
+        count: wanted,
+        offset: wanted,
+      });
   });
 
   test("numbers are seconds, texts are of the zone", () => {
