@@ -73,6 +73,8 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   };
   const deadlines = createDeadlines(onFault);
   const budget = descriptorBudget(log);
+  // Before time series begin their work, which asks for the settings of a server.
+  const tls = settings.tls === undefined ? undefined : loadTls(settings.tls);
   const series = createTimeSeries(settings, {
     settings: () => server.settings,
     log,
@@ -148,7 +150,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
     deadlines,
     clients: new Set(),
     relays: new Set(),
-    tls: settings.tls === undefined ? undefined : loadTls(settings.tls),
+    tls,
     http: createHttpService(() => server, view, settings.limits.headerBytes, api),
     pump: createPump(log, settings.limits.connectionBuffer),
     lastConnectFailure: undefined,
@@ -170,6 +172,9 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   const listeners = await openListeners(settings.listen, log, {
     accept: (wire) => accept(server, wire),
     onFault,
+  }).catch(async (error: unknown) => {
+    await Promise.all([api.close(), series.api.close()]);
+    throw error;
   });
   for (const note of server.tls?.notes ?? []) log.info(note);
 
