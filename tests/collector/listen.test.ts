@@ -19,6 +19,7 @@ import { type PcpTree, runIn } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
+import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { tlsFiles } from "../helpers/tls.ts";
 
@@ -68,7 +69,7 @@ const RELEASES: readonly (readonly ["pcp6" | "pcp7", PcpTree])[] = [
 ];
 for (const [peer, tree] of RELEASES) {
   const ask = async (...args: string[]): Promise<string> => {
-    const { stdout, stderr } = await runIn(tree, args, { timeoutMs: 10_000 });
+    const { stdout, stderr } = await runIn(tree, args);
     return `${stdout}${stderr}`;
   };
 
@@ -296,7 +297,7 @@ describe("odd clients", () => {
       expect((await other.traverse("simple")).length).toBeGreaterThan(0);
     await other.close();
     socket.destroy();
-    await Bun.sleep(50);
+    await waitUntil(() => collector.server.clients === 0);
     expect(collector.server.clients).toBe(0);
   });
 });

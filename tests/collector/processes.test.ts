@@ -146,7 +146,7 @@ function compiled(): void {
     ["is stopped", 11],
   ] as const)
     test(`one that ${what} times out alone`, async () => {
-      const { client, said, table } = await tableOf({ 10: "good_init", 11: "good_init" }, 300);
+      const { client, said, table } = await tableOf({ 10: "good_init", 11: "good_init" }, 3000);
       const pid = table.entries[0]?.process?.pid ?? 0;
       const both = await fetch(client, [item(10, number), item(11, 0)]);
       expect(both.values).toEqual([TIMEOUT, 42]);
@@ -172,7 +172,7 @@ const pipe = (domain: number, script: string): AgentLine => ({
 
 /** A table of daemons. */
 async function daemons(lines: readonly AgentLine[]) {
-  const { table, said } = emptyTable({}, { requestTimeout: 500 });
+  const { table, said } = emptyTable({}, { requestTimeout: 5000 });
   tables.push(table);
   for (const line of lines)
     table.add({ domain: line.domain, name: line.label, origin: { kind: "line", line } });
@@ -203,7 +203,8 @@ describe("daemons that go wrong", () => {
     for (const name of ["script10", "script11", "script12", "script13", "script14", "script15"])
       expect(said.filter((text) => text.includes(`"${name}"`)).length).toBeGreaterThan(0);
     const reason = (name: string): string => said.find((text) => text.includes(`"${name}"`)) ?? "";
-    expect(reason("script11")).toContain("exit(3)");
+    // It ends before or after the request has been written to it.
+    expect(reason("script11")).toMatch(/exit\(3\)|EPIPE/);
     // What was wrong with the bytes, not how the process ended afterwards, and the name once.
     expect(reason("script10")).toMatch(
       /^Warning: agent "script10" \(domain 10\): PDU header: length/,

@@ -48,7 +48,7 @@ const contents = (file: string): string => {
 
 async function merge(ours: boolean, ...args: readonly string[]) {
   const { folder, path } = dayFolder(ours);
-  const options = { cwd: folder, env: { PATH: path }, timeoutMs: 60_000 };
+  const options = { cwd: folder, env: { PATH: path } };
   const { status, stdout, stderr } = await run(["pmlogger_merge", ...args], options);
   const files = readdirSync(folder).filter((name) => /\.(?:\d|meta|index)$/.test(name));
   return {

@@ -101,7 +101,7 @@ describePeer("redis", "a load that is broken off", () => {
     const from = performance.now();
     begin(calm);
     await calm.said("loaded");
-    const takes = performance.now() - from;
+    let takes = performance.now() - from;
     expect(await redis.digest()).toBe(wanted);
     const random = seeded(7);
     let broken = 0;
@@ -117,6 +117,7 @@ describePeer("redis", "a load that is broken off", () => {
       // While what this one has left is looked at, the next one starts.
       if (kill + 1 < KILLS) next = spawn();
       if ((await redis.digest()) !== wanted) broken++;
+      else takes *= 0.9; // over before it was killed: the first one may have been held up
       if (kill % 10 === 0) expectBeginnings(streamsOf(await dumpServer(server)), streamsOf(whole));
       expect((await load()).values).toBe(loaded.values);
       expect([kill, await redis.digest()]).toEqual([kill, wanted]);
@@ -125,7 +126,7 @@ describePeer("redis", "a load that is broken off", () => {
     expect(await dumpServer(server)).toEqual(whole);
     await server.close();
     await redis.stop();
-  }, 300_000);
+  }, 600_000);
 
   test("by the key server's end, with what it had written to its file", async () => {
     const archive = largeArchive();

@@ -37,7 +37,7 @@ async function ask(argv: readonly string[]) {
   // Their sets are in the installed configuration; the programs in Python want the system's.
   const derived = "/var/lib/pcp/config/derived";
   const env = { HOME: home, PATH: "/usr/bin:/bin", PCP_DERIVED_CONFIG: derived };
-  return run(pcp6.command(argv), { env, timeoutMs: 30_000 });
+  return run(pcp6.command(argv), { env });
 }
 
 const host = (): string => `localhost:${pmcd?.port ?? 0}`;

@@ -5,7 +5,7 @@ import { childWith, rawClient, stopAll, type ChildServer, type RawClient } from 
 import { replies } from "./replies.ts";
 import { PATIENCE_MS } from "../helpers/ports.ts";
 
-const LIMITS = { httpRequestTimeoutMs: 1000, httpIdleTimeoutMs: 2000, bodyBytes: 4 << 20 };
+const LIMITS = { httpRequestTimeoutMs: 4000, httpIdleTimeoutMs: 5000, bodyBytes: 4 << 20 };
 const MB = 1 << 20;
 
 let server: ChildServer;

@@ -205,7 +205,7 @@ describePeer("openssl", "TLS", () => {
     test(`${version} is ${good ? "served" : "refused"}`, async () => {
       const argv = ["openssl", "s_client", "-connect", `127.0.0.1:${server.port}`, `-${version}`];
       const quiet = ["-quiet", "-cipher", "DEFAULT@SECLEVEL=0"];
-      const result = await run([...argv, ...quiet], { stdin: HEALTHY, timeoutMs: 5000 });
+      const result = await run([...argv, ...quiet], { stdin: HEALTHY });
       expect(result.stdout.startsWith("HTTP/1.1 200 OK")).toBe(good);
     });
   }

@@ -84,7 +84,7 @@ describe("sharing", () => {
     const pmcd = await pmcdWith({ instances: 3 });
     const api = apiOver(pmcd);
     const make = async (): Promise<number> =>
-      idOf(await must(api, "/pmapi/context?polltimeout=60"));
+      idOf(await must(api, "/pmapi/context?polltimeout=600"));
     const ids = await Promise.all(Array.from({ length: 20 }, make));
     expect(new Set(ids).size).toBe(20);
     expect(pmcd.connections.length).toBe(1);
@@ -198,9 +198,9 @@ describe("bounds", () => {
 describe("life", () => {
   test("polltimeout ends a context, requests keep it", async () => {
     const pmcd = await pmcdWith();
-    const api = apiOver(pmcd);
+    const api = apiOver(pmcd, { limits: { workMs: 4000 } });
     const short = idOf(await must(api, "/pmapi/context?polltimeout=0.05"));
-    const long = idOf(await must(api, "/pmapi/context?polltimeout=60"));
+    const long = idOf(await must(api, "/pmapi/context?polltimeout=600"));
     await Bun.sleep(80);
     const gone = await must(api, `/pmapi/${short}/fetch?names=fake.m0`);
     expect([gone.status, gone.body]).toEqual([
@@ -217,8 +217,8 @@ describe("life", () => {
 
   test("the connection of shared contexts stays for those who come again, with its metadata", async () => {
     const pmcd = await pmcdWith();
-    const api = apiOver(pmcd, { limits: { workMs: 10 } });
-    const scrape = "/metrics?names=fake&polltimeout=0.01";
+    const api = apiOver(pmcd, { limits: { workMs: 100 } });
+    const scrape = "/metrics?names=fake&polltimeout=0.2";
     await must(api, scrape);
     const asked = () => pmcd.connections[0]?.received.length ?? 0;
     const before = asked();
@@ -228,7 +228,7 @@ describe("life", () => {
     expect(pmcd.connections).toHaveLength(1);
     expect(asked() - before).toBeLessThan(5);
     // Those of one context, and of somebody's, do not.
-    await must(api, "/pmapi/profile?expr=add&polltimeout=0.01");
+    await must(api, "/pmapi/profile?expr=add&polltimeout=0.2");
     expect(api.status()).toMatchObject({ connections: 2 });
     expect(await waitUntil(() => api.status()["connections"] === 1)).toBe(true);
     const isOne = () => pmcd.connections.filter(({ open }) => open).length === 1;
@@ -237,8 +237,8 @@ describe("life", () => {
 
   test("connections that nobody uses make room for others", async () => {
     const pmcd = await pmcdWith();
-    const api = apiOver(pmcd, { limits: { workMs: 10, connectionsPerHost: 1 } });
-    await must(api, `${FETCH}&polltimeout=0.01`);
+    const api = apiOver(pmcd, { limits: { workMs: 100, connectionsPerHost: 1 } });
+    await must(api, `${FETCH}&polltimeout=0.2`);
     expect((await must(api, "/pmapi/profile?expr=add")).status).toBe(503);
     expect(await waitUntil(() => api.status()["contexts"] === 0)).toBe(true);
     expect((await must(api, "/pmapi/profile?expr=add")).status).toBe(200);
@@ -247,7 +247,7 @@ describe("life", () => {
   test("contexts outlive a pmcd that is started again, with their profile", async () => {
     const pmcd = await pmcdWith({ instances: 3 });
     const api = apiOver(pmcd);
-    const own = idOf(await must(api, "/pmapi/context?polltimeout=60"));
+    const own = idOf(await must(api, "/pmapi/context?polltimeout=600"));
     await must(api, `/pmapi/${own}/derive?name=a.b&expr=fake.m0%2b1`);
     await must(api, FETCH);
     await pmcd.stop();
