@@ -81,16 +81,23 @@ function sourceMetadata({ labels, json }: SourceLabels) {
 export function readMetadata(first: SourceLabels, left: Exclusions): ReadMetadata {
   let source = sourceMetadata(first);
   const excluded = new Set<Pmid>();
+  /** Instances that are there now, by what changed as well: another source is told of all of them. */
+  const present = new Map<Indom, Map<InstanceId, string>>();
 
   const readIndom = (bytes: Uint8Array, place: RecordPlace): void => {
-    const { indom, instances } = decodeIndom(bytes, place);
+    const { indom, delta, instances } = decodeIndom(bytes, place);
     if (left.indom(indom) || instances.length === 0) return;
+    const all = (delta ? present.get(indom) : undefined) ?? new Map<InstanceId, string>();
+    present.set(indom, all);
+    for (const { inst, name } of instances)
+      if (name === undefined) all.delete(inst);
+      else all.set(inst, name);
     const { known, sets, domains } = source;
     const domain = domains.get(indom) ?? new Map();
     domains.set(indom, domain);
     let identity: string | undefined;
-    for (const { inst, name } of instances) {
-      if (name === undefined || domain.get(inst)?.name === name) continue;
+    for (const [inst, name] of all) {
+      if (domain.get(inst)?.name === name) continue;
       identity ??= identityLabels([
         known.labels,
         sets.get(keyOf(PM_LABEL.DOMAIN, indom >>> 22)) ?? NONE,

@@ -310,8 +310,16 @@ export function metadataWriter(
 
   /** Labels of single instances at a time; those of the last domain and time are kept. */
   let labelled = { indom: asIndom(PM_INDOM_NULL), at: source.start, sets: NO_SETS };
-  /** Looks them up; instances without own ones get them, all that have some are due. */
-  const findOwn = (indom: Indom, { instances, due }: LoadedDomain, time: Timestamp): void => {
+  /**
+   * Looks them up; instances without own ones get them, all that have some are due. Of an archive that is
+   * followed those that are known are not due again.
+   */
+  const findOwn = (
+    indom: Indom,
+    { instances, due }: LoadedDomain,
+    time: Timestamp,
+    unknown: readonly InstanceId[],
+  ): void => {
     if (labelled.indom !== indom || labelled.at !== time)
       labelled = {
         indom,
@@ -322,7 +330,7 @@ export function metadataWriter(
       const instance = instances.get(set.instance);
       if (instance === undefined || set.error < 0) continue;
       instance.own ??= labelsOf(set);
-      due.add(set.instance);
+      if (told === undefined || unknown.includes(set.instance)) due.add(set.instance);
     }
   };
 
@@ -372,7 +380,7 @@ export function metadataWriter(
       });
     }
     // Who follows an archive was told of those of instances that are known.
-    if (told === undefined || unknown.length > 0) findOwn(indom, domain, time);
+    if (told === undefined || unknown.length > 0) findOwn(indom, domain, time, unknown);
   };
 
   /** Internal instance identifiers that were written: several instances may have one identifier. */
