@@ -25,7 +25,7 @@ test("after the labels of a source come, a record of changes tells of all instan
     const type = isDelta
       ? META_TYPE.INDOM_DELTA
       : TYPES[record.kind === "indom" ? "indom" : "labels"];
-    return metadata.read(type, bytes, {});
+    return metadata.read(type, bytes, { file: "meta", offset: 0 });
   };
   const known = (inst: number) => metadata.known.instance(INDOM, asInstance(inst));
   read(
