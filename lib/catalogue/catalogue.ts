@@ -42,6 +42,8 @@ export interface Catalogue {
   touch(path: string, stamp: string, end?: number): void;
   /** When an archive ended, found out later; microseconds. Nothing that is kept of names changes. */
   noteEnd(path: string, stamp: string, end: number): void;
+  /** Makes one change of several: all that `body` puts in, or nothing. */
+  together(body: () => void): void;
   /** Takes archives out, and what only they had. */
   drop(paths: readonly string[]): void;
   /** Runs `body` with the errors of the file as sentences. */
@@ -66,10 +68,19 @@ function rows(database: Database) {
     const statement = database.query<Id, Cell[]>(`${sql} RETURNING id`);
     return (...values: Cell[]): number => statement.get(...values)?.id ?? 0;
   };
-  // An update that changes nothing makes RETURNING give the old row.
-  const source = idOf("INSERT INTO source (hash) VALUES (?) ON CONFLICT DO UPDATE SET hash = hash");
-  const label = idOf(
-    "INSERT INTO label (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET name = name",
+  // Asked first: a statement that may write does so also where nothing changes.
+  const idIn = (find: string, add: string) => {
+    const known = database.query<Id, Cell[]>(find);
+    const put = idOf(add);
+    return (...values: Cell[]): number => known.get(...values)?.id ?? put(...values);
+  };
+  const source = idIn(
+    "SELECT id FROM source WHERE hash = ?",
+    "INSERT INTO source (hash) VALUES (?)",
+  );
+  const label = idIn(
+    "SELECT id FROM label WHERE name = ? AND value = ?",
+    "INSERT INTO label (name, value) VALUES (?, ?)",
   );
   const series = idOf(
     `INSERT INTO series (hash, name, indom, pmid, semantics, source, type, units, labels)
@@ -122,6 +133,36 @@ function rows(database: Database) {
 
 type Rows = ReturnType<typeof rows>;
 
+/** Numbers of labels and of sets of them, as one archive needs them: many things share a set. */
+function labelNumbers(put: Rows) {
+  const numbers = new Map<string, number>();
+  const numberOf = ({ name, value }: SeriesLabel): number => {
+    const key = `${name}\0${value}`;
+    const id = numbers.get(key) ?? put.label(name, value);
+    numbers.set(key, id);
+    return id;
+  };
+  const members = new Map<readonly SeriesLabel[], readonly number[]>();
+  /** Ascending. */
+  const idsOf = (labels: readonly SeriesLabel[]): readonly number[] => {
+    const ids = members.get(labels) ?? labels.map(numberOf).sort((a, b) => a - b);
+    members.set(labels, ids);
+    return ids;
+  };
+  const sets = new Map<readonly SeriesLabel[], number>();
+  const labelsId = (labels: readonly SeriesLabel[]): number => {
+    const before = sets.get(labels);
+    if (before !== undefined) return before;
+    const ids = idsOf(labels);
+    const id = put.labels(hashOf(ids), (made) =>
+      ids.forEach((label) => put.labelled.run(made, label)),
+    );
+    sets.set(labels, id);
+    return id;
+  };
+  return { idsOf, labelsId };
+}
+
 /** Puts the rows of one archive in. */
 function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void {
   const { source, host, begin, end, complete } = survey;
@@ -136,25 +177,7 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     null,
   );
   put.texts(archive, survey.texts);
-  const labelIds = new Map<string, number>();
-  const labelId = ({ name, value }: SeriesLabel): number => {
-    const key = `${name}\0${value}`;
-    const id = labelIds.get(key) ?? put.label(name, value);
-    labelIds.set(key, id);
-    return id;
-  };
-  const labelsIds = new Map<string, number>();
-  const labelsId = (labels: readonly SeriesLabel[]): number => {
-    const ids = labels.map(labelId).sort((a, b) => a - b);
-    const key = ids.join();
-    const before = labelsIds.get(key);
-    if (before !== undefined) return before;
-    const id = put.labels(hashOf(ids), (made) =>
-      ids.forEach((label) => put.labelled.run(made, label)),
-    );
-    labelsIds.set(key, id);
-    return id;
-  };
+  const { labelsId, idsOf } = labelNumbers(put);
   const instanceIds = new Map<SurveyedInstance, readonly [id: number, labels: number]>();
   const instanceId = (each: SurveyedInstance): readonly [id: number, labels: number] => {
     let found = instanceIds.get(each);
@@ -176,16 +199,11 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
       instances.forEach((each, place) => put.slot.run(id, place, each.inst, instanceId(each)[0])),
     );
   };
-  const idsOf = new Map<readonly SeriesLabel[], readonly number[]>();
   /** The labels with which instances of a series were written. */
   const toldIds = ({ told }: SurveyedSeries): readonly number[] => {
-    const ids = new Set<number>();
-    for (const labels of told) {
-      const known = idsOf.get(labels) ?? labels.map(labelId);
-      idsOf.set(labels, known);
-      for (const id of known) ids.add(id);
-    }
-    return [...ids].sort((a, b) => a - b);
+    const [only, ...others] = told;
+    if (only !== undefined && others.length === 0) return idsOf(only);
+    return [...new Set(told.flatMap(idsOf))].sort((a, b) => a - b);
   };
   for (const each of survey.series) {
     const { indom, pmid, semantics, type, units } = each.descriptor;
@@ -198,7 +216,7 @@ function putSurvey(put: Rows, path: string, stamp: string, survey: Survey): void
     const slots = each.instances.length === 0 ? null : putSlots(each, told);
     put.holds.run(id, archive, each.pmid, slots);
     // Who is known with these labels is known to carry them.
-    if (known === null) for (const label of each.labels) put.carries.run(labelId(label), id);
+    if (known === null) for (const label of idsOf(each.labels)) put.carries.run(label, id);
     if (slots === null) continue;
     if (put.has.run(id, slots).changes === 0) continue;
     for (const label of told) put.carries.run(label, id);
@@ -312,6 +330,7 @@ export function openCatalogue(file: string, options: CatalogueOptions = {}): Cat
           .run(end, path, stamp),
       );
     },
+    together: (body) => guard(() => database.transaction(body).immediate()),
     drop: (paths) => {
       // One by one: nobody waits long for the file.
       for (const path of paths) replace(path, () => undefined);

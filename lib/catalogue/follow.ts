@@ -1,13 +1,26 @@
 // Keeps a catalogue in step with directories of archives (spec series.md 5.1): archives that are new, that
 // grew, were compressed, replaced or deleted. Looks at names, inodes, sizes and times first, and opens only
-// what changed, one archive at a time, the newest first; of one that grows, only what is new. An archive that
-// cannot be read is kept with the reason, and is tried again when its files change. Refuses a directory that
-// cannot be read.
+// what changed; of one that grows, only what is new. What changes while much waits comes first, and else what
+// began last: of archives with the same series the latest is there before any other. A few archives are put into the
+// catalogue together: each change of it writes much more than an archive needs. An archive that cannot be
+// read is kept with the reason, and is tried again when its files change. Refuses a directory that cannot
+// be read.
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { compressionOf, findArchive, type Listings } from "../archive/mod.ts";
+import {
+  type ArchiveFiles,
+  compressionOf,
+  decodeLabel,
+  findArchive,
+  INDEX_VOLUME,
+  type Listings,
+  MAX_LABEL_BYTES,
+  META_VOLUME,
+  openArchiveFile,
+} from "../archive/mod.ts";
 import { asPcpError, PM_ERR, PcpError, pmErrStr, slices, turn } from "../base/mod.ts";
 import { SeriesProblem } from "../series/mod.ts";
+import { backlog, type Stamp, type Waiting } from "./backlog.ts";
 import type { Catalogue, CataloguedArchive } from "./catalogue.ts";
 import { growingSurveys, type GrowingSurveys } from "./growing.ts";
 import { openSurvey, surveyArchive, type SurveyOptions } from "./survey.ts";
@@ -19,7 +32,7 @@ export type FollowOptions = Omit<SurveyOptions, "listings">;
 export interface RescanOptions extends FollowOptions {
   /** Ends the work after the archive that is being read. */
   readonly signal?: AbortSignal;
-  /** Hears of each archive that was read. */
+  /** Hears of archives that were read. */
   readonly progress?: (done: number, total: number) => void;
   /** Directories, with all below them, that may be looked at; any number unless said. */
   readonly mostFolders?: number;
@@ -66,8 +79,11 @@ export interface Taken {
 
 /** A catalogue that is kept in step, step by step. */
 export interface CatalogueFollower {
-  /** Looks at the archives of a directory, not below it; one that has gone has none. Throws PcpError. */
-  look(folder: string): Promise<FolderLook>;
+  /**
+   * Looks at the archives of a directory, not below it; one that has gone has none. `changed`: something has
+   * just changed there, and is taken up before what waits. Throws PcpError.
+   */
+  look(folder: string, changed?: boolean): Promise<FolderLook>;
   /** Looks at what is catalogued of other directories, where `concerns` says so. */
   lookElsewhere(
     folders: ReadonlySet<string>,
@@ -77,14 +93,11 @@ export interface CatalogueFollower {
   readonly waiting: number;
   /** The directories of these. */
   waitsIn(folder: string): boolean;
-  /** Takes up the one that changed last; undefined when none waits. Throws what the catalogue refuses. */
-  step(): Taken | undefined;
-}
-
-/** Tells the files of an archive from changed ones: for each its name, inode, size and time. */
-interface Stamp {
-  readonly meta: string;
-  readonly data: string;
+  /**
+   * Takes up some, the first of those that wait, as one change of the catalogue; none when none waits. Throws
+   * what the catalogue refuses: they wait on.
+   */
+  step(): readonly Taken[];
 }
 
 interface Found {
@@ -93,12 +106,17 @@ interface Found {
   /** Milliseconds since 1970 of the last change. */
   readonly changed: number;
   readonly metaBytes: number;
+  readonly files: ArchiveFiles;
 }
 
 const ENOENT = -2;
 const ENOTDIR = -20;
 /** Archives that are looked at between two turns of others. */
 const LOOKS_AT_ONCE = 64;
+/** Archives that are put into the catalogue together: as many as are read in so many ms, and bytes, about. */
+const MOST_TOGETHER = 16;
+const TOGETHER_MS = 50;
+const TOGETHER_BYTES = 1024 * 1024;
 /** Milliseconds for which what was read of a directory is taken for what is in it. */
 const LISTING_MS = 1000;
 
@@ -156,16 +174,45 @@ function look(path: string, listings: Listings): Found | undefined {
     return `${file} ${ino} ${size} ${mtimeMs}`;
   };
   try {
-    const { meta, index, volumes } = findArchive(path, listings);
+    const found = findArchive(path, listings);
+    const { meta, index, volumes } = found;
     const files = [...(index === undefined ? [] : [index]), ...volumes.values()];
     const metaMark = mark(meta);
     const metaBytes = bytes;
     const stamp = { meta: metaMark, data: files.map(mark).join("\n") };
-    return { path, stamp, changed, metaBytes };
+    return { path, stamp, changed, metaBytes, files: found };
   } catch (error) {
     const problem = asPcpError(error);
     if (problem.code === ENOENT) return undefined;
     throw problem;
+  }
+}
+
+/**
+ * When an archive began, as the label of one of its files says that is not compressed; milliseconds. Undefined
+ * without one, or where it is none: who surveys the archive will tell.
+ */
+function beginOf({ meta, index, volumes }: ArchiveFiles): number | undefined {
+  const [lowest = 0, volume = meta] = [...volumes][0] ?? [];
+  const labels = [
+    [index ?? meta, index === undefined ? META_VOLUME : INDEX_VOLUME],
+    [meta, META_VOLUME],
+    [volume, lowest],
+  ] as const;
+  const plain = labels.find(([path]) => compressionOf(path) === undefined);
+  if (plain === undefined) return undefined;
+  const [path, expected] = plain;
+  try {
+    const file = openArchiveFile(path);
+    try {
+      const { start } = decodeLabel(file.read(0, MAX_LABEL_BYTES), expected);
+      return start.sec * 1000 + start.nsec / 1e6;
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    if (error instanceof PcpError) return undefined;
+    throw error;
   }
 }
 
@@ -176,46 +223,6 @@ function onlyData(before: CataloguedArchive | undefined, { meta }: Stamp): boole
 }
 
 const textOf = ({ meta, data }: Stamp): string => `${meta}\n${data}`;
-
-/** Archives that wait, the one that changed last first. */
-function backlog() {
-  const waiting = new Map<string, Found>();
-  const folders = new Map<string, number>();
-  /** Ascending by time while `sorted`; what waits no more is stepped over. */
-  let order: Found[] = [];
-  let sorted = true;
-  const count = (path: string, more: number): void => {
-    const folder = dirname(path);
-    const now = (folders.get(folder) ?? 0) + more;
-    if (now === 0) folders.delete(folder);
-    else folders.set(folder, now);
-  };
-  return {
-    get size() {
-      return waiting.size;
-    },
-    waitsIn: (folder: string): boolean => folders.has(folder),
-    add(found: Found): void {
-      if (!waiting.has(found.path)) count(found.path, 1);
-      waiting.set(found.path, found);
-      sorted &&= found.changed >= (order.at(-1)?.changed ?? 0);
-      order.push(found);
-    },
-    drop(path: string): void {
-      if (waiting.delete(path)) count(path, -1);
-    },
-    newest(): Found | undefined {
-      if (!sorted) order.sort((a, b) => a.changed - b.changed);
-      sorted = true;
-      for (let last = order.at(-1); last !== undefined; last = order.at(-1)) {
-        if (waiting.get(last.path) === last) return last;
-        order.pop();
-      }
-      order = [];
-      return undefined;
-    },
-  };
-}
 
 /** What the catalogue has of a directory, or of one archive. */
 function catalogued(catalogue: Catalogue) {
@@ -262,7 +269,7 @@ export function followCatalogue(
 ): CatalogueFollower {
   const wait = backlog();
   const known = catalogued(catalogue);
-  const growing = growingSurveys(catalogue);
+  const growing = growingSurveys();
   // Reading a directory for each of its archives would take long where there are thousands.
   let listings: Listings = new Map();
   let listed = 0;
@@ -279,6 +286,7 @@ export function followCatalogue(
   const lookAt = async (
     paths: Iterable<string>,
     before: ReadonlyMap<string, CataloguedArchive>,
+    urgent: boolean,
   ): Promise<FolderLook> => {
     listings = new Map();
     listed = performance.now();
@@ -294,7 +302,11 @@ export function followCatalogue(
         found++;
         gone.delete(path);
         if (before.get(path)?.stamp === textOf(now.stamp)) wait.drop(path);
-        else wait.add(now);
+        else {
+          const { files, ...rest } = now;
+          const begin = urgent ? undefined : beginOf(files);
+          wait.add({ ...rest, urgent, rank: begin ?? now.changed });
+        }
       } catch (error) {
         const problem = asPcpError(error);
         found++;
@@ -309,7 +321,7 @@ export function followCatalogue(
   };
 
   return {
-    look: async (folder) => {
+    look: async (folder, changed = false) => {
       let bases = new Set<string>();
       try {
         ({ bases } = readFolder(folder));
@@ -317,7 +329,7 @@ export function followCatalogue(
         if (!(error instanceof PcpError) || (error.code !== ENOENT && error.code !== ENOTDIR))
           throw error;
       }
-      return lookAt(bases, known.in(folder));
+      return lookAt(bases, known.in(folder), changed);
     },
     lookElsewhere: async (folders, concerns = () => true) => {
       const others = catalogue
@@ -326,6 +338,7 @@ export function followCatalogue(
       return lookAt(
         others.map(({ path }) => path),
         new Map(others.map((each) => [each.path, each])),
+        false,
       );
     },
     get waiting() {
@@ -333,58 +346,83 @@ export function followCatalogue(
     },
     waitsIn: wait.waitsIn,
     step: () => {
-      const next = wait.newest();
-      if (next === undefined) return undefined;
-      const { path } = next;
-      const before = known.one(path);
-      const more = { ...options, listings: recentListings() };
-      const { problem, bytes } = take(catalogue, growing, before, next, more);
-      wait.drop(path);
-      return {
-        path,
-        problem,
-        changed: before?.problem !== problem,
-        known: isRead(before),
-        bytes,
-      };
+      const until = performance.now() + TOGETHER_MS;
+      const some: Waiting[] = [];
+      const ready: Ready[] = [];
+      let left = TOGETHER_BYTES;
+      try {
+        for (let next = wait.newest(); next !== undefined; next = wait.newest()) {
+          some.push(next);
+          wait.drop(next.path);
+          ready.push(
+            read(next, known.one(next.path), growing, { ...options, listings: recentListings() }),
+          );
+          left -= next.metaBytes;
+          if (left < 0 || some.length === MOST_TOGETHER || performance.now() > until) break;
+        }
+        if (ready.length > 0)
+          catalogue.together(() => {
+            for (const { write } of ready) write?.(catalogue);
+          });
+      } catch (error) {
+        some.forEach(wait.add);
+        throw error;
+      }
+      for (const { done } of ready) done?.();
+      return ready.map(({ taken }) => taken);
     },
   };
+}
+
+/** An archive that was read, and what is to be done about it. */
+interface Ready {
+  readonly taken: Taken;
+  /** Puts it into the catalogue; undefined when there is nothing to be put. */
+  readonly write?: (catalogue: Catalogue) => void;
+  /** When the catalogue has it. */
+  readonly done?: () => void;
 }
 
 const isRead = (before: CataloguedArchive | undefined): boolean =>
   before !== undefined && before.problem === undefined;
 
-/** Takes one archive up; says why when it cannot be read, and how many bytes were read. */
-function take(
-  catalogue: Catalogue,
-  growing: GrowingSurveys,
+/** Reads what has to be read of one archive. Throws what is no fault of the archive. */
+function read(
+  { path, stamp, metaBytes }: Waiting,
   before: CataloguedArchive | undefined,
-  { path, stamp, metaBytes }: Found,
+  growing: GrowingSurveys,
   options: SurveyOptions,
-): Pick<Taken, "problem" | "bytes"> {
+): Ready {
   const text = textOf(stamp);
-  if (onlyData(before, stamp)) {
-    catalogue.touch(path, text);
-    return { problem: undefined, bytes: 0 };
-  }
-  const bytes = growing.grow(path, before?.stamp, text, options.listings);
-  if (bytes !== undefined) return { problem: undefined, bytes };
-  let survey;
-  let found;
+  const known = isRead(before);
+  const taken = (bytes: number, problem?: string): Taken => ({
+    path,
+    problem,
+    changed: before?.problem !== problem,
+    known,
+    bytes,
+  });
+  if (onlyData(before, stamp))
+    return { taken: taken(0), write: (catalogue) => catalogue.touch(path, text) };
+  const grown = growing.grow(path, before?.stamp, options.listings);
   try {
     // One that was there before may change again soon.
-    survey = openSurvey(path, options, isRead(before));
-    found = survey.survey();
+    const survey = grown?.survey ?? openSurvey(path, options, known);
+    const done = (): void => growing.keep(path, text, survey);
+    if (grown?.more === false) {
+      const end = survey.end();
+      return { taken: taken(0), write: (catalogue) => catalogue.touch(path, text, end), done };
+    }
+    const found = survey.survey();
+    const write = (catalogue: Catalogue): void => catalogue.put(path, text, found);
+    return { taken: taken(grown?.bytes ?? metaBytes), write, done };
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
-    if (isBeginning(path, error)) return { problem: undefined, bytes: 0 };
+    if (isBeginning(path, error)) return { taken: taken(0) };
     const problem = problemText(error);
-    catalogue.putProblem(path, text, problem);
-    return { problem, bytes: 0 };
+    const write = (catalogue: Catalogue): void => catalogue.putProblem(path, text, problem);
+    return { taken: taken(0, problem), write };
   }
-  catalogue.put(path, text, found);
-  growing.keep(path, text, survey);
-  return { problem: undefined, bytes: metaBytes };
 }
 
 /**
@@ -449,17 +487,17 @@ export async function rescan(
     !unread.some((each) => path.startsWith(each));
   count(await follower.lookElsewhere(folders, concerns));
   const total = follower.waiting;
-  let read = 0;
+  let done = 0;
   while (signal?.aborted !== true) {
     const taken = follower.step();
-    if (taken === undefined) break;
-    const { path, problem } = taken;
-    if (problem !== undefined) problems.push({ path, problem });
-    read++;
-    progress?.(read, total);
+    if (taken.length === 0) break;
+    for (const { path, problem } of taken)
+      if (problem !== undefined) problems.push({ path, problem });
+    done += taken.length;
+    progress?.(done, total);
     await Bun.sleep(0);
   }
-  return { found, read, dropped, problems };
+  return { found, read: done, dropped, problems };
 }
 
 /**

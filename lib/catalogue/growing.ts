@@ -1,9 +1,8 @@
 // Surveys of archives that grow, kept in memory so that at each change only what is new is read: loggers
 // write every second, and to survey all again each time would cost more than all else. Bounded by the
-// metadata that they keep; those that have not grown for a while make room. Refuses what the catalogue
-// refuses; a survey whose outcome may not be in the catalogue is not kept.
+// metadata that they keep; those that have not grown for a while make room. A survey whose outcome may not be
+// in the catalogue is not kept. Refuses nothing.
 import type { Listings } from "../archive/mod.ts";
-import type { Catalogue } from "./catalogue.ts";
 import type { OpenSurvey } from "./survey.ts";
 
 /** Bytes of metadata of all that are kept; in memory they take some times as many. */
@@ -13,25 +12,29 @@ const MOST_SURVEYS = 256;
 /** Milliseconds after which one that has not grown makes room for others. */
 const QUIET_MS = 300_000;
 
+/** A survey that has gone on. */
+export interface GrownSurvey {
+  readonly survey: OpenSurvey;
+  /** Whether something is new but values. */
+  readonly more: boolean;
+  /** Bytes of metadata that were read. */
+  readonly bytes: number;
+}
+
 /** Surveys that are kept. */
 export interface GrowingSurveys {
   /**
-   * Brings the catalogue in step with an archive that was there with the stamp `before`; gives the bytes of
-   * metadata that were read. Undefined: it has to be surveyed again. Throws PcpError.
+   * Goes on with the survey of an archive that the catalogue has with the stamp `before`; undefined: it has to
+   * be surveyed again. The survey is out then: it is kept again when the catalogue has what came of it.
    */
-  grow(
-    path: string,
-    before: string | undefined,
-    stamp: string,
-    listings?: Listings,
-  ): number | undefined;
+  grow(path: string, before: string | undefined, listings?: Listings): GrownSurvey | undefined;
   /** Keeps the survey of what the catalogue has with a stamp now, if it can go on and there is room. */
   keep(path: string, stamp: string, survey: OpenSurvey): void;
   drop(path: string): void;
 }
 
 /** None yet. */
-export function growingSurveys(catalogue: Catalogue): GrowingSurveys {
+export function growingSurveys(): GrowingSurveys {
   interface Kept {
     readonly survey: OpenSurvey;
     readonly stamp: string;
@@ -39,32 +42,26 @@ export function growingSurveys(catalogue: Catalogue): GrowingSurveys {
   }
   /** The one that grew last is the last. */
   const kept = new Map<string, Kept>();
-  const keep = (path: string, stamp: string, survey: OpenSurvey): void => {
-    const now = performance.now();
-    for (const [quiet, { at }] of kept) {
-      if (now - at < QUIET_MS) break;
-      kept.delete(quiet);
-    }
-    const bytes = kept.values().reduce((sum, each) => sum + each.survey.bytes, survey.bytes);
-    if (kept.size < MOST_SURVEYS && bytes <= MOST_BYTES) kept.set(path, { survey, stamp, at: now });
-  };
   return {
-    grow(path, before, stamp, listings) {
+    grow(path, before, listings) {
       const one = kept.get(path);
-      // What fails below leaves nothing that could be taken for what the catalogue has.
       kept.delete(path);
       if (one === undefined || one.stamp !== before) return undefined;
       const { survey } = one;
       const { bytes } = survey;
-      const isMore = survey.grow(listings);
-      if (isMore === undefined) return undefined;
-      if (isMore) catalogue.put(path, stamp, survey.survey());
-      else catalogue.touch(path, stamp, survey.end());
-      keep(path, stamp, survey);
-      return survey.bytes - bytes;
+      const more = survey.grow(listings);
+      return more === undefined ? undefined : { survey, more, bytes: survey.bytes - bytes };
     },
-    keep: (path, stamp, survey) => {
-      if (survey.goesOn) keep(path, stamp, survey);
+    keep(path, stamp, survey) {
+      if (!survey.goesOn) return;
+      const now = performance.now();
+      for (const [quiet, { at }] of kept) {
+        if (now - at < QUIET_MS) break;
+        kept.delete(quiet);
+      }
+      const bytes = kept.values().reduce((sum, each) => sum + each.survey.bytes, survey.bytes);
+      if (kept.size < MOST_SURVEYS && bytes <= MOST_BYTES)
+        kept.set(path, { survey, stamp, at: now });
     },
     drop: (path) => {
       kept.delete(path);

@@ -186,6 +186,8 @@ interface DataLook {
   damaged: boolean;
   /** Behind the last record; undefined before the first look. */
   place: CursorPlace | undefined;
+  /** Time of that record. */
+  end: Timestamp | undefined;
 }
 
 /** Looks at records from where the last look ended; false when nothing can be read there any more. */
@@ -200,6 +202,8 @@ function lookAtData(archive: Archive, data: DataLook, look: (result: ResultView)
         break;
       }
       if (cursor.record.numpmid > 0) look(cursor.record.result());
+      const { sec, nsec } = cursor.record;
+      data.end = { sec, nsec };
     }
     data.place = cursor.place;
   } catch (error) {
@@ -277,7 +281,13 @@ export function openSurvey(name: string, options: SurveyOptions = {}, keep = tru
   const how = { growing: true, look: late.look };
   const archive = openArchive(name, how, undefined, undefined, options.listings);
   const { catalog, label } = archive;
-  const data: DataLook = { left: dataBytes, complete: true, damaged: false, place: undefined };
+  const data: DataLook = {
+    left: dataBytes,
+    complete: true,
+    damaged: false,
+    place: undefined,
+    end: undefined,
+  };
   const found = surveyorOf(catalog, label);
   let wanted = wantedMetrics(catalog, excluded);
   const lookOn = (): boolean => lookAtData(archive, data, (result) => found.record(result, wanted));
@@ -291,7 +301,8 @@ export function openSurvey(name: string, options: SurveyOptions = {}, keep = tru
 
   const end = (): number | undefined => {
     const lastVolume = [...archive.files.volumes.values()].at(-1) ?? "";
-    const time = compressionOf(lastVolume) === undefined ? archiveEnd(archive) : undefined;
+    if (compressionOf(lastVolume) !== undefined) return undefined;
+    const time = data.complete && !data.damaged ? data.end : archiveEnd(archive);
     return time === undefined ? undefined : microseconds(time);
   };
   /** With all that the metadata have where not all data were looked at. */

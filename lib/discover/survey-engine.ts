@@ -1,5 +1,5 @@
 // The work of the catalogue's side of discovery: directories to look at and archives to take up, in turns,
-// the newest change first. It runs in a thread of its own, or in the main one where the catalogue is no
+// what has just changed first. It runs in a thread of its own, or in the main one where the catalogue is no
 // file. What goes wrong with an archive is kept in the catalogue; what the catalogue refuses (a full
 // disk) is told once and tried again.
 import { asPcpError, compileGlob, PcpError, turn } from "../base/mod.ts";
@@ -23,7 +23,7 @@ export type SurveyReport =
 /** A running engine. */
 export interface SurveyEngine {
   add(job: SurveyJob): void;
-  /** Ends after the archive that is being read. */
+  /** Ends after the archives that are being read. */
   close(): Promise<void>;
 }
 
@@ -114,7 +114,7 @@ export function startSurveys(
 
   const look = async (folder: string, job: SurveyJob): Promise<void> => {
     try {
-      const { problems } = await follower.look(folder);
+      const { problems } = await follower.look(folder, !job.all);
       counts.refusals.delete(folder);
       for (const { path, problem } of problems) refused(path, new PcpError(0, problem));
     } catch (error) {
@@ -125,17 +125,17 @@ export function startSurveys(
     state.left--;
     if (state.left === 0 && job.all) await follower.lookElsewhere(state.folders);
   };
-  /** Takes up one archive; false when the catalogue refuses it. */
+  /** Takes up some archives; false when the catalogue refuses them. */
   const take = (): boolean => {
     try {
       const taken = follower.step();
       counts.refusals.delete(catalogue.file);
-      if (taken === undefined) return true;
-      const { path, problem, changed, known, bytes } = taken;
-      counts.took(path, known, bytes);
-      counts.refusals.delete(path);
-      if (problem !== undefined && changed)
-        tell("error", problem.includes(path) ? problem : `${path}: ${problem}`);
+      for (const { path, problem, changed, known, bytes } of taken) {
+        counts.took(path, known, bytes);
+        counts.refusals.delete(path);
+        if (problem !== undefined && changed)
+          tell("error", problem.includes(path) ? problem : `${path}: ${problem}`);
+      }
       return true;
     } catch (error) {
       refused(catalogue.file, asPcpError(error));

@@ -149,7 +149,7 @@ function following(folder: string) {
     async look(): Promise<Taken[]> {
       await follower.look(folder);
       const taken: Taken[] = [];
-      for (let next = follower.step(); next !== undefined; next = follower.step()) taken.push(next);
+      for (let some = follower.step(); some.length > 0; some = follower.step()) taken.push(...some);
       return taken;
     },
     /** That the catalogue is the one that would be made now. */
@@ -157,7 +157,7 @@ function following(folder: string) {
       const calm = openCatalogue(":memory:");
       const other = followCatalogue(calm);
       await other.look(folder);
-      while (other.step() !== undefined);
+      while (other.step().length > 0);
       expect(contentOf(catalogue)).toEqual(contentOf(calm));
       calm.close();
     },
@@ -258,7 +258,7 @@ test("new data change nothing that another connection keeps of names; new metada
   const follower = followCatalogue(catalogue);
   const generations = async (): Promise<readonly number[]> => {
     await follower.look(folder);
-    while (follower.step() !== undefined);
+    while (follower.step().length > 0);
     other.stale();
     catalogue.stale();
     return [catalogue.generation, other.generation];
@@ -278,4 +278,46 @@ test("new data change nothing that another connection keeps of names; new metada
     expect(now).toBeGreaterThan(before[at] ?? 0);
   catalogue.close();
   other.close();
+});
+
+test("archives that are put in together are all there, or wait on when they cannot be", async () => {
+  const folder = newFolder();
+  const ARCHIVES_THERE = 40;
+  for (let number = 0; number < ARCHIVES_THERE; number++) {
+    const archive = growingArchive(join(folder, `a${number}`), `host${number}.example`);
+    archive.addInstance(number, `only here ${number} ${"x".repeat(2000)}`, 0);
+    archive.append(0);
+  }
+  truncateSync(join(folder, "a7.meta"), 40);
+  const { catalogue, look, check } = following(folder);
+  const pages = catalogue.database.query<{ page_count: number }, []>("PRAGMA page_count").get();
+  catalogue.database.run(`PRAGMA max_page_count = ${(pages?.page_count ?? 0) + 20}`);
+  await expect(look()).rejects.toThrow("no space left");
+  const there = catalogue.archives().length;
+  expect(there).toBeLessThan(ARCHIVES_THERE);
+  catalogue.database.run("PRAGMA max_page_count = 100000");
+  const taken = await look();
+  expect(taken).toHaveLength(ARCHIVES_THERE - there);
+  expect(catalogue.archives()).toHaveLength(ARCHIVES_THERE);
+  expect(catalogue.archives().filter(({ problem }) => problem !== undefined)).toHaveLength(1);
+  await check();
+  expect(await look()).toEqual([]);
+  catalogue.close();
+});
+
+test("a change of the catalogue is made for many archives, not for each", async () => {
+  const folder = newFolder();
+  for (let number = 0; number < 100; number++) growingArchive(join(folder, `a${number}`)).append(0);
+  const catalogue = openCatalogue(":memory:");
+  let changes = 0;
+  const counted = {
+    ...catalogue,
+    together: (body: () => void) => (changes++, catalogue.together(body)),
+  };
+  const follower = followCatalogue(counted);
+  await follower.look(folder);
+  while (follower.step().length > 0);
+  expect(catalogue.archives()).toHaveLength(100);
+  expect(changes).toBeLessThan(100);
+  catalogue.close();
 });
