@@ -3,8 +3,8 @@
 // pmproxy's do.
 
 import { createLog } from "../lib/base/mod.ts";
-import { isGiven } from "../lib/cli/mod.ts";
-import { listenFds } from "../lib/daemon/mod.ts";
+import { isGiven, lastGiven } from "../lib/cli/mod.ts";
+import { listenFds, reportFailure } from "../lib/daemon/mod.ts";
 import { proxyVerb, type ProxyOptions } from "./options/proxy.ts";
 import { complain } from "./output.ts";
 import { sourceScript } from "./self.ts";
@@ -64,8 +64,12 @@ async function proxy(line: CommandLine<ProxyOptions>): Promise<number> {
   });
 }
 
-/** pmproxy's last word after a mistake in an option; a misspelt option has the usage text alone. */
-function refused(_errors: readonly string[], misspelt: boolean): void {
+/** pmproxy's last words after a mistake in an option; a misspelt option has the usage text alone. */
+function refused(
+  _errors: readonly string[],
+  misspelt: boolean,
+  options: CommandLine<ProxyOptions>["options"],
+): void {
   if (misspelt) return;
   const log = createLog({
     program: "pmproxy",
@@ -77,6 +81,10 @@ function refused(_errors: readonly string[], misspelt: boolean): void {
     },
   });
   log.error("pmproxy not started due to errors!");
+  // Without -x pmproxy says it to the terminal, where it stands already.
+  const file = lastGiven(options, "fatal")?.value;
+  const logName = lastGiven(options, "log")?.value ?? "pmproxy.log";
+  if (file !== undefined) reportFailure("pmproxy", file, logName);
 }
 
 export default command(proxyVerb, proxy, refused);

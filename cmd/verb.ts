@@ -68,8 +68,12 @@ export function refuse(verb: Verb, errors: readonly string[]): number {
   return verb.mistakeStatus;
 }
 
-/** Tells a verb about mistakes on its command line after they were printed. */
-export type Refused = (errors: readonly string[], misspelt: boolean) => void;
+/** Tells a verb about mistakes on its command line after they were printed; `options` have none. */
+export type Refused<T extends OptionTable> = (
+  errors: readonly string[],
+  misspelt: boolean,
+  options: readonly Given<T>[],
+) => void;
 
 /**
  * Answers one command line of a verb: questions and mistakes here, the rest by `work`. For verbs
@@ -80,7 +84,7 @@ export async function answer<T extends OptionTable>(
   args: readonly string[],
   invocation: Invocation,
   work: Work<T>,
-  refused?: Refused,
+  refused?: Refused<T>,
 ): Promise<number> {
   const operandsLast = verb.actsAsPcp && process.env["POSIXLY_CORRECT"] !== undefined;
   const result = readVerb(verb, args, { operandsLast });
@@ -89,7 +93,7 @@ export async function answer<T extends OptionTable>(
   }
   if (result.kind === "error") {
     const status = refuse(verb, result.errors);
-    refused?.(result.errors, result.misspelt);
+    refused?.(result.errors, result.misspelt, result.options);
     return status;
   }
   if (result.kind === "ok") {
@@ -114,7 +118,7 @@ export async function answer<T extends OptionTable>(
 export function command<T extends OptionTable>(
   verb: Verb<T>,
   work: Work<T>,
-  refused?: Refused,
+  refused?: Refused<T>,
 ): CommandDef {
   return {
     meta: { name: verb.name, description: verb.summary },

@@ -83,8 +83,8 @@ export type Given<T extends OptionTable> = {
 /**
  * A command line as read. `options` is in the order given, so that a later option can undo an
  * earlier one. An error has PCP's sentences without the program's name, each of them once per
- * mistake; `misspelt` says that an option itself was wrong, not only a value, and `given` holds the
- * keys of the options that were read without one.
+ * mistake; `misspelt` says that an option itself was wrong, not only a value, and `options` holds
+ * those that were read without one.
  */
 export type OptionResult<T extends OptionTable> =
   | {
@@ -97,7 +97,7 @@ export type OptionResult<T extends OptionTable> =
       readonly kind: "error";
       readonly errors: readonly string[];
       readonly misspelt: boolean;
-      readonly given: ReadonlySet<string>;
+      readonly options: readonly Given<T>[];
     };
 
 interface LongName {
@@ -290,12 +290,9 @@ export function readOptions<T extends OptionTable>(
     }
   }
   const { errors, misspelt, asked } = reading;
-  if (errors.length > 0) {
-    const given = new Set(reading.given.map((each) => each.option));
-    return { kind: "error", errors, misspelt, given };
-  }
   // The table made each entry, so key and value belong together; the compiler cannot see that.
   const options = reading.given as unknown as readonly Given<T>[];
+  if (errors.length > 0) return { kind: "error", errors, misspelt, options };
   return asked === undefined ? { kind: "ok", options, operands } : { kind: asked, options };
 }
 

@@ -71,7 +71,7 @@ export const defineVerb = <const T extends OptionTable>(verb: Verb<T>): Verb<T> 
 
 /** The keys of the options on a command line, mistakes or not. */
 export const keysGiven = <T extends OptionTable>(result: OptionResult<T>): ReadonlySet<string> =>
-  result.kind === "error" ? result.given : new Set(result.options.map((each) => each.option));
+  new Set(result.options.map((each) => each.option));
 
 /** Reads a verb's command line: options, then operands against the description, then `check`. */
 export function readVerb<T extends OptionTable>(
@@ -92,5 +92,6 @@ export function readVerb<T extends OptionTable>(
       errors.push(`unknown ${operand.name} '${text}', not one of ${words.join(", ")}`);
     }
   }
-  return errors.length === 0 ? result : { kind: "error", errors, misspelt: false, given };
+  if (errors.length === 0) return result;
+  return { kind: "error", errors, misspelt: false, options: result.options };
 }

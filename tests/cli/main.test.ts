@@ -200,6 +200,13 @@ describe("names of PCP's programs", () => {
       "pmproxy: -L requires a positive value\nUsage: pmproxy [options]\n",
     );
     expect(bad.err).toMatch(last);
+    const folder = mkdtempSync(join(tmpdir(), "pcpbox-fatal-"));
+    const fatal = join(folder, "fatal");
+    await pcpbox("proxy", "-L0", "-l", "no such log", "-x", fatal);
+    expect(readFileSync(fatal, "utf8")).toBe(
+      'NOTE: pmproxy not started due to errors!  Log file "no such log" has vanished!\n',
+    );
+    rmSync(folder, { recursive: true });
     const misspelt = await pcpbox("proxy", "-z");
     expect(misspelt.status).toBe(1);
     expect(misspelt.err).not.toMatch(last);
