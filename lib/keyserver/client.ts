@@ -8,6 +8,7 @@ import { PM_ERR, PcpError } from "../base/mod.ts";
 import { SeriesProblem } from "../series/mod.ts";
 import { type Address, type ConnectionOptions, notConnected, reasonOf } from "./connection.ts";
 import type { KeyCommand, KeyReply } from "./resp.ts";
+import { SCHEMA_KEY } from "./schema.ts";
 
 /** Where the key server is, and what it is wanted for. */
 export interface SetupOptions extends ConnectionOptions {
@@ -200,10 +201,10 @@ async function checkVersion(send: Send): Promise<number> {
 
 /** The version of the schema; it is written where there is none. */
 async function checkSchema(send: Send): Promise<number> {
-  const found = text(await send(["GET", "pcp:version:schema"]));
+  const found = text(await send(["GET", SCHEMA_KEY]));
   const version = /^\d+$/.test(found) ? Number(found) : 0;
   if (version > 0) return version;
-  await send(["SET", "pcp:version:schema", String(SCHEMA)]);
+  await send(["SET", SCHEMA_KEY, String(SCHEMA)]);
   return SCHEMA;
 }
 

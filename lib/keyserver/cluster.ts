@@ -5,6 +5,7 @@
 import { PcpError } from "../base/mod.ts";
 import type { NodeAddress } from "./client.ts";
 import {
+  ask,
   type Connection,
   type ConnectionOptions,
   connectTo,
@@ -12,9 +13,28 @@ import {
   reasonOf,
 } from "./connection.ts";
 import { CommandBuffer, type TakeReply } from "./resp.ts";
+import { SLOTS } from "./slot.ts";
+
+/** What goes to one server, and what that says of its memory. */
+export interface Share {
+  /** The server's answer to `INFO memory`; empty where it gives none. */
+  readonly info: string;
+  /** Bytes and number of the commands that go there; 0 where none does. */
+  bytes: number;
+  count: number;
+}
 
 /** Connections for many commands. */
-export type Bulk = Pick<Connection, "pipe" | "close" | "destroy">;
+export interface Bulk extends Pick<Connection, "pipe" | "close" | "destroy"> {
+  /** The shares that all servers have of some commands. Rejects when one cannot be asked. */
+  shares(commands: CommandBuffer): Promise<readonly Share[]>;
+}
+
+/** What a server says of its memory. */
+export async function memoryOf(connection: Connection): Promise<string> {
+  const reply = await ask(connection, ["INFO", "memory"]);
+  return Buffer.isBuffer(reply) ? reply.toString("latin1") : "";
+}
 
 /** Rounds in which commands are sent again. */
 const MAX_ROUNDS = 16;
@@ -85,6 +105,20 @@ export function bulkOfCluster(
     return nodeAt(known.host, known.port);
   };
 
+  /** All nodes that have slots, asked at once. */
+  const allShares = async (): Promise<ReadonlyMap<Node, Share>> => {
+    const all = new Set<Node>();
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const known = moved.get(slot) ?? nodeOf(slot);
+      if (known !== undefined) all.add(nodeAt(known.host, known.port));
+    }
+    const asked = [...all].map(async (node): Promise<[Node, Share]> => {
+      const info = await memoryOf(await connectionTo(node));
+      return [node, { info, bytes: 0, count: 0 }];
+    });
+    return new Map(await Promise.all(asked));
+  };
+
   /** Where a command goes that was refused by a node; undefined for an error that is its answer. */
   const againOf = (command: number, message: string, from: Node): Again | undefined => {
     if (message.startsWith("TRYAGAIN")) return { command, node: from, asking: false };
@@ -140,6 +174,16 @@ export function bulkOfCluster(
   };
 
   return {
+    shares: async (commands) => {
+      const shares = await allShares();
+      for (let command = 0; command < commands.count; command++) {
+        const share = shares.get(nodeOfSlot(commands.slotOf(command)));
+        if (share === undefined) continue;
+        share.bytes += commands.endOf(command) - commands.endOf(command - 1);
+        share.count++;
+      }
+      return [...shares.values()];
+    },
     pipe: async (commands, take) => {
       let again = await round(commands, undefined, false, take);
       for (let count = 1; again.length > 0; count++) {

@@ -4,8 +4,15 @@
 // asked meanwhile with the reason. Refused: what keys-client.ts and keys-connection.ts refuse.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { type Client, openClient, type SetupOptions } from "./client.ts";
-import { type Bulk, bulkOfCluster } from "./cluster.ts";
-import { type Address, COMMAND_TIMEOUT, connectTo, notConnected, reasonOf } from "./connection.ts";
+import { type Bulk, bulkOfCluster, memoryOf, type Share } from "./cluster.ts";
+import {
+  type Address,
+  COMMAND_TIMEOUT,
+  type Connection,
+  connectTo,
+  notConnected,
+  reasonOf,
+} from "./connection.ts";
 import type { CommandBuffer, KeyCommand, KeyReply, TakeReply } from "./resp.ts";
 import { type MetadataWatch, watchMetadata } from "./watch.ts";
 
@@ -53,6 +60,8 @@ export interface KeyServer {
    * a call that is not over. Rejects as `run`, and with what `take` throws.
    */
   pipe(commands: CommandBuffer, take: TakeReply): Promise<void>;
+  /** Which server gets how much of these commands, and what each says of its memory. Rejects as `run`. */
+  shares(commands: CommandBuffer): Promise<readonly Share[]>;
   close(): Promise<void>;
 }
 
@@ -76,9 +85,9 @@ function bulkOfServer(
   options: KeyServerOptions,
   onLost: (reason: string) => void,
 ): Bulk {
-  let connection: Promise<Bulk> | undefined;
+  let connection: Promise<Connection> | undefined;
   let over = false;
-  const connect = async (): Promise<Bulk> => {
+  const connect = async (): Promise<Connection> => {
     try {
       const made = await connectTo(address, options);
       if (over) made.destroy("closed");
@@ -96,6 +105,10 @@ function bulkOfServer(
     pipe: async (commands, take) => {
       connection ??= connect();
       await (await connection).pipe(commands, take);
+    },
+    shares: async ({ length, count }) => {
+      connection ??= connect();
+      return [{ info: await memoryOf(await connection), bytes: length, count }];
     },
     close: async () => {
       over = true;
@@ -289,6 +302,7 @@ export function useKeyServer(options: KeyServerOptions): KeyServer {
       return replies;
     },
     pipe: (commands, take) => over(({ bulk }) => bulk.pipe(commands, take)),
+    shares: (commands) => over(({ bulk }) => bulk.shares(commands)),
     close: async () => {
       closing.abort();
       const open = link;

@@ -55,12 +55,11 @@ const isOldEntry = (bytes: Buffer, from: number): boolean =>
   bytes.compare(OLD_BYTES, 0, OLD_BYTES.length, from, from + OLD_BYTES.length) === 0;
 
 /** What is left of a server's memory; Infinity where it is not limited, makes room itself, or does not say. */
-async function roomOf(server: KeyServer): Promise<number> {
-  const [info] = await server.run([["INFO", "memory"]]);
+function roomOf(info: string): number {
   const numberOf = (name: string): number =>
-    Number(new RegExp(`^${name}:(\\d+)`, "m").exec(String(info))?.[1] ?? 0);
+    Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
   const limit = numberOf("maxmemory");
-  const isFirm = /^maxmemory_policy:noeviction/m.test(String(info));
+  const isFirm = /^maxmemory_policy:noeviction/m.test(info);
   return limit > 0 && isFirm ? limit - numberOf("used_memory") : Infinity;
 }
 
@@ -68,26 +67,27 @@ async function roomOf(server: KeyServer): Promise<number> {
 export function loadWriter(server: KeyServer): LoadWriter {
   const { generation, state } = server;
   const isCluster = state.kind === "up" && state.cluster;
-  /** One until it is known that memory is not limited; that of a cluster's nodes is not looked at. */
+  /** One until it is known that memory is not limited. */
   let ahead = 1;
-  let isLimited = !isCluster;
+  let isLimited = true;
   let buffer = new CommandBuffer();
   let uses = new Map<number, ReplyUse>();
   const free: CommandBuffer[] = [];
   const sending = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
 
-  const makeSure = async ({ length, count }: CommandBuffer): Promise<void> => {
-    const room = await roomOf(server);
-    if (room === Infinity) {
-      isLimited = false;
-      ahead = AHEAD;
-    }
-    if (room < ROOM_TIMES * length + ROOM_COMMAND * count)
+  const makeSure = async (batch: CommandBuffer): Promise<void> => {
+    const shares = await server.shares(batch);
+    isLimited = shares.some(({ info }) => roomOf(info) < Infinity);
+    if (!isLimited && !isCluster) ahead = AHEAD;
+    for (const { info, bytes, count } of shares) {
+      const room = roomOf(info);
+      if (count === 0 || room >= ROOM_TIMES * bytes + ROOM_COMMAND * count) continue;
       throw new SeriesProblem(
         `key server refuses to load: OOM, ${Math.max(0, room)} bytes are left of maxmemory`,
         "bad response",
       );
+    }
   };
   const transmit = async (batch: CommandBuffer, waiting: typeof uses): Promise<void> => {
     try {

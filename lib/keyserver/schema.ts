@@ -71,6 +71,9 @@ export const labelMapName = (label: string): MapName => `label.${label}.value` a
 export const mapName = (map: NameMap): MapName =>
   map.kind === "label" ? labelMapName(stringId(map.label)) : listName(map.kind);
 
+/** The schema's version, 2 (2.1). */
+export const SCHEMA_KEY = "pcp:version:schema";
+
 /** Names of keys (2.1). Identifiers are 40 digits. */
 export const KEYS = {
   /** hash: identifier → name. */

@@ -2,9 +2,18 @@
 // connection of its own that speaks RESP 3), so that what was told of series may be told again without
 // asking. Connects when it is used, lets go when it is not. A connection is lost that gives no sign
 // of life for SILENCE_MS when it is asked for one, each BEAT_MS: so long may a change go unseen at most.
+// Nothing is told of data bases that change places (SWAPDB): a key that is watched (WATCH) tells at the next beat.
 // Refused: to say anything of clusters, of servers before Redis 6 and of ones where that is not allowed.
 import { SeriesProblem } from "../series/mod.ts";
-import { type Address, ask, type ConnectionOptions, connectTo } from "./connection.ts";
+import {
+  type Address,
+  ask,
+  type Connection,
+  type ConnectionOptions,
+  connectTo,
+} from "./connection.ts";
+import { CommandBuffer, type KeyCommand, type KeyReply, readReply } from "./resp.ts";
+import { SCHEMA_KEY } from "./schema.ts";
 
 /** Looks after the metadata of one server. */
 export interface MetadataWatch {
@@ -25,7 +34,13 @@ const PREFIXES = [
 const COMMANDS = [
   ["HELLO", "3"],
   ["CLIENT", "TRACKING", "ON", "BCAST", ...PREFIXES.flatMap((prefix) => ["PREFIX", prefix])],
+  ["WATCH", SCHEMA_KEY],
 ] as const;
+/**
+ * A sign of life, which is none when the key was touched; at once with the next watch, so that nothing comes
+ * between. The key is there wherever there are series, and is not written again.
+ */
+const BEAT: readonly KeyCommand[] = [["MULTI"], ["PING"], ["EXEC"], ["WATCH", SCHEMA_KEY]];
 
 /** Questions before it is worth a connection. */
 const FIRST_USES = 4;
@@ -36,6 +51,18 @@ const SILENCE_MS = 3000;
 const IDLE_BEATS = 60;
 /** Milliseconds until it is tried again to connect. */
 const PAUSE_MS = 5000;
+
+/** Whether the key was touched since it was watched. Rejects when the connection is lost. */
+async function isTouched(connection: Connection): Promise<boolean> {
+  const commands = new CommandBuffer();
+  for (const command of BEAT) commands.add(command);
+  const replies: KeyReply[] = [];
+  await connection.pipe(commands, (at, bytes, from) => {
+    replies[at] = readReply(bytes, from);
+  });
+  // Whatever is no answer to the sign of life may be a change.
+  return replies.some((reply) => reply instanceof SeriesProblem) || !Array.isArray(replies[2]);
+}
 
 /** Watches a server; `changed` gives a higher number each time. */
 export function watchMetadata(
@@ -89,8 +116,9 @@ export function watchMetadata(
         return;
       }
       uses = 0;
-      ask(connection, ["PING"]).then(
-        () => {
+      isTouched(connection).then(
+        (touched) => {
+          if (touched) told();
           if (current !== undefined) timer = setTimeout(beat, BEAT_MS);
         },
         // It is lost, which is heard of below.

@@ -37,6 +37,7 @@ function lookingServer(): KeyServer {
     generation: 1,
     stamp: undefined,
     hasSearch: true,
+    shares: () => Promise.resolve([]),
     ready: () => Promise.resolve(),
     run,
     pipe: pipeOver(run),

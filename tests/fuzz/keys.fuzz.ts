@@ -71,6 +71,7 @@ function serverOf(random: Random): KeyServer {
     generation: 1,
     stamp: undefined,
     hasSearch: false,
+    shares: () => Promise.resolve([]),
     ready: () => Promise.resolve(),
     run,
     pipe: pipeOver(run),

@@ -9,7 +9,8 @@ import { at, desc, indom, makeArchive } from "../extract/archive-maker.ts";
 import { seeded } from "../fuzz/random.ts";
 import { describePeer } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
-import { privateFolder } from "../helpers/process.ts";
+import { must, privateFolder } from "../helpers/process.ts";
+import { startCluster } from "../helpers/redis-cluster.ts";
 import { faultyRedis } from "./faulty.ts";
 import { dumpServer } from "./key-dump.ts";
 
@@ -181,6 +182,24 @@ describePeer("redis", "a load that is broken off", () => {
     expect(await redis.digest()).toBe(wanted);
     await server.close();
     await redis.stop();
+  }, 300_000);
+
+  test("for want of memory on one node of a cluster, before it refuses anything", async () => {
+    const archive = largeArchive();
+    const cluster = await startCluster();
+    const server = useKeyServer({ servers: cluster.servers });
+    await server.ready();
+    const load = () => loadArchive(server, { path: archive, metrics: [] }, { now: NOW });
+    const [, port = ""] = cluster.servers[1]?.split(":") ?? [];
+    const cli = (...command: string[]) => must(["redis-cli", "-p", port, ...command]);
+    const used = Number(/^used_memory:(\d+)/m.exec(await cli("INFO", "memory"))?.[1]);
+    await cli("CONFIG", "SET", "maxmemory", String(used + 300_000));
+    await expect(load()).rejects.toThrow(/OOM, \d+ bytes are left of maxmemory/);
+    expect(await cli("INFO", "errorstats")).not.toContain("OOM");
+    await cli("CONFIG", "SET", "maxmemory", "0");
+    expect((await load()).values).toBeGreaterThan(0);
+    await server.close();
+    await cluster.stopAll();
   }, 300_000);
 
   test("by an archive that is damaged on the way: what comes before is there", async () => {

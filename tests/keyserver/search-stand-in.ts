@@ -22,6 +22,7 @@ export function standIn(
     generation: 1,
     stamp: undefined,
     hasSearch: options.hasSearch ?? true,
+    shares: () => Promise.resolve([]),
     ready: () => Promise.resolve(),
     run,
     pipe: pipeOver(run),

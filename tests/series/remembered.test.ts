@@ -10,6 +10,7 @@ import { remembered } from "../../lib/series/remembered.ts";
 import type { SeriesDescriptor, SeriesStore } from "../../lib/series/store.ts";
 import { pcp6, startRedis } from "../helpers/pcp6.ts";
 import { testWith } from "../helpers/peers.ts";
+import { waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder } from "../helpers/process.ts";
 import { startFakeServer, usualAnswer } from "../keyserver/fake-key-server.ts";
 import { copyArchive, OWN_ARCHIVES } from "./loaded.ts";
@@ -124,11 +125,7 @@ async function use(port: number): Promise<KeyServer> {
 
 /** Waits until something is so. */
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 1000; turn++) {
-    if (await isSo()) return;
-    await Bun.sleep(10);
-  }
-  throw new Error("it did not come");
+  expect(await waitUntil(isSo)).toBe(true);
 }
 
 /** Commands that a server has answered which ask for metadata. */
@@ -169,12 +166,12 @@ testWith("redis", "changes by others are seen, and nothing is asked without one"
   await store.fabricate(id, "d", { ...DESCRIPTOR, units: "count" });
   expect([await expressionOf(), await unitsOf()]).toEqual(["d", "count"]);
 
-  // The same once more is no change, unless it was taken away.
-  await until(async () => {
-    const { stamp } = server;
-    await Bun.sleep(20);
-    return server.stamp === stamp;
-  });
+  // The same once more is no change, unless it was taken away. What the server tells comes in its order:
+  // when these changes are seen, all before them have been.
+  for (const units of ["last", "count"]) {
+    await cli("HSET", KEYS.descriptor(id), "units", units);
+    await until(async () => (await unitsOf()) === units);
+  }
   const quiet = server.stamp;
   for (let turn = 0; turn < 3; turn++)
     await store.fabricate(id, "d", { ...DESCRIPTOR, units: "count" });
@@ -203,6 +200,32 @@ testWith("redis", "changes by others are seen, and nothing is asked without one"
   await until(() => server.stamp !== stamp);
   expect(server.stamp).toBe((stamp ?? 0) + 1);
 });
+
+testWith(
+  "redis",
+  "databases that change places are seen, and signs of life are no change",
+  async () => {
+    const redis = await startRedis();
+    closers.push(() => redis.stop());
+    const cli = (...command: string[]) => must(["redis-cli", "-p", String(redis.port), ...command]);
+    const server = await use(redis.port);
+    const store = keyStore(server);
+    const id = stringId("a");
+    const expressionOf = async () => (await store.expressions([id]))[0];
+    await cli("HSET", KEYS.expression(id), "query", "first");
+    await until(() => server.stamp !== undefined);
+    expect(await expressionOf()).toBe("first");
+    const { stamp } = server;
+    const beats = async (): Promise<number> =>
+      Number(/^cmdstat_exec:calls=(\d+)/m.exec(await cli("INFO", "commandstats"))?.[1] ?? 0);
+    await until(async () => (await beats()) > 1);
+    expect(server.stamp).toBe(stamp);
+    for (const wanted of [undefined, "first"]) {
+      await cli("SWAPDB", "0", "1");
+      await until(async () => (await expressionOf()) === wanted);
+    }
+  },
+);
 
 testWith("redis", "without the connection everything is asked, and then not again", async () => {
   const redis = await startRedis();
