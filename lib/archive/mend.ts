@@ -40,6 +40,8 @@ interface Open {
 }
 
 const WINDOW = 256 * 1024;
+/** Behind a longer record only the two words around its end are read. */
+const LONG_RECORD = 16 * 1024;
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
 function readAt(descriptor: number, position: number, length: number): Uint8Array {
@@ -74,17 +76,17 @@ function recordsEnd(file: Open, from: number, shortest: number): number {
   let at = from;
   let windowAt = 0;
   let window: Uint8Array = new Uint8Array(0);
-  const word = (position: number): number => {
+  const word = (position: number, most: number): number => {
     if (position < windowAt || position + 4 > windowAt + window.length) {
       windowAt = position;
-      window = readAt(file.descriptor, position, Math.min(WINDOW, file.size - position));
+      window = readAt(file.descriptor, position, Math.min(most, file.size - position));
     }
     return viewOf(window).getUint32(position - windowAt);
   };
   while (at + shortest <= file.size) {
-    const length = word(at);
+    const length = word(at, WINDOW);
     if (length < shortest || length > MAX_RECORD_BYTES || at + length > file.size) break;
-    if (word(at + length - TRAILER) !== length) break;
+    if (word(at + length - TRAILER, length > LONG_RECORD ? 8 : WINDOW) !== length) break;
     at += length;
   }
   return at;
@@ -113,8 +115,14 @@ interface Parts {
   readonly gone: ReadonlySet<number>;
 }
 
+/**
+ * What is believed of an archive: after a killed program that what its index points to is whole; after a
+ * power cut nothing is, since what was written last may be there without what was written before.
+ */
+export type MendTrust = "index" | "nothing";
+
 /** Finds where the good part of each file ends. */
-function judge({ meta, index, volumes, gone }: Parts): void {
+function judge({ meta, index, volumes, gone }: Parts, trust: MendTrust): void {
   const entries = index === undefined ? [] : indexEntries(index);
   if (meta !== undefined) meta.size = recordsEnd(meta, labelBytes(meta.version), SHORTEST_META);
   for (const [number, volume] of volumes) {
@@ -124,7 +132,7 @@ function judge({ meta, index, volumes, gone }: Parts): void {
     // Entries beyond are of what was not written any more.
     const isInside = (each: IndexEntry): boolean =>
       each.volume === number && each.dataOffset >= start && each.dataOffset < volume.size;
-    const known = entries.findLast(isInside)?.dataOffset ?? start;
+    const known = (trust === "index" ? entries.findLast(isInside)?.dataOffset : undefined) ?? start;
     const end = known < volume.size ? recordsEnd(volume, known, shortest) : start;
     // Nothing whole where the index points to: the index is not to be believed.
     volume.size = end > known ? end : recordsEnd(volume, start, shortest);
@@ -159,9 +167,9 @@ function cut(file: Open, isMeta: boolean): Mended | undefined {
 
 /**
  * Mends the archive of this directory and base name: which files it changed. Files of other kinds, and
- * compressed ones, are not looked at. Throws the system's errors, with what was mended before done.
+ * compressed ones, are not looked at. With `trust` "nothing" all data are looked through. Throws the system's errors, with what was mended before done.
  */
-export function mendArchive(base: string): readonly Mended[] {
+export function mendArchive(base: string, trust: MendTrust = "index"): readonly Mended[] {
   const folder = dirname(base);
   const start = `${basename(base)}.`;
   const mended: Mended[] = [];
@@ -190,7 +198,7 @@ export function mendArchive(base: string): readonly Mended[] {
       const volume = take(name, Number(ending));
       if (volume !== undefined) volumes.set(Number(ending), volume);
     }
-    judge({ meta, index, volumes, gone });
+    judge({ meta, index, volumes, gone }, trust);
     for (const file of open) {
       const change = cut(file, file === meta);
       if (change !== undefined) mended.push(change);

@@ -13,7 +13,7 @@ export { InstanceHistory, type Instances } from "./instances.ts";
 export * from "./label.ts";
 export * from "./labelset.ts";
 export { loadMeta, type LookAtMeta } from "./loader.ts";
-export { mendArchive, type Mended } from "./mend.ts";
+export { mendArchive, type Mended, type MendTrust } from "./mend.ts";
 export * from "./meta.ts";
 export { archiveName, freeArchive } from "./naming.ts";
 export * from "./places.ts";

@@ -280,7 +280,7 @@ function pushFiles(
       }
     },
     async release() {
-      if (!isWhole() && (await isUntouched())) await mendPushed(base, log);
+      if (!isWhole() && (await isUntouched())) await mendPushed(base, "index", log);
       await marks.remove(base);
     },
   };

@@ -1,8 +1,8 @@
 // Which archives are being pushed: a hidden file beside each, which names the lock of the server that
-// takes it. So the archives of a server that was killed are mended by the next one, and those of a server
+// takes it, and the start of the machine. So the archives of a server that was killed are mended by the next one, and those of a server
 // that runs in the same directory are left alone. Refuses nothing.
 import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
-import { readFile, rm, unlink, writeFile } from "node:fs/promises";
+import { open, readFile, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { asPcpError, type Log, lockFile, PcpError } from "../base/mod.ts";
 import { mendPushed, namesIn } from "./mend.ts";
@@ -28,6 +28,16 @@ const markedBy = (folder: string, name: string): string | undefined =>
 /** Base names of the archives that names in a directory say are being pushed. */
 export const markedIn = (names: readonly string[]): Set<string> =>
   new Set(names.flatMap((name) => markedBy("", name) ?? []));
+
+/** What tells this start of the machine from others; empty where nothing does. */
+async function thisBoot(): Promise<string> {
+  try {
+    return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  } catch (error) {
+    if (asPcpError(error).code < -4096) throw error;
+    return "";
+  }
+}
 
 /** The marks of one server in its directory. */
 export interface Marks {
@@ -97,9 +107,11 @@ export function openMarks(directory: string, log: Pick<Log, "write">): Marks {
 
   const mendOne = async (base: string): Promise<void> => {
     try {
-      const owner = (await readFile(markOf(base), "utf8")).trim();
+      const [owner = "", boot = ""] = (await readFile(markOf(base), "utf8")).trim().split(" ");
       if (isHeld(join(directory, owner))) return;
-      await mendPushed(base, log);
+      // After a kill all that was written is there; after a power cut that is not known.
+      const isSameBoot = boot !== "" && boot === (await thisBoot());
+      await mendPushed(base, isSameBoot ? "index" : "nothing", log);
       await unlink(markOf(base));
     } catch (error) {
       log.write("warning", `${base}: not mended: ${asPcpError(error).message}`);
@@ -107,7 +119,18 @@ export function openMarks(directory: string, log: Pick<Log, "write">): Marks {
   };
 
   return {
-    put: (base) => writeFile(markOf(base), `${ownLock()}\n`, { flag: "wx", mode: FILE_MODE }),
+    async put(base) {
+      const text = `${ownLock()} ${await thisBoot()}\n`;
+      const file = await open(markOf(base), "wx", FILE_MODE);
+      try {
+        await file.writeFile(text);
+      } catch (error) {
+        await rm(markOf(base), { force: true });
+        throw error;
+      } finally {
+        await file.close();
+      }
+    },
     remove: (base) => rm(markOf(base), { force: true }),
     async mend() {
       const hosts = await namesIn(directory);

@@ -1,9 +1,9 @@
 // What is done with an archive that nobody pushes any more, because its server was killed or its logger
 // went away in the middle of a record: it ends with whole records, or goes where there are none. Refuses
 // nothing; the system's errors go through.
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { mendArchive } from "../archive/mod.ts";
+import { labelBytes, mendArchive, type MendTrust } from "../archive/mod.ts";
 import { asPcpError, type Log, syncPath } from "../base/mod.ts";
 
 /** Names in a directory; none where there is none that could be ours. Rejects with faults of this program. */
@@ -17,20 +17,31 @@ export async function namesIn(path: string): Promise<string[]> {
   }
 }
 
-/** Removes an archive that never had data: its metadata tell nothing of it, and nothing opens it. */
-async function removeEmpty(base: string): Promise<void> {
+/**
+ * Removes an archive without data, or without metadata: nothing opens it. pmlogger sends its first record
+ * before the metadata of it. Resolves to whether it went.
+ */
+async function removeEmpty(base: string): Promise<boolean> {
   const start = `${basename(base)}.`;
   const endings = (await namesIn(dirname(base)))
     .filter((name) => name.startsWith(start))
     .map((name) => name.slice(start.length));
-  if (endings.some((ending) => ending !== "meta" && ending !== "index")) return;
+  const hasData = endings.some((ending) => ending !== "meta" && ending !== "index");
+  const isPlain = endings.every((ending) => /^(meta|index|\d+)$/.test(ending));
+  const metaBytes = endings.includes("meta") ? (await stat(`${base}.meta`)).size : 0;
+  if (!isPlain || (hasData && metaBytes > labelBytes(3))) return false;
   for (const ending of endings) await rm(`${base}.${ending}`, { force: true });
   await syncPath(dirname(base));
+  return endings.length > 0;
 }
 
 /** Makes the archive with this path without suffix whole; each file that was changed is told. */
-export async function mendPushed(base: string, log: Pick<Log, "write">): Promise<void> {
-  for (const { file, cut } of mendArchive(base))
+export async function mendPushed(
+  base: string,
+  trust: MendTrust,
+  log: Pick<Log, "write">,
+): Promise<void> {
+  for (const { file, cut } of mendArchive(base, trust))
     log.write("info", `${file}: ${cut} bytes cut off that were not pushed whole`);
-  await removeEmpty(base);
+  if (await removeEmpty(base)) log.write("info", `${base}: removed: no data, or no metadata`);
 }

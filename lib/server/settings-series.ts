@@ -253,6 +253,24 @@ export const SERIES_SETTINGS: readonly Setting[] = [
     "room on the disk that pushed archives leave",
     count(0, Number.MAX_SAFE_INTEGER, (s) => s.logger.freeBytes),
   ),
+  pmlogger(
+    "keep.days",
+    "number",
+    "0",
+    "live",
+    "pcpbox",
+    "days that pushed archives are kept after their last write, 0: for ever",
+    count(0, 36_500, (s) => s.logger.keepDays),
+  ),
+  pmlogger(
+    "keep.bytes",
+    "number",
+    "0",
+    "live",
+    "pcpbox",
+    "bytes of all pushed archives, the oldest go first; 0: no bound",
+    count(0, Number.MAX_SAFE_INTEGER, (s) => s.logger.keepBytes),
+  ),
 
   record(
     "enabled",

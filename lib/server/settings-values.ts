@@ -308,6 +308,8 @@ function seriesSettings(values: SettingValues) {
       syncMs: number(base.logger.syncMs, "pmlogger.sync"),
       archives: number(base.logger.archives, "pmlogger.archives"),
       freeBytes: number(base.logger.freeBytes, "pmlogger.free.bytes"),
+      keepDays: number(base.logger.keepDays, "pmlogger.keep.days"),
+      keepBytes: number(base.logger.keepBytes, "pmlogger.keep.bytes"),
     },
     record: {
       enabled: flag(base.record.enabled, "record.enabled"),

@@ -207,6 +207,9 @@ export interface LoggerSettings {
   readonly archives: number;
   /** Room on the disk that is left. */
   readonly freeBytes: number;
+  /** Days and bytes of pushed archives that are kept; 0: all. */
+  readonly keepDays: number;
+  readonly keepBytes: number;
 }
 
 /** The recorder of this machine's metrics. */
@@ -357,6 +360,8 @@ export const DEFAULT_SETTINGS: ProxySettings = {
     syncMs: 1_000,
     archives: 4096,
     freeBytes: 64 << 20,
+    keepDays: 0,
+    keepBytes: 0,
   },
   record: {
     enabled: true,

@@ -1,7 +1,14 @@
 // Goal: archives whose loggers or servers went away in the middle end with whole records, those without data
 // go, and two servers in one directory do not touch each other's.
 import { afterAll, expect, test } from "bun:test";
-import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { ArchiveCursor, openArchive } from "../../lib/archive/mod.ts";
 import { createPush, type Push, type PushTarget } from "../../lib/push/mod.ts";
@@ -129,6 +136,53 @@ test("an archive without data goes when its server was killed", async () => {
   expect(readdirSync(join(copy, "h"))).toEqual([]);
   // Nor the lock of the killed one.
   expect(readdirSync(copy)).toEqual(["h"]);
+});
+
+/** A copy of what a server wrote, as the next one finds it; `boot`: of another start of the machine. */
+function leftBehind(directory: string, boot: "same" | "other"): string {
+  const copy = join(privateFolder("push-left"), "pushed");
+  cpSync(directory, copy, { recursive: true });
+  for (const name of readdirSync(join(copy, "h"))) {
+    const path = join(copy, "h", name);
+    const [owner] = readFileSync(path, "utf8").split(" ");
+    if (name.endsWith(".pushing") && boot === "other") writeFileSync(path, `${owner} other\n`);
+  }
+  return copy;
+}
+
+test("after a power cut data that are missing in the middle end an archive", async () => {
+  const first = start();
+  const base = await pushParts(first, [
+    [{ kind: "meta" }, META],
+    [VOLUME, DATA],
+    [{ kind: "index" }, INDEX],
+  ]);
+  const records = recordsOf(`${BASE}.0`);
+  const hole = records.slice(0, 2).reduce((sum, { length }) => sum + length, 808);
+  const bytes = Uint8Array.from(readFileSync(`${base}.0`));
+  bytes.fill(0, hole, hole + (records[2]?.length ?? 0));
+  writeFileSync(`${base}.0`, bytes);
+  const sizeAfter = async (boot: "same" | "other"): Promise<number> => {
+    const copy = leftBehind(first.directory, boot);
+    await start(copy).push.close();
+    return readFileSync(base.replace(first.directory, copy) + ".0").length;
+  };
+  expect(await sizeAfter("other")).toBe(hole);
+  // Killed on the same day: whatever it is, it was written so.
+  expect(await sizeAfter("same")).toBe(bytes.length);
+});
+
+test("after a power cut data without metadata go", async () => {
+  const first = start();
+  const base = await pushParts(first, [
+    [{ kind: "meta" }, META],
+    [VOLUME, DATA],
+    [{ kind: "index" }, INDEX],
+  ]);
+  truncateSync(`${base}.meta`, 808);
+  const copy = leftBehind(first.directory, "other");
+  await start(copy).push.close();
+  expect(readdirSync(join(copy, "h"))).toEqual([]);
 });
 
 test("a server that begins in the directory of another one leaves its archives alone", async () => {
