@@ -40,6 +40,8 @@ export interface RawRequest {
   /** Lifts the deadline of the reply. */
   readonly takesLong?: () => void;
   header(name: string): string | undefined;
+  /** For TRACE: all headers as they were sent. */
+  readonly sentHeaders?: readonly string[];
 }
 
 /** A reply that is ready for the wire. */
@@ -95,7 +97,7 @@ export function createExchange(
     if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
     const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
-    const { method, header, body, gone, peer, takesLong } = request;
+    const { method, header, body, gone, peer, takesLong, sentHeaders } = request;
     const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
       method,
       path,
@@ -108,6 +110,7 @@ export function createExchange(
     if (gone !== undefined) asked.gone = gone;
     if (peer !== undefined) asked.peer = peer;
     if (takesLong !== undefined) asked.takesLong = takesLong;
+    if (sentHeaders !== undefined) asked.sentHeaders = sentHeaders;
     return respond(view, api, asked);
   };
   return {

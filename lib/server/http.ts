@@ -345,6 +345,7 @@ export function createHttpService(
         peer: () => request.socket.remoteAddress ?? "",
         takesLong: () => connection?.takesLong(),
         header: (name) => headerOf(request, name),
+        ...(request.method === "TRACE" ? { sentHeaders: request.rawHeaders } : {}),
       });
       if (!(reply instanceof Promise)) {
         send(reply, false);

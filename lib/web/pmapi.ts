@@ -27,6 +27,7 @@ import {
   errorPage,
   nothing,
   optionsReply,
+  traceReply,
   type WebApi,
   type WebBody,
   type WebReply,
@@ -190,7 +191,7 @@ function early(request: WebRequest, { target, parameters, isBad }: Asked): Early
   if (endpoint.isWhole?.(parameters, method === "POST") === false)
     return errorPage(400, "failed to process URL", "webapi servlet");
   if (method === "OPTIONS") return optionsReply(request, endpoint.methods);
-  if (method === "TRACE") return { status: 200, type: "", body: "", bare: true };
+  if (method === "TRACE") return traceReply(request);
   if (method === "HEAD") return { status: 200, type: endpoint.type, body: nothing() };
   return undefined;
 }

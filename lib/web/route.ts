@@ -24,6 +24,8 @@ export interface WebRequest {
   readonly body?: Uint8Array;
   /** Value of a header, by its name in lower case. */
   header(name: string): string | undefined;
+  /** For TRACE: names and values of all headers, one after the other, as they were sent. */
+  readonly sentHeaders?: readonly string[];
 }
 
 /**
@@ -180,10 +182,29 @@ export function optionsReply(request: WebRequest, methods: readonly string[]): W
   return { status: 200, ...empty, headers };
 }
 
+/** Headers that TRACE does not send back: they hold credentials, or would say something of the reply. */
+const UNTRACED =
+  /^(authorization|proxy-.*|.*cookie.*|connection|keep-alive|upgrade|expect|te|trailer|transfer-encoding|content-.*|access-control-.*|date|location|.*token.*|.*key)$/i;
+/** What a header of a reply may be made of. */
+const PLAIN_NAME = /^[-\w]+$/;
+const PLAIN_VALUE = /^[\t\x20-\x7e]*$/;
+
+/** The reply to TRACE: the request's headers, as headers (spec webapi.md 2.8). */
+export function traceReply({ sentHeaders = [] }: WebRequest): WebReply {
+  const headers: Record<string, string> = {};
+  for (let at = 0; at + 1 < sentHeaders.length; at += 2) {
+    const [name = "", value = ""] = sentHeaders.slice(at, at + 2);
+    const isFit = PLAIN_NAME.test(name) && PLAIN_VALUE.test(value) && !UNTRACED.test(name);
+    if (isFit) headers[name] = value;
+  }
+  return { status: 200, type: "", body: "", bare: true, headers };
+}
+
 /** Answers a request about the server itself. */
 export function answer(view: ServerView, request: WebRequest): WebReply {
   const isOptions = request.method === "OPTIONS";
   if (isOptions && request.path === "*") return optionsReply(request, ALL_METHODS);
+  if (request.method === "TRACE") return traceReply(request);
   const route = ROUTES.find(({ path }) => path === request.path);
   if (route === undefined) return errorPage(400, `no handler for ${isOptions ? "OPTIONS" : "URL"}`);
   if (!route.methods.includes(request.method)) {

@@ -21,6 +21,7 @@ import {
   errorPage,
   nothing,
   optionsReply,
+  traceReply,
   type WebApi,
   type WebBody,
   type WebReply,
@@ -107,7 +108,7 @@ function early(
   const lack = target.request.lacks(parameters, method === "POST");
   if (lack !== undefined) return lackReply(lack, target, form);
   if (method === "OPTIONS") return optionsReply(request, target.request.methods);
-  if (method === "TRACE") return { status: 200, type: "", body: "", bare: true };
+  if (method === "TRACE") return traceReply(request);
   if (method === "HEAD") return { status: 200, type: form.bare, body: nothing() };
   return undefined;
 }

@@ -54,6 +54,21 @@ test("HEAD and TRACE make no context, errors are told in full", async () => {
   expect(missing?.body).toContain("<b>webapi servlet</b>: failed to process URL");
 });
 
+test("TRACE sends headers back that hold no credentials and say nothing of the reply", () => {
+  const sentHeaders =
+    "Host|h:1|X-A|1|Authorization|Basic x|Cookie|c|Proxy-Authorization|p|X-Api-Key|k"
+      .concat(
+        "|Content-Length|7|Connection|close|Transfer-Encoding|chunked|X-B|\x80|Date|now|bad(|x|Via|v",
+      )
+      .split("|");
+  for (const path of ["/", "/nowhere", "/-/ready"]) {
+    const request = { method: "TRACE", path, header: () => undefined, sentHeaders };
+    const reply = answer(view, request);
+    expect(reply).toMatchObject({ status: 200, type: "", body: "", bare: true });
+    expect(reply.headers).toEqual({ Host: "h:1", "X-A": "1", Via: "v" });
+  }
+});
+
 test("everything that is not ours goes to the table of the server", async () => {
   const request = (method: string, path: string): WebRequest => ({
     method,
