@@ -226,7 +226,7 @@ class Evaluation {
     const most =
       thinning.interval === 0 && Number.isFinite(thinning.count) ? { most: thinning.count } : {};
     const requests = this.requests(node, ids).map((each) => ({ ...each, ...most }));
-    this.room.expect(expectedBytes(ids.length, thinning.count), "told");
+    this.room.expect(expectedBytes(ids.length, thinning.count));
     for await (const { request, ...samples } of thinned(this.store.values(requests), thinning))
       yield { series: ids[request] ?? "", ...samples };
   }
@@ -265,7 +265,7 @@ class Evaluation {
     };
     const requests = this.requests(node, ids);
     const { room } = this;
-    room.expect(expectedBytes(ids.length, requests[0]?.newest), "gathered");
+    room.expect(expectedBytes(ids.length, requests[0]?.newest));
     let at = 0;
     let blocks: Samples[] = [];
     let bytes = 0;

@@ -12,6 +12,7 @@ import {
 import type { Query, QueryTime, TimeSpec } from "./language.ts";
 import { type ParseOptions, parseQuery } from "./parse.ts";
 import { SeriesProblem } from "./problem.ts";
+import { expectedBytes } from "./room.ts";
 import { rangeOf, thinningOf } from "./sampling.ts";
 import { globOf } from "./select.ts";
 import type {
@@ -220,6 +221,7 @@ export async function* valuesInWindow(
   const { now }: { now: Instant } = options;
   const range = rangeOf(times, now, false);
   const requests = ids.map((id) => ({ series: id, ...range }));
+  options.room?.expect(expectedBytes(ids.length, range.newest));
   const empty = new Set(ids.keys());
   const blocks = thinned(store.values(requests), thinningOf(times, times, now));
   for await (const { request, ...samples } of blocks) {

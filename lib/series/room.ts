@@ -6,8 +6,8 @@ import type { Samples } from "./samples.ts";
 
 /** What evaluation tells of the memory that it takes, and whom it waits for. */
 export interface Room {
-  /** About so many bytes of values will come, to be told or to be gathered. May throw, before any is read. */
-  expect(bytes: number, use: "told" | "gathered"): void;
+  /** About so many bytes of values will come. May throw, before any is read. */
+  expect(bytes: number): void;
   /**
    * So many bytes more are held, or fewer. A promise: no more is read until it is there. What is thrown, or
    * rejected with, ends the evaluation.

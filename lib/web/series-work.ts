@@ -107,7 +107,10 @@ interface Shared {
   readonly limits: () => SeriesLimits;
   readonly turns: FairTurns;
   readonly streams: FairTurns;
-  /** Who gathers more than its share: one at a time. */
+  /**
+   * Who is at the beginning of a long answer, or gathers more than its share: one at a time, so that one
+   * answer begins soon rather than all of them late.
+   */
   readonly growth: FairTurns;
   held: number;
   /** Waits until less is held. */
@@ -171,11 +174,13 @@ class PlacedWork implements Work {
     const place = this.take(this.long);
     if (place !== undefined) throw new Larger(place);
     this.hasBegun = true;
+    this.leave(this.growing);
   }
 
-  expect(bytes: number, use: "told" | "gathered"): void {
+  expect(bytes: number): void {
     if (this.hasBegun || bytes <= shareOf(this.shared.limits())) return;
-    const place = this.take(use === "told" ? this.long : this.growing);
+    // Nobody who gathers waits for the other place: that would keep all others from gathering.
+    const place = this.take(this.long) ?? this.take(this.growing);
     if (place !== undefined) throw new Larger(place);
   }
 
