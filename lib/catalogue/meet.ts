@@ -275,7 +275,10 @@ function instancesMet(
     for (const set of instanceSets(indom)) {
       const instance = instances.get(set.instance);
       if (instance === undefined || set.error < 0) continue;
-      instance.own ??= labelsOf(set);
+      const own = labelsOf(set);
+      // Empty ones are none.
+      if (own.length === 0) continue;
+      instance.own ??= own;
       due.add(set.instance);
     }
   };

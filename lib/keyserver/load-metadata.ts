@@ -310,16 +310,8 @@ export function metadataWriter(
 
   /** Labels of single instances at a time; those of the last domain and time are kept. */
   let labelled = { indom: asIndom(PM_INDOM_NULL), at: source.start, sets: NO_SETS };
-  /**
-   * Looks them up; instances without own ones get them, all that have some are due. Of an archive that is
-   * followed those that are known are not due again.
-   */
-  const findOwn = (
-    indom: Indom,
-    { instances, due }: LoadedDomain,
-    time: Timestamp,
-    unknown: readonly InstanceId[],
-  ): void => {
+  /** Looks them up; instances without own ones get them, all that have some are due: empty sets are none. */
+  const findOwn = (indom: Indom, { instances, due }: LoadedDomain, time: Timestamp): void => {
     if (labelled.indom !== indom || labelled.at !== time)
       labelled = {
         indom,
@@ -329,8 +321,10 @@ export function metadataWriter(
     for (const set of labelled.sets) {
       const instance = instances.get(set.instance);
       if (instance === undefined || set.error < 0) continue;
-      instance.own ??= labelsOf(set);
-      if (told === undefined || unknown.includes(set.instance)) due.add(set.instance);
+      const labels = labelsOf(set);
+      if (labels.length === 0) continue;
+      instance.own ??= labels;
+      due.add(set.instance);
     }
   };
 
@@ -380,7 +374,7 @@ export function metadataWriter(
       });
     }
     // Who follows an archive was told of those of instances that are known.
-    if (told === undefined || unknown.length > 0) findOwn(indom, domain, time, unknown);
+    if (told === undefined || unknown.length > 0) findOwn(indom, domain, time);
   };
 
   /** Internal instance identifiers that were written: several instances may have one identifier. */

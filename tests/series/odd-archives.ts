@@ -158,6 +158,53 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
       { time: at(4), sets: [set(4, 0, 1, 2), set(2, 0)] },
     ],
   },
+  /** Own labels of instances that are empty, at first or for ever, and labels of their domain that come late. */
+  empty: {
+    version: 3,
+    metadata: [
+      desc("empty.a", "100.0.1", 1),
+      desc("empty.b", "100.0.2", 1),
+      desc("empty.c", "100.0.3", 2),
+      indom(0, 1, [
+        [0, "zero"],
+        [1, "one"],
+      ]),
+      indom(2, 1, [
+        [0, "zero"],
+        [1, "one"],
+        [2, "two"],
+      ]),
+      indom(4, 1, [
+        [0, "zero"],
+        [1, "one"],
+        [2, "two"],
+        [3, "three"],
+      ]),
+      indom(0, 2, [
+        [7, "zero"],
+        [8, "one"],
+      ]),
+      labelled(0, PM_LABEL.INSTANCES, indomOf(1), [
+        [0, "{}"],
+        [1, "{}"],
+      ]),
+      labelled(1, PM_LABEL.DOMAIN, 100, [[PM_IN_NULL, '{"domain":1}']]),
+      labelled(3, PM_LABEL.INSTANCES, indomOf(1), [
+        [0, '{"own":"late"}'],
+        [1, "{}"],
+        [2, "{}"],
+        [3, "{}"],
+      ]),
+    ],
+    results: [
+      { time: at(0), sets: [set(1, 0), set(3, 7, 8)] },
+      { time: at(1), sets: [set(1, 0, 1), set(3, 7)] },
+      { time: at(2), sets: [set(1, 0, 1, 2), set(2, 1)] },
+      { time: at(3), sets: [set(1, 0, 1), set(2, 0, 1)] },
+      { time: at(4), sets: [set(1, 0, 1, 2, 3), set(2, 0, 3), set(3, 7, 8)] },
+      { time: at(5), sets: [set(1, 0, 1, 2, 3), set(2, 0, 1, 2, 3)] },
+    ],
+  },
   /** Labels of all levels that come after the first values. */
   late: {
     version: 3,
