@@ -6,7 +6,7 @@
 import { asPcpError, PM_ERR, PcpError } from "../base/mod.ts";
 import { type Context, openHostContext, withDerived } from "../context/mod.ts";
 import type { DerivedSet } from "../derived/mod.ts";
-import { hostAttribute, type HostSpec, parseHostSpec, PCP_ATTR } from "../pcp/mod.ts";
+import { hostAttribute, type HostSpec, parseHostSpec, PCP_ATTR, PM_LABEL } from "../pcp/mod.ts";
 import {
   type ConnectionSettings,
   connectionSettings,
@@ -176,6 +176,21 @@ interface Opened {
   readonly sessions: () => number;
 }
 
+/**
+ * Asks a first thing of a pmcd that was told a user: of credentials that it does not take it says so in place
+ * of the first reply, and goes on as if there were none (spec pdu.md 8.5). Rejects with WebFault.
+ */
+async function checkTaken(host: Context): Promise<void> {
+  try {
+    await host.labels(PM_LABEL.CONTEXT, 0);
+  } catch (error) {
+    const pcp = asPcpError(error);
+    if (pcp.code === PM_ERR.NOLABELS) return;
+    await host.close();
+    throw faultOf(pcp, "failed to get context labels: ");
+  }
+}
+
 /** Connects to pmcds, and knows who answers for this machine. Rejects with WebFault. */
 function createOpener(options: SourceOptions) {
   const { env, warn } = options;
@@ -218,6 +233,7 @@ function createOpener(options: SourceOptions) {
         hadPmcd = true;
         setLocal("pmcd", "");
       }
+      if (credentials !== undefined) await checkTaken(host);
       return {
         context: derive(host),
         get connected() {
