@@ -260,14 +260,16 @@ function* recordsOf(
   backward: boolean,
   damaged: (error: PcpError) => void,
 ): Generator<DataRecord> {
+  // Values of the first moment of 1970 are none: no stream of a key server takes them.
+  const first = Math.max(1, from);
   try {
-    if (!backward) cursor.seek(firstOf(Math.max(0, from)), "forward");
+    if (!backward) cursor.seek(firstOf(first), "forward");
     else if (Number.isFinite(to)) cursor.seek(lastOf(to), "backward");
     else cursor.toEnd();
     while (backward ? cursor.previous() : cursor.next()) {
       const { record } = cursor;
       const time = microseconds(record);
-      if (backward ? time < from : time > to) return;
+      if (backward ? time < first : time > to) return;
       if (record.numpmid > 0) yield record;
     }
   } catch (error) {

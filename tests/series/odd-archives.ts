@@ -125,6 +125,13 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
       ],
     })),
   },
+  /** From the first moment of 1970 on, of which loading takes no values. */
+  early: {
+    version: 3,
+    start: { sec: 0, nsec: 0 },
+    metadata: [desc("early.a", "100.0.1"), desc("early.b", "100.0.2")],
+    results: [0, 1, 2].map((sec) => ({ time: { sec, nsec: 0 }, sets: [plain(1), plain(2)] })),
+  },
   /** Labels of a domain and of an instance domain that come after its instances, none of which has own ones. */
   bare: {
     version: 3,
