@@ -455,6 +455,7 @@ describePeer(peers, "what fails", () => {
       UTC,
     );
     await untilText(notice(page), /^Nothing is recorded that fits no\.such\{hostname=="db1"\}\.$/);
+    await untilText(page.locator("select.origin option:checked"), /^any host$/);
     expect(faults).toEqual([]);
     await close();
   });

@@ -8,7 +8,7 @@ import {
   MAX_SAMPLES,
   newHistory,
 } from "../../lib/page/ui/history.ts";
-import { found } from "../../lib/page/ui/match.ts";
+import { found, namesWith } from "../../lib/page/ui/match.ts";
 import {
   formatted,
   gainOf,
@@ -169,6 +169,24 @@ test("search: all words, names before texts, beginnings first", () => {
   expect(names("disk")).toEqual(["disk.dev.read", "mem.disk", "hinv.ndisk", "swap.in"]);
   expect(names("disk", "read")).toEqual(["disk.dev.read", "swap.in"]);
   expect(names("nothing")).toEqual([]);
+});
+
+test("names alone: all words, beginnings of the name first, then those of its parts", () => {
+  const all = [
+    "app.disk.read",
+    "disk.all.blkread",
+    "Disk.all.read",
+    "disk.all.write",
+    "ndisk.read",
+  ];
+  expect(namesWith(all, ["disk", "read"])).toEqual([
+    "Disk.all.read",
+    "disk.all.blkread",
+    "app.disk.read",
+    "ndisk.read",
+  ]);
+  expect(namesWith(all, ["nothing"])).toEqual([]);
+  expect(namesWith(all, [])).toEqual(all);
 });
 
 test("replies are taken as they should be, and nothing breaks on others", () => {

@@ -32,3 +32,19 @@ export function found(metrics: readonly Metric[], words: readonly string[]): rea
   }
   return hits.toSorted((a, b) => a.rank - b.rank || (a.metric.name < b.metric.name ? -1 : 1));
 }
+
+/**
+ * Names in which all words (in lower case) stand: those that begin with the first one before the others,
+ * and of these those whose parts begin with the words; else in their order.
+ */
+export function namesWith(names: readonly string[], words: readonly string[]): readonly string[] {
+  const [first = ""] = words;
+  const ranks = new Map<string, number>();
+  for (const name of names) {
+    const lower = name.toLowerCase();
+    if (!words.every((word) => lower.includes(word))) continue;
+    const isPart = words.every((word) => lower.startsWith(word) || lower.includes(`.${word}`));
+    ranks.set(name, (lower.startsWith(first) ? 0 : 2) + (isPart ? 0 : 1));
+  }
+  return [...ranks.keys()].toSorted((a, b) => (ranks.get(a) ?? 0) - (ranks.get(b) ?? 0));
+}

@@ -3,6 +3,7 @@
 import type { App } from "./app.ts";
 import { OVERVIEW } from "./board.ts";
 import { el, freshId, set, write } from "./dom.ts";
+import { namesWith } from "./match.ts";
 import {
   askNames,
   askOrigins,
@@ -29,17 +30,6 @@ export interface Choose {
   /** Metrics that are offered before anything is typed; rejects with RestFault. */
   usual(): Promise<readonly string[]>;
   choose(metric: string): void;
-}
-
-/** Names in which all words stand: those that begin with the first one, then the others. */
-export function offered(names: readonly string[], words: readonly string[]): readonly string[] {
-  const hits = names.filter((name) => {
-    const lower = name.toLowerCase();
-    return words.every((word) => lower.includes(word));
-  });
-  const first = words[0] ?? "";
-  const begins = (name: string): number => (name.toLowerCase().startsWith(first) ? 0 : 1);
-  return hits.toSorted((a, b) => begins(a) - begins(b)).slice(0, OFFERED);
 }
 
 const wordsOf = (text: string): readonly string[] =>
@@ -205,7 +195,7 @@ export function createChoose(app: App): Choose {
       ]);
       if (mine !== turn) return;
       const lines = new Map(texts.map((each) => [each.name, each.oneline]));
-      const byName = offered(all, words);
+      const byName = namesWith(all, words).slice(0, OFFERED);
       const byText = texts.filter(({ name }) => !byName.includes(name) && all.includes(name));
       const found = byName.map((name) => ({ name, oneline: lines.get(name) ?? "" }));
       offer.show([...found, ...byText].slice(0, OFFERED));
@@ -237,7 +227,12 @@ export function createChoose(app: App): Choose {
   const fill = (wanted: string): void => {
     const all = [...known.hosts, ...known.archives];
     const others = wanted === "" || all.includes(wanted) ? [] : [wanted];
-    const groups = [group("Hosts", [...known.hosts, ...others]), group("Archives", known.archives)];
+    const groups = [
+      // A query that was typed says itself of which.
+      wanted === "" ? el("option", { value: "" }, "any host") : null,
+      group("Hosts", [...known.hosts, ...others]),
+      group("Archives", known.archives),
+    ];
     origin.replaceChildren(...groups.filter((each) => each !== null));
     origin.value = wanted;
   };
