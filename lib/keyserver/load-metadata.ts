@@ -183,15 +183,17 @@ function nameWriter(writer: LoadWriter) {
 }
 
 /**
- * Documents of what is met, each once; PCP repeats those of domains with every record. What the index
- * refuses is told once: the series are there without it.
+ * Documents of what is met, each once; PCP repeats those of domains with every record, and of what is found
+ * equally well the one that was written last comes first: they are repeated at the end. What the index refuses
+ * is told once: the series are there without it.
  */
 function documentWriter(
   { catalog, search }: LoadSource,
   writer: LoadWriter,
   warn: (message: string) => void,
 ) {
-  if (search !== true) return { metric: () => undefined, instance: () => undefined };
+  if (search !== true)
+    return { metric: () => undefined, instance: () => undefined, last: () => undefined };
   const domains = new Set<Indom>();
   let refused = false;
   const add = (document: TextDocument): void =>
@@ -210,6 +212,7 @@ function documentWriter(
       add(indomDocument(catalog, indom));
     },
     instance: (indom: Indom, name: string): void => add(instanceDocument(indom, name)),
+    last: (): void => domains.forEach((indom) => add(indomDocument(catalog, indom))),
   };
 }
 
@@ -421,7 +424,10 @@ export function metadataWriter(
     domains.set(indom, domain);
     metric.domain = domain;
     const { slots, nameless, told: toldLabels } = metric;
-    if (fresh.some((inst) => !nameless.has(inst))) lookUp(indom, domain, fresh, time, first);
+    // One without a name is asked for again when the record of its domain has come since.
+    const isOpen = (inst: InstanceId): boolean =>
+      !nameless.has(inst) || told?.instance(indom, inst) !== undefined;
+    if (fresh.some(isOpen)) lookUp(indom, domain, fresh, time, first);
     const series = metric.series.map(idBytes);
     for (const inst of fresh) {
       const instance = domain.instances.get(inst);
@@ -453,7 +459,7 @@ export function metadataWriter(
   const isDue = ({ domain, seen }: LoadedMetric): boolean =>
     domain !== undefined && domain.marks !== seen;
 
-  return { metrics, meet, meetInstances, isDue };
+  return { metrics, meet, meetInstances, isDue, end: documents.last };
 }
 
 /** See metadataWriter. */

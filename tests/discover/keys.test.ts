@@ -185,6 +185,23 @@ describePeer(["redis"], "archives as they change", () => {
     await becomes(server, [3], "grow.inst");
   });
 
+  test("an instance without a name has its values from when the record of its domain comes", async () => {
+    const { server, archive } = await begin();
+    const size = statSync(`${archive.base}.meta`).size;
+    archive.addInstance(1, "one", 3);
+    const record = readFileSync(`${archive.base}.meta`).subarray(size);
+    truncateSync(`${archive.base}.meta`, size);
+    archive.append(3);
+    await becomes(server, [2, 3]);
+    appendFileSync(`${archive.base}.meta`, record);
+    archive.append(4);
+    await becomes(server, [2, 3, 4]);
+    await until(async () => {
+      const [instances] = await server.run([["KEYS", "pcp:inst:series:*"]]);
+      return Array.isArray(instances) && instances.length === 1;
+    });
+  });
+
   test("data that come with new metadata while metadata are read wait for these", async () => {
     const { server } = await use();
     const archive = growingArchive(join(newFolder(), "a"));
