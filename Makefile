@@ -108,7 +108,12 @@ $(binary): $(modules) $(sources)
 	@rm -f $(@D)/*.map
 
 $(modules): package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund
+	@# A registry may fail for a moment; npm itself asks again for single files only.
+	for pause in 5 20 0; do \
+	  npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=5 && break; \
+	  [ $$pause != 0 ] || exit 1; \
+	  echo "make: npm ci again in $$pause s" >&2; sleep $$pause; \
+	done
 	@test -x $(BUN) || { echo "make: no Bun for this platform at $(BUN)" >&2; exit 1; }
 	@test "$$($(BUN) --version)" = "$(bun_version)" || { echo "make: $(BUN) is not $(bun_version)" >&2; exit 1; }
 	@touch $@

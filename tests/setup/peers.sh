@@ -18,6 +18,20 @@ export DEBIAN_FRONTEND=noninteractive
 
 say() { echo "peers: $*" >&2; }
 
+# Downloads are tried again, and another package manager that is at work is waited for
+apt=(apt-get -q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+
+# Runs a command until it succeeds, four times at most: mirrors fail for a moment, or change meanwhile
+persistently() {
+  local pause
+  for pause in 5 20 60; do
+    if "$@"; then return 0; fi
+    echo "peers: $1 failed, again in $pause s"
+    sleep $pause
+  done
+  "$@"
+}
+
 # The packages that are not installed, one per line
 missing_packages() {
   local installed
@@ -63,14 +77,19 @@ without_services() {
   return $status
 }
 
+get_packages() { without_services "${apt[@]}" install -y --no-install-recommends "$@"; }
+
+# With lists as the mirror has them now, and what was broken off before finished
+get_packages_anew() {
+  "${apt[@]}" update && without_services dpkg --configure -a && get_packages "$@"
+}
+
 install_packages() {
   local wanted
   mapfile -t wanted < <(missing_packages)
   if [ ${#wanted[@]} -gt 0 ]; then
     say "installing ${wanted[*]}"
-    local get=(apt-get install -y -q --no-install-recommends "${wanted[@]}")
-    without_services "${get[@]}" >"$log" 2>&1 ||
-      { apt-get update -q >>"$log" 2>&1 && without_services "${get[@]}" >>"$log" 2>&1; } ||
+    { get_packages "${wanted[@]}" || persistently get_packages_anew "${wanted[@]}"; } >"$log" 2>&1 ||
       { tail -n 20 "$log" >&2; return 1; }
   fi
   install -d -o pcp -g pcp -m 775 /run/pcp
@@ -94,17 +113,25 @@ inside() {
     exit $status' inside "$@"
 }
 
-# Installs what belongs into the root $1 and builds its name space. A mirror may lag behind: the
-# expiry of its lists does not matter here.
+fill() { inside "$1" "${apt[@]}" install -y --no-install-recommends $current_packages; }
+
+# A mirror may lag behind: the expiry of its lists does not matter here.
+fill_anew() {
+  inside "$1" "${apt[@]}" update -o Acquire::Check-Valid-Until=false &&
+    inside "$1" dpkg --configure -a && fill "$1"
+}
+
+# Installs what belongs into the root $1 and builds its name space
 fill_current() {
-  local get="apt-get install -y -q --no-install-recommends $current_packages"
-  {
-    inside "$1" $get ||
-      { inside "$1" apt-get update -q -o Acquire::Check-Valid-Until=false && inside "$1" $get; }
-  } &&
+  { fill "$1" || persistently fill_anew "$1"; } &&
     inside "$1" sh -c 'rm -rf /var/cache/apt/archives/*.deb
       mkdir -p /run/pcp && chown pcp:pcp /run/pcp && chmod 775 /run/pcp && cd /var/lib/pcp/pmns &&
       { [ -s stdpmid ] || ./Make.stdpmid; } && { [ -s root ] || ./Rebuild -s; }'
+}
+
+# Makes the root $1 anew, with what every Debian has
+bootstrap() {
+  rm -rf --one-file-system "$1" && debootstrap --variant=minbase --include=ca-certificates sid "$1"
 }
 
 # Builds the root beside its place and moves it there when it is whole, or adds to the one that is
@@ -121,9 +148,8 @@ install_current() {
     return 0
   fi
   say "installing the current PCP and Valkey in $current (about 1 GB, some minutes)"
-  rm -rf --one-file-system "$new"
   {
-    debootstrap --variant=minbase --include=ca-certificates sid "$new" &&
+    persistently bootstrap "$new" &&
       printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d" &&
       chmod 755 "$new/usr/sbin/policy-rc.d" && fill_current "$new" && rm -rf "$new"/run/pcp/*
   } >"$current.log" 2>&1 || { tail -n 20 "$current.log" >&2; return 1; }
