@@ -4,7 +4,7 @@
 // Prints a line per figure with the ratio; asserts nothing. The load and the stand-in pmcd are C
 // (load.c), because what measures must not be the limit.
 //
-// Time series (series.ts) beside pmproxy, pmseries and one Redis come then, and last archives that
+// Time series (series.ts, discover.ts) beside pmproxy, pmseries and one Redis come then, and last archives that
 // loggers push beside pmproxy 7 (push.ts), which is not needed for the rest.
 //
 //   bun tests/bench/run.ts [--rounds N] [--seconds S] [--only TEXT] [--json FILE] [--size MB]
@@ -17,6 +17,7 @@ import { havePeers } from "../helpers/peers.ts";
 import { must, privateFolder, startDaemon, type Daemon } from "../helpers/process.ts";
 import { benchAgents } from "./agents.ts";
 import { archiveLine, benchArchives } from "./archive.ts";
+import { benchDiscover } from "./discover.ts";
 import { benchExtract, extractHead, extractLine } from "./extract.ts";
 import { benchPush } from "./push.ts";
 import { benchRest, type RestRow } from "./rest.ts";
@@ -295,6 +296,14 @@ async function main(): Promise<void> {
         console.log(figureLine(row));
       },
       tell: (line) => console.log(line),
+    });
+    await benchDiscover({
+      rounds: Math.min(rounds, 3),
+      program: join(root, "dist/pcpbox"),
+      show: (row) => {
+        rows.push(row);
+        console.log(figureLine(row));
+      },
     });
   }
   if ("push".includes(args.only)) {
