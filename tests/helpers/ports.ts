@@ -21,7 +21,7 @@ function listenOnce(host: string, port: number): Promise<number | null> {
   });
 }
 
-const LOWEST = 10_000;
+const LOWEST = 20_000;
 
 /** The port after the last one that is handed out: below the system's own, or 0 where those leave no room. */
 function highest(): number {

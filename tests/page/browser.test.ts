@@ -306,7 +306,7 @@ describePeer(peers, "what fails", () => {
     await page.getByLabel(/Host specification/).fill(`127.0.0.1:${pmcd.port}`);
     await page.keyboard.press("Enter");
     await page.getByRole("treeitem", { name: "sample", exact: true }).waitFor();
-    await page.getByRole("button", { name: "Close 127.0.0.1:1" }).click();
+    await page.getByRole("button", { name: "Close 127.0.0.1:1", exact: true }).click();
     expect(await trouble.count()).toBe(0);
     expect(await cardOf(page, "sample.bin").count()).toBe(0);
     expect(page.url()).toContain(`h=127.0.0.1%3A${pmcd.port}`);
