@@ -208,9 +208,13 @@ class Evaluation {
   }
 
   /** What to ask the store for. */
-  private requests(node: SeriesNode, ids: readonly string[]): ValuesRequest[] {
+  private requests(
+    node: SeriesNode,
+    ids: readonly string[],
+    most: Pick<ValuesRequest, "most">,
+  ): ValuesRequest[] {
     const range = rangeOf(node.times, this.options.now, this.whole || node.name === undefined);
-    return ids.map((series) => ({ series, ...range }));
+    return ids.map((series) => ({ series, ...range, ...most }));
   }
 
   private thinning(node: SeriesNode): Thinning {
@@ -222,10 +226,7 @@ class Evaluation {
   async *stream(node: SeriesNode): AsyncGenerator<SeriesBlock> {
     const ids = this.idsOf(node);
     const thinning = this.thinning(node);
-    // What comes first is enough where nothing between samples decides.
-    const most =
-      thinning.interval === 0 && Number.isFinite(thinning.count) ? { most: thinning.count } : {};
-    const requests = this.requests(node, ids).map((each) => ({ ...each, ...most }));
+    const requests = this.requests(node, ids, mostOf(thinning));
     this.room.expect(expectedBytes(ids.length, thinning.count));
     for await (const { request, ...samples } of thinned(this.store.values(requests), thinning))
       yield { series: ids[request] ?? "", ...samples };
@@ -263,7 +264,9 @@ class Evaluation {
       const samples = this.taken(blocks, thinning);
       return { ...this.series(id), samples };
     };
-    const requests = this.requests(node, ids);
+    // To other functions, the samples behind those that are taken count.
+    const most = isOneByOne(this.query.root) ? mostOf(thinning) : {};
+    const requests = this.requests(node, ids, most);
     const { room } = this;
     room.expect(expectedBytes(ids.length, requests[0]?.newest));
     let at = 0;
@@ -386,6 +389,19 @@ const KEEPS_NAMES: ReadonlySet<string> = new Set([
   "log",
   "rescale",
 ]);
+
+/** How many samples are enough: those that come first, where nothing between samples decides. */
+const mostOf = ({ interval, count }: Thinning): Pick<ValuesRequest, "most"> =>
+  interval === 0 && Number.isFinite(count) ? { most: count } : {};
+
+/** Whether a value of a node's results depends on one value of its operand alone. */
+const isOneByOne = (node: QueryNode): boolean =>
+  node.kind === "series" ||
+  (node.kind === "scale" && isOneByOne(node.operand)) ||
+  (node.kind === "call" &&
+    node.name !== "rate" &&
+    KEEPS_NAMES.has(node.name) &&
+    isOneByOne(node.operand));
 
 /** Whether messages about a node's results cannot name metrics, as those of the real programs. */
 const losesNames = (node: QueryNode): boolean =>

@@ -277,3 +277,38 @@ test("functions hold no more than they may, and let go of what was told", async 
   for await (const { times } of values ?? []) expect(times.length).toBeGreaterThan(0);
   expect(held).toBe(0);
 });
+
+test("of what begins somewhere no more is read than functions over single values take", async () => {
+  const inner = dumpStore(dumps);
+  /** How many samples were enough of each series of the last question. */
+  let asked: (number | undefined)[] = [];
+  const storeOf = (isHeeded: boolean): typeof inner => ({
+    ...inner,
+    values: (requests) => {
+      asked = requests.map(({ most }) => most);
+      return inner.values(
+        isHeeded ? requests : requests.map((each) => ({ ...each, most: Infinity })),
+      );
+    },
+  });
+  const metric = "disk.dev.read_bytes";
+  for (const name of ["abs", "floor", "round", "sqrt", "log"])
+    for (const times of ["start:1,count:2", "count:2,finish:1900000000", "start:1,count:100000"]) {
+      const text = `${name}(abs(${metric}[${times}]))`;
+      const heeded = await printed(storeOf(true), text);
+      expect(heeded).not.toBe("");
+      expect(asked).toEqual(asked.map(() => Number(/count:(\d+)/.exec(times)?.[1])));
+      expect(heeded).toBe(await printed(storeOf(false), text));
+    }
+  // These look at all samples of the range, as the real programs do.
+  for (const text of [
+    `rate(${metric}[start:1,count:2])`,
+    `abs(rate(${metric}[start:1,count:2]))`,
+    `avg_sample(${metric}[start:1,count:2])`,
+    `abs(${metric}[start:1,count:2]) + abs(${metric}[start:1,count:2])`,
+    `abs(${metric}[start:1,count:2,interval:2])`,
+  ]) {
+    await printed(storeOf(true), text);
+    expect([text, ...asked]).toEqual([text, ...asked.map(() => undefined)]);
+  }
+});
