@@ -3,6 +3,7 @@
 import type { Instant, Zone } from "../pcp/mod.ts";
 import {
   allNames,
+  checkedSeries,
   describeSeries,
   descriptorsJson,
   evaluateQuery,
@@ -51,10 +52,19 @@ export interface SeriesRequest {
   /** What OPTIONS tells. */
   readonly methods: readonly string[];
   /** What it lacks; undefined where everything is there. */
-  readonly lacks: (parameters: Parameters, isPost: boolean) => Lack | undefined;
+  readonly lacks: (parameters: Parameters, way: Way) => Lack | undefined;
   /** Answers it; none for those that are no question to the store. */
   readonly ask?: (question: Question) => Told | Promise<Told>;
 }
+
+/** Where parameters come from: a URL that is read, or posted to, or the form that is posted. */
+export type Way = "read" | "posted" | "form";
+
+/** What is missing where a parameter has no value. To POST a page tells only what its URL says in vain. */
+const missing = (value: string | undefined, way: Way): Lack | undefined => {
+  if (value !== undefined && value !== "") return undefined;
+  return way === "form" || (way === "posted" && value === undefined) ? "object" : "page";
+};
 
 const READ = ["GET", "HEAD", "TRACE", "OPTIONS"];
 const READ_AND_POST = ["GET", "HEAD", "POST", "TRACE", "OPTIONS"];
@@ -103,8 +113,9 @@ const windowOf = (parameters: Parameters): WindowTexts =>
 function values(question: Question): Told {
   const { store, parameters, form } = question;
   const options = optionsOf(question);
-  const window = readWindow(windowOf(parameters), options);
   const ids = listOf(parameters.get("series") ?? "");
+  for (const id of ids) checkedSeries(id);
+  const window = readWindow(windowOf(parameters), options);
   return valuesTold(valuesInWindow(store, ids, window, options), form);
 }
 
@@ -145,7 +156,7 @@ const lookup = (
 ): SeriesRequest & Required<Pick<SeriesRequest, "ask">> => ({
   name,
   methods: READ_AND_POST,
-  lacks: (parameters) => (parameters.get(key) === "" ? "page" : undefined),
+  lacks: (parameters, way) => missing(parameters.get(key) ?? "any", way),
   ask: (question) => {
     const ids = question.parameters.get(key);
     return ids === undefined ? names(question, list) : told(question, ids, tell);
@@ -156,35 +167,31 @@ const lookup = (
 const labels = lookup("labels", "series", "label", tellLabels);
 const sources = lookup("sources", "source", "context", tellSources);
 
-const lacksExpression =
-  (orObject: boolean) =>
-  (parameters: Parameters, isPost: boolean): Lack | undefined => {
-    if ((parameters.get("expr") ?? "") !== "") return undefined;
-    return orObject && isPost ? "object" : "page";
-  };
+const lacksExpression = (parameters: Parameters, way: Way): Lack | undefined =>
+  missing(parameters.get("expr"), way);
 
 /** All requests, found by the beginning of their name (spec webapi.md 1); none begins with another. */
 export const SERIES_REQUESTS: readonly SeriesRequest[] = [
-  { name: "query", methods: READ_AND_POST, lacks: lacksExpression(false), ask: query },
+  { name: "query", methods: READ_AND_POST, lacks: lacksExpression, ask: query },
   {
     name: "values",
     methods: READ_AND_POST,
-    lacks: (parameters) => {
+    lacks: (parameters, way) => {
       const series = parameters.get("series");
-      return series === undefined ? "object" : series === "" ? "page" : undefined;
+      return series === undefined ? "object" : missing(series, way);
     },
     ask: values,
   },
   {
     name: "descs",
     methods: READ_AND_POST,
-    lacks: (parameters) => ((parameters.get("series") ?? "") === "" ? "page" : undefined),
+    lacks: (parameters, way) => missing(parameters.get("series"), way),
     ask: (question) => told(question, question.parameters.get("series") ?? "", tellDescriptors),
   },
   {
     ...labels,
-    lacks: (parameters, isPost) =>
-      firstOf(parameters, "name", "names") === "" ? "page" : labels.lacks(parameters, isPost),
+    lacks: (parameters, way) =>
+      missing(firstOf(parameters, "name", "names") ?? "any", way) ?? labels.lacks(parameters, way),
     ask: (question) => {
       const wanted = firstOf(question.parameters, "name", "names");
       if (wanted === undefined) return labels.ask(question);
@@ -197,9 +204,9 @@ export const SERIES_REQUESTS: readonly SeriesRequest[] = [
   lookup("instances", "series", "instance", tellInstances),
   {
     ...sources,
-    lacks: (parameters, isPost) =>
-      parameters.size === 0 ? "page" : sources.lacks(parameters, isPost),
+    lacks: (parameters, way) =>
+      parameters.size === 0 && way === "read" ? "page" : sources.lacks(parameters, way),
   },
-  { name: "load", methods: READ_AND_POST, lacks: lacksExpression(true) },
+  { name: "load", methods: READ_AND_POST, lacks: lacksExpression },
   { name: "ping", methods: READ, lacks: () => undefined },
 ];

@@ -29,7 +29,7 @@ import {
 } from "./route.ts";
 import { SEARCH_REQUESTS, searchFailure, type SearchRequest } from "./search.ts";
 import { type AnswerForm, answerOf, BARE_TYPE, failureOf, jsonAnswer } from "./series-answer.ts";
-import { type Lack, SERIES_REQUESTS, type SeriesRequest } from "./series-requests.ts";
+import { type Lack, SERIES_REQUESTS, type SeriesRequest, type Way } from "./series-requests.ts";
 import {
   attended,
   createWorkplace,
@@ -97,6 +97,14 @@ const lackReply = (lack: Lack, { kind, request }: Target, form: JsonForm): WebRe
   return json(400, successJson(false, form));
 };
 
+const isForm = ({ method, query }: WebRequest): boolean =>
+  method === "POST" && (query === undefined || query === "");
+
+const wayOf = (request: WebRequest): Way => {
+  if (request.method !== "POST") return "read";
+  return isForm(request) ? "form" : "posted";
+};
+
 /** What is answered without the store; undefined: it is asked. */
 function early(
   request: WebRequest,
@@ -104,13 +112,21 @@ function early(
   form: AnswerForm,
 ): WebReply<WebBody> | undefined {
   const { method } = request;
-  if (isBad) return errorPage(400, "no handler for URL");
-  const lack = target.request.lacks(parameters, method === "POST");
-  if (lack !== undefined) return lackReply(lack, target, form);
+  if (isBad && method === "TRACE") return traceReply(request);
+  if (isBad) return errorPage(400, `no handler for ${method === "OPTIONS" ? "OPTIONS" : "URL"}`);
+  const isAsked = method !== "OPTIONS" && method !== "TRACE";
+  const lack = target.request.lacks(parameters, wayOf(request));
+  if (lack === "page") return lackReply(lack, target, form);
+  const header = request.header("authorization");
+  if (header !== undefined && credentialsOf(header) === "bad")
+    return isAsked
+      ? json(401, successJson(false, form))
+      : { status: 401, type: "", body: "", bare: true };
   if (method === "OPTIONS") return optionsReply(request, target.request.methods);
   if (method === "TRACE") return traceReply(request);
   if (method === "HEAD") return { status: 200, type: form.bare, body: nothing() };
-  return undefined;
+  // What only the answer would miss is missed by those that get one.
+  return lack === undefined ? undefined : lackReply(lack, target, form);
 }
 
 /** Requests whose text was looked at already; then all are forgotten. */
@@ -122,20 +138,38 @@ const ASKED_TEXT = 4096;
 const urlText = (text: string): string =>
   /[\u0080-\u00ff]/.test(text) ? utf8Text(Buffer.from(text, "latin1")) : text;
 
+/** Names and values as C has them: what follows a NUL is none of them. Of several of a name the first counts. */
+function withoutNul(parameters: Parameters): Parameters {
+  const cut = (text: string): string => {
+    const end = text.indexOf("\0");
+    return end < 0 ? text : text.slice(0, end);
+  };
+  const found = new Map<string, string>();
+  for (const [name, value] of parameters)
+    if (!found.has(cut(name))) found.set(cut(name), cut(value));
+  return found;
+}
+
 /** Finds out what requests ask for. */
 function reader(): (request: WebRequest) => Asked | undefined {
   const known = new Map<string, Asked>();
   const look = (target: Target, text: string | undefined): Asked => {
     const parameters = parseParameters(text);
-    return { target, parameters: parameters ?? new Map(), isBad: parameters === undefined };
+    const isPlain = parameters === undefined || text?.includes("%00") !== true;
+    return {
+      target,
+      parameters: isPlain ? (parameters ?? new Map()) : withoutNul(parameters),
+      isBad: parameters === undefined,
+    };
   };
   return (request) => {
-    const { target: text, query, method, path } = request;
-    if (method === "POST" && query === undefined) {
+    const { target: text, query, path } = request;
+    if (isForm(request)) {
       const target = targetOf(path);
       if (target === undefined) return undefined;
-      // Text search takes parameters from the URL alone.
-      const body = target.kind === "search" ? undefined : request.body;
+      // Text search and pings take parameters from the URL alone.
+      const hasForm = target.kind === "series" && target.request.name !== "ping";
+      const body = hasForm ? request.body : undefined;
       return look(target, body === undefined ? undefined : utf8Text(body));
     }
     const before = text === undefined ? undefined : known.get(text);
@@ -314,9 +348,6 @@ export function createSeriesApi(options: SeriesApiOptions): WebApi {
         client: parameters.get(target.kind === "search" ? "clientid" : "client"),
         bare: wantsJson(request.header("accept")) ? "application/json" : BARE_TYPE,
       };
-      const header = request.header("authorization");
-      if (header !== undefined && credentialsOf(header) === "bad")
-        return json(401, successJson(false, form));
       const reply = early(request, asked, form);
       if (reply !== undefined) return reply;
       if (service === undefined || isPing)
