@@ -104,7 +104,7 @@ export interface RecordWriter {
   readonly values: number;
   /** One set of values; `entry` from entryOfTime. Send when the LoadWriter is full. */
   add(set: ValueSet, time: Timestamp, entry: string): void;
-  /** Keeps streams alive; to be called now and then, and at the end. */
+  /** Keeps streams alive, and at the end writes what belongs there; to be called now and then, and at the end. */
   refresh(end: boolean): void;
 }
 
@@ -155,7 +155,10 @@ export function recordWriter(
         warn(`${names[0] ?? set.pmid}: ${error.message}`);
       }
     },
-    refresh: values.refresh,
+    refresh(end) {
+      if (end) metadata.end();
+      values.refresh(end);
+    },
   };
 }
 

@@ -13,7 +13,7 @@ export async function startRedisearch(): Promise<{ port: number; stop(): Promise
   const folder = privateFolder("redisearch");
   const argv = [
     ["redis-server", "--bind", "127.0.0.1", "--port", String(port), "--dir", folder],
-    ["--save", "", "--appendonly", "no", "--loadmodule", redisearchModule],
+    ["--save", "", "--appendonly", "no", "--loadmodule", redisearchModule, "TIMEOUT", "0"],
   ].flat();
   const log = join(folder, "log");
   const daemon = startDaemon(argv, log);

@@ -202,10 +202,14 @@ describe("documents of a load", () => {
       .map((command) => JSON.stringify(command.map(String)));
   };
 
-  test("metrics, domains and instances, each once, with their texts", async () => {
-    const found = await documentsOf(join(REC, "v3-labels"));
+  test("metrics, domains and instances, each once, with their texts, and domains at the end again", async () => {
+    const all = await documentsOf(join(REC, "v3-labels"));
+    const typeOf = (each: string): unknown => JSON.parse(each)[12];
+    const domains = new Set(all.filter((each) => typeOf(each) === "indom"));
+    const found = all.slice(0, -domains.size);
+    expect(all.slice(-domains.size)).toEqual([...domains]);
     expect(new Set(found).size).toBe(found.length);
-    const types = found.map((each) => JSON.parse(each)[12]);
+    const types = found.map(typeOf);
     expect(new Set(types)).toEqual(new Set(["metric", "indom", "instance"]));
     expect(found.some((each) => each.includes('"ONELINE"'))).toBe(true);
   });
