@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Inside the copy-on-write view that run.sh makes of a machine: brings its PCP test suite into a state in
 # which tests run, then either makes the suite's own programs and archives (`make`, kept as
-# /tmp/qa/made.tar) or runs the tests of a part (`extract "TEST..."`, `agents`, `series`), with our executable
+# /tmp/qa/made.tar) or runs the tests of a part (`extract "TEST..."`, `agents`, `proxy`, `series`), with our executable
 # where /tmp/ours is there. Run by bash as root with nothing to lose.
 action=$1 list=${2:-}
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/pcp/bin LC_ALL=C
@@ -96,6 +96,7 @@ our_series() {
   mv $bin/pmproxy $real/
   mv /usr/bin/pmseries $real/
   cp /tmp/ours $bin/pmproxy
+  cp /tmp/valgrind.sh /usr/bin/valgrind
   # What it records of this machine would be among what these tests find
   export PCP_RECORD_ENABLED=false
   cat >/usr/bin/pmseries <<END
@@ -104,9 +105,9 @@ BUN_BE_BUN=1 exec $bin/pmproxy /tmp/programs.js pmseries "\$@"
 END
   chmod 755 /usr/bin/pmseries
 }
-if [ "$action" = series ] && [ -x /tmp/ours ]; then our_series; fi
+case $action in series | proxy) [ ! -x /tmp/ours ] || our_series ;; esac
 # Some tests want a key server at the usual port
-if [ "$action" = series ]; then
+if [ "$action" = series ] || [ "$action" = proxy ]; then
   for name in redis-server valkey-server; do
     if [ -x /usr/bin/$name ]; then /usr/bin/$name --save "" --dir /tmp --daemonize yes && break; fi
   done
@@ -117,6 +118,7 @@ cd $suite || exit 1
 chown -R pcpqa:pcpqa .
 /etc/init.d/pmcd start
 sleep 1
+if [ "$action" = proxy ]; then /etc/init.d/pmproxy start; fi
 pminfo -f sample.long.one sampledso.long.one simple.numfetch
 
 case $action in
@@ -124,10 +126,13 @@ case $action in
     as_tester './mk.localconfig; make -C src -k -i; make -C tmparch -k setup'
     tar -cf /tmp/qa/made.tar src tmparch localconfig
     ;;
-  extract | agents | series)
+  extract | agents | proxy | series)
     if [ "$action" != series ]; then /etc/init.d/pmlogger start; fi
     sleep 2
-    if [ "$action" = extract ] && [ -x /tmp/ours ]; then cat /tmp/ours >/usr/bin/pmlogextract; fi
+    if [ "$action" = extract ] && [ -x /tmp/ours ]; then
+      cat /tmp/ours >/usr/bin/pmlogextract
+      cp /tmp/valgrind.sh /usr/bin/valgrind
+    fi
     as_tester "./check -q -l $list" >/tmp/qa/check.log 2>&1
     cp ./*.out.bad ./*.full /tmp/qa/ 2>/dev/null
     ;;

@@ -86,7 +86,8 @@ export async function pmseries(args: readonly string[], real: () => number): Pro
   if (short === undefined || isMixed || /[DV?]/.test(short.join("").replace(/[^-]\S*/g, "")))
     return real();
   const { servers, excluded, rest } = placed(short);
-  const server = useKeyServer({ servers, pauses: [100] });
+  // Loading writes for text search, where the key server has it
+  const server = useKeyServer({ servers, pauses: [100], wantSearch: letters.includes("L") });
   const wait = AbortSignal.timeout(5000);
   try {
     await server.ready(wait);

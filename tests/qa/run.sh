@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Runs PCP's own tests, those that Debian installs as pcp-testsuite, with our executable in place of real
 # programs: pmlogextract in the part `extract`; the example agents, the linux and mmv agents, dbpmda and what
-# makes help texts and name spaces in the part `agents`; pmproxy and pmseries with a key server in the part
-# `series`. The suites are those of this machine's PCP 6 and of
-# the current PCP in its root.
+# makes help texts and name spaces in the part `agents`; pmproxy in the part `proxy`; pmproxy and pmseries with a
+# key server in the part `series`. The suites are those of this machine's PCP 6 and of the current PCP in its
+# root.
 #
-#   tests/qa/run.sh [--real] [--part extract|agents|series] [--release 6|7] [TEST...]
+#   tests/qa/run.sh [--real] [--part extract|agents|proxy|series] [--release 6|7] [TEST...]
 #
-# Without TEST: the tests that extract.list, agents.list and series.list name, which are those that pass with the real
-# programs; one that fails with ours makes the exit status 1, unless the list says that it is known, and why.
+# Without TEST: the tests that the list of the part names (extract.list and so on), which are those that pass with
+# the real programs; one that fails with ours makes the exit status 1, unless the list says that it is known, and
+# why.
 # --real runs all tests that mention these programs with the real ones instead, which is how the lists are made.
 #
 # Nothing of the machine changes: everything runs in a copy-on-write view of the root, in name spaces of its
 # own, without network, with a pmcd of its own. Needs root, a kernel with overlay file systems and Debian's
-# archive for sudo and header files; says so and ends with 0 where that is missing.
+# archive for sudo, curl, header files and the like; says so and ends with 0 where that is missing.
 #
 # PCP_CURRENT_ROOT  root of the current PCP (default /var/cache/pcp-current/root)
 # PCPBOX_BINARY     our executable (default dist/pcpbox)
@@ -25,7 +26,7 @@ cache=${PCPBOX_QA_CACHE:-/var/cache/pcpbox-qa}
 binary=${PCPBOX_BINARY:-$here/../../dist/pcpbox}
 program=ours
 releases="6 7"
-parts="extract agents series"
+parts="extract agents proxy series"
 tests=()
 
 while (($# > 0)); do
@@ -59,20 +60,29 @@ root_of() {
   esac
 }
 
-# packages ROOT FOLDER: sudo, make, small tools and PCP's header files, of the distribution in the root
+# packages ROOT FOLDER: what PCP's tests use beside PCP, and its header files, of the distribution in the root:
+# what the root does not have, with all that it needs
 packages() {
-  local root=$1 folder=$2 names="sudo libapparmor1 make bc libreadline8t64 bzip2 xz-utils libpcp3-dev libpcp-pmda3-dev libpcp-import1-dev
-    libpcp-mmv1-dev libpcp-trace2-dev libpcp-gui2-dev libpcp-archive1-dev"
-  [ -z "$(ls "$folder" 2>/dev/null)" ] || return 0
-  local place
+  local root=$1 folder=$2 place names="sudo make bc bzip2 xz-utils bsdextrautils jq net-tools netcat-openbsd socat curl
+    openssl sasl2-bin libsasl2-modules libsasl2-modules-db python3-requests pcp-gui valgrind
+    libpcp3-dev libpcp-pmda3-dev libpcp-import1-dev libpcp-mmv1-dev libpcp-trace2-dev libpcp-gui2-dev
+    libpcp-archive1-dev"
+  [ "$(cat "$folder/names" 2>/dev/null)" != "$names" ] || return 0
   place=$(mktemp -d "${root%/}/tmp/pcpbox-qa.XXXXXX")
-  # One by one: not every release has all of them.
-  for name in $names; do
-    (cd "$place" && chroot "$root" sh -c 'cd "$1" && apt-get -q download "$2"' sh \
-      "${place#"${root%/}"}" "$name") >>"$out/packages.log" 2>&1 || true
-  done
+  # Not every release has all of them
+  # shellcheck disable=SC2016
+  chroot "$root" sh -c '
+    cd "$1"
+    shift
+    missing=$(for name in "$@"; do dpkg -s "$name" >/dev/null 2>&1 || echo "$name"; done)
+    known=$(apt-cache show --no-all-versions $missing 2>/dev/null | sed -n "s/^Package: //p")
+    apt-get -q download $(apt-get -qs --no-install-recommends install $known |
+      sed -n "s/^Inst \([^ ]*\) .*/\1/p")
+  ' sh "${place#"${root%/}"}" $names >>"$out/packages.log" 2>&1 || true
+  rm -rf "$folder"
   mkdir -p "$folder"
   mv "$place"/*.deb "$folder"/ 2>/dev/null || not_run "no packages from Debian's archive"
+  printf '%s\n' "$names" >"$folder/names"
   rmdir "$place"
 }
 
@@ -116,6 +126,7 @@ box() {
 about() {
   case $1 in
     extract) echo '\bpmlogextract\b' ;;
+    proxy) echo '\b(pmproxy|pmlogpush|pmsearch|webapi)\b|/pmapi/' ;;
     series) echo '\b(pmseries|redis-cli)\b|/series/|/search/' ;;
     agents) echo '\b(pmda(simple|trivial|txmon|sample|linux|mmv|[cC]ache)|dbpmda|newhelp|chkhelp|pmcpp|pmns(add|del|merge)|pmda_(mmv|linux)|LINUX_[A-Z]+)\b' ;;
   esac
