@@ -51,12 +51,14 @@ export class Abandoned extends Error {
 
 /** A question is larger than was known: it is asked again when it has a place for that. */
 export class Larger extends Error {
-  /** `place` is there then; it rejects with BusyError or Abandoned. */
-  constructor(readonly place: Promise<void>) {
+  /** Over when the place is there, with nothing, or with the error that there will be none. */
+  readonly place: Promise<unknown>;
+  /** `place` rejects with BusyError or Abandoned. */
+  constructor(place: Promise<void>) {
     super("the question is a large one");
     this.name = "Larger";
-    // It may be refused before anybody waits for it.
-    place.catch(() => undefined);
+    // Who is told of this may take a while to look.
+    this.place = place.catch((error: unknown) => error);
   }
 }
 
@@ -230,7 +232,8 @@ class PlacedWork implements Work {
   async again({ place }: Larger): Promise<void> {
     this.letGo();
     this.rest();
-    await place;
+    const refusal = await place;
+    if (refusal instanceof Error) throw refusal;
     await this.resume();
   }
 

@@ -2,22 +2,17 @@
 // seed and sent as bytes, get from us what the real pmproxy of PCP 7 answers over the same key server: status,
 // type, the lines about methods, and the body. Left out is what it dies of, and bodies that it sends to HEAD.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { keyStore, useKeyServer } from "../../lib/keyserver/mod.ts";
 import { type Random, seeded } from "../fuzz/random.ts";
-import { startPmproxy7, startValkey } from "../helpers/pcp7.ts";
 import { describePeer, havePeers, testWith } from "../helpers/peers.ts";
-import { waitUntil } from "../helpers/ports.ts";
-import { fillServer } from "../keyserver/key-dump.ts";
 import { type Reply, replies } from "../server/replies.ts";
-import { rawClient, serverWith, stopAll } from "../server/support.ts";
-import { TWO_ARCHIVES } from "../series/recorded-lines.ts";
+import { rawClient } from "../server/support.ts";
 import { dumpStore } from "../series/dump-store.ts";
 import { ask } from "./replay.ts";
+import { type Beside, BESIDE_PEERS, startBeside } from "./series-beside.ts";
 import { sameInAnyOrder } from "./series-replay.ts";
 import { apiOver, serviceOf } from "./series-support.ts";
 
 const REQUESTS = 400;
-const PEERS = ["pcp7", "valkey", "root"] as const;
 const ID = "0150d20c878046502964a0fe409c30e4fd290563";
 
 describe("without anybody beside us", () => {
@@ -159,32 +154,12 @@ function draw(random: Random): Drawn {
   return { method, bytes: `${head.join("\r\n")}\r\n\r\n${isForm ? form : ""}` };
 }
 
-describePeer(PEERS, "over one key server", () => {
-  const closers: (() => Promise<unknown>)[] = [];
-  let real = 0;
-  let ours = 0;
+describePeer(BESIDE_PEERS, "over one key server", () => {
+  let beside: Beside;
   beforeAll(async () => {
-    if (!havePeers(...PEERS)) return;
-    const keys = await startValkey();
-    const server = useKeyServer({ servers: [`127.0.0.1:${keys.port}`] });
-    await server.ready();
-    await fillServer(server, TWO_ARCHIVES);
-    const proxy = await startPmproxy7({ keyServerPort: keys.port });
-    const api = apiOver(serviceOf(keyStore(server)), { quoting: "pcp" });
-    ours = (await serverWith({ http: { allowHeaders: "" } }, [], { api })).port;
-    real = proxy.port;
-    closers.push(
-      stopAll,
-      () => proxy.stop(),
-      () => server.close(),
-      () => keys.stop(),
-    );
-    const ready = `http://127.0.0.1:${real}/series/query?expr=disk.all.read`;
-    await waitUntil(async () => (await fetch(ready, { keepalive: false })).ok);
+    if (havePeers(...BESIDE_PEERS)) beside = await startBeside({ http: { allowHeaders: "" } });
   }, 300_000);
-  afterAll(async () => {
-    for (const close of closers) await close();
-  });
+  afterAll(() => beside?.stop());
 
   const HEAD_NAMES = [
     "content-type",
@@ -208,14 +183,14 @@ describePeer(PEERS, "over one key server", () => {
   };
 
   testWith(
-    PEERS,
+    BESIDE_PEERS,
     "random odd requests",
     async () => {
       const random = seeded(Number(process.env["SERIES_SEED"] ?? 7));
       for (let at = 0; at < REQUESTS; at++) {
         const drawn = draw(random);
-        const wanted = await answer(real, drawn);
-        const got = await answer(ours, drawn);
+        const wanted = await answer(beside.real, drawn);
+        const got = await answer(beside.ours, drawn);
         if (got !== undefined && wanted !== undefined && sameInAnyOrder(got.body, wanted.body))
           got.body = wanted.body;
         expect([at, drawn.bytes, got]).toEqual([at, drawn.bytes, wanted]);

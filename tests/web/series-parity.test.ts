@@ -2,23 +2,14 @@
 // client with GET and POST, get from us what the real pmproxy of PCP 7 answers over the same key server:
 // status, type and bytes, up to the order of hashes.
 import { afterAll, beforeAll, expect } from "bun:test";
-import { keyStore, useKeyServer } from "../../lib/keyserver/mod.ts";
-import { startPmproxy7, startValkey } from "../helpers/pcp7.ts";
 import { describePeer, havePeers, testWith } from "../helpers/peers.ts";
-import { waitUntil } from "../helpers/ports.ts";
 import { type Random, seeded } from "../fuzz/random.ts";
-import { serverWith, stopAll } from "../server/support.ts";
-import { fillServer } from "../keyserver/key-dump.ts";
-import { TWO_ARCHIVES } from "../series/recorded-lines.ts";
+import { type Beside, BESIDE_PEERS, startBeside } from "./series-beside.ts";
 import { sameInAnyOrder } from "./series-replay.ts";
-import { apiOver, serviceOf } from "./series-support.ts";
 
 const REQUESTS = 400;
-const PEERS = ["pcp7", "valkey", "root"] as const;
 
-const closers: (() => Promise<unknown>)[] = [];
-let real = 0;
-let ours = 0;
+let beside: Beside;
 /** Identifiers of each kind, and some of none. */
 let ids: readonly string[] = [];
 let sources: readonly string[] = [];
@@ -28,25 +19,9 @@ const get = (port: number, path: string, init: RequestInit = {}): Promise<Respon
   fetch(`http://127.0.0.1:${port}${path}`, { ...init, keepalive: false });
 
 beforeAll(async () => {
-  if (!havePeers(...PEERS)) return;
-  const keys = await startValkey();
-  const server = useKeyServer({ servers: [`127.0.0.1:${keys.port}`] });
-  await server.ready();
-  await fillServer(server, TWO_ARCHIVES);
-  const proxy = await startPmproxy7({ keyServerPort: keys.port });
-  const api = apiOver(serviceOf(keyStore(server)), { quoting: "pcp" });
-  ours = (await serverWith({}, [], { api })).port;
-  real = proxy.port;
-  closers.push(
-    stopAll,
-    () => proxy.stop(),
-    () => server.close(),
-    () => keys.stop(),
-  );
-  const answered = async (): Promise<boolean> =>
-    (await get(real, "/series/query?expr=disk.all.read")).ok;
-  await waitUntil(answered);
-  const store = keyStore(server);
+  if (!havePeers(...BESIDE_PEERS)) return;
+  beside = await startBeside();
+  const { store } = beside;
   const [series = []] = await store.select([
     { map: { kind: "metric" }, choice: { kind: "glob", pattern: "*", fits: () => true } },
   ]);
@@ -54,9 +29,7 @@ beforeAll(async () => {
   ids = [...series, ...instances.slice(0, 20).map(({ id }) => id), "f".repeat(40), "0".repeat(40)];
   sources = [...new Set(instances.map(({ source }) => source)), "1".repeat(40)];
 }, 300_000);
-afterAll(async () => {
-  for (const close of closers) await close();
-});
+afterAll(() => beside?.stop());
 
 /** Each once: of what comes twice the real one tells some things in a heap. */
 const several = (random: Random, list: readonly string[], most: number): string =>
@@ -125,9 +98,9 @@ async function answer(port: number, path: string, text: string, isPost: boolean,
   return { status: reply.status, type: reply.headers.get("content-type"), body };
 }
 
-describePeer(PEERS, "over one key server", () => {
+describePeer(BESIDE_PEERS, "over one key server", () => {
   testWith(
-    PEERS,
+    BESIDE_PEERS,
     "random requests",
     async () => {
       const random = seeded(Number(process.env["SERIES_SEED"] ?? 2026));
@@ -135,8 +108,8 @@ describePeer(PEERS, "over one key server", () => {
         const [path, text] = draw(random);
         const isPost = text !== "" && random.below(3) === 0;
         const json = random.below(5) === 0;
-        const wanted = await answer(real, path, text, isPost, json);
-        const got = await answer(ours, path, text, isPost, json);
+        const wanted = await answer(beside.real, path, text, isPost, json);
+        const got = await answer(beside.ours, path, text, isPost, json);
         const place = `${isPost ? "POST" : "GET"} ${path}?${text}${json ? " as JSON" : ""}`;
         if (sameInAnyOrder(got.body, wanted.body)) got.body = wanted.body;
         expect([place, got]).toEqual([place, wanted]);

@@ -112,8 +112,8 @@ const MEANT: Readonly<Record<string, string>> = {
   "load-archive": '{"success":true}',
   "load-post": '{"success":true}',
   "load-no-source": "found no context to load",
-  "query-post-empty": "\"success\":false",
-  "query-post-with-query-string": "\"success\":false",
+  "query-post-empty": '"success":false',
+  "query-post-with-query-string": '"success":false',
   "query-rate-not-counter": "rate",
   "query-different-indoms": "instance domain",
 };
