@@ -155,8 +155,8 @@ function texts(type: string): ColumnBuilder {
         size += EVENT_TEXT.length;
       } else {
         const payload = blockBytes(set.bytes, set.block(i));
-        const nul = type === "string" ? payload.indexOf(0) : -1;
-        const shown = nul < 0 ? payload : payload.subarray(0, nul);
+        const isEnded = type === "string" && payload.at(-1) === 0;
+        const shown = isEnded ? payload.subarray(0, -1) : payload;
         room(ESCAPE_BYTES * shown.length + 2);
         size = quoted(shown, bytes, size);
       }

@@ -284,8 +284,8 @@ export function valueText(set: ValueSet, i: number, type: PmType): string {
       if (insitu) return '""';
       const payload = blockBytes(set.bytes, set.block(i));
       if (type !== PM_TYPE.STRING) return quotedBytes(payload);
-      const nul = payload.indexOf(0);
-      return quotedBytes(nul < 0 ? payload : payload.subarray(0, nul));
+      // One NUL is the end; others before it are kept, as the real programs keep them.
+      return quotedBytes(payload.at(-1) === 0 ? payload.subarray(0, -1) : payload);
     }
     case PM_TYPE.I64:
     case PM_TYPE.U64:

@@ -108,9 +108,9 @@ export function uniteInTurn(sets: Iterable<Ids>): Ids {
   return [...sorting.sort(byBytes), ...tail];
 }
 
-/** Intersection as PCP orders it: members of the smaller one, in its order. */
-function intersect(left: Ids, right: Ids): Ids {
-  const [smaller, larger] = left.length <= right.length ? [left, right] : [right, left];
+/** Intersection as PCP orders it: members of the smaller one, in its order; of the right one of equal size. */
+export function intersect(left: Ids, right: Ids): Ids {
+  const [smaller, larger] = left.length < right.length ? [left, right] : [right, left];
   const known = new Set(larger);
   return smaller.filter((id) => known.has(id));
 }

@@ -46,7 +46,7 @@ export const at = (seconds: number): Timestamp => {
 export const indomOf = (serial: number): number => (100 << 22) | serial;
 
 /** A value set: instance and value, or an error code. */
-export type Values = readonly (readonly [inst: number, value: number | bigint])[] | number;
+export type Values = readonly (readonly [inst: number, value: number | bigint | string])[] | number;
 
 /** What an archive is made of. */
 export interface Recipe {
@@ -106,7 +106,7 @@ export const text = (type: number, ident: number, words: string): MetaRecord => 
   text: words,
 });
 
-const FRACTIONS: ReadonlySet<PmType> = new Set([PM_TYPE.FLOAT, PM_TYPE.DOUBLE]);
+const TOLD_TYPES: ReadonlySet<PmType> = new Set([PM_TYPE.FLOAT, PM_TYPE.DOUBLE, PM_TYPE.STRING]);
 
 /** Writes the files of an archive. */
 export function makeArchive(base: string, recipe: Recipe): void {
@@ -114,12 +114,12 @@ export function makeArchive(base: string, recipe: Recipe): void {
   const start = recipe.start ?? results[0]?.time ?? at(0);
   const label = (volume: number): Uint8Array =>
     encodeLabel({ version, pid: 77, start, volume, features: 0, host, timezone, zoneinfo: "" });
-  const fractions = new Map<Pmid, PmType>();
+  const told = new Map<Pmid, PmType>();
   for (const record of metadata)
-    if (record.kind === "desc" && FRACTIONS.has(record.desc.type))
-      fractions.set(record.desc.pmid, record.desc.type);
-  const typeOf = (pmid: Pmid, value: number | bigint | undefined): PmType =>
-    fractions.get(pmid) ?? (typeof value === "bigint" ? PM_TYPE.U64 : PM_TYPE.I32);
+    if (record.kind === "desc" && TOLD_TYPES.has(record.desc.type))
+      told.set(record.desc.pmid, record.desc.type);
+  const typeOf = (pmid: Pmid, value: number | bigint | string | undefined): PmType =>
+    told.get(pmid) ?? (typeof value === "bigint" ? PM_TYPE.U64 : PM_TYPE.I32);
   const data = results.map(({ time, sets }) =>
     sets.length === 0
       ? encodeMark(version, time)

@@ -35,7 +35,7 @@ const set = (item: number, ...instances: readonly number[]) =>
 const plain = (item: number) => [`100.0.${item}`, [[-1, item]]] as const;
 const broken = (item: number) => [`100.0.${item}`, -12351] as const;
 
-const fraction = (name: string, pmid: string, type: PmType, serial?: number): MetaRecord => {
+const typed = (name: string, pmid: string, type: PmType, serial?: number): MetaRecord => {
   const record = desc(name, pmid, serial);
   return record.kind === "desc" ? { ...record, desc: { ...record.desc, type } } : record;
 };
@@ -104,8 +104,8 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   nan: {
     version: 3,
     metadata: [
-      fraction("nan.float", "100.0.1", PM_TYPE.FLOAT),
-      fraction("nan.double", "100.0.2", PM_TYPE.DOUBLE, 1),
+      typed("nan.float", "100.0.1", PM_TYPE.FLOAT),
+      typed("nan.double", "100.0.2", PM_TYPE.DOUBLE, 1),
       indom(0, 1, [
         [1, "one"],
         [2, "two"],
@@ -123,6 +123,15 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
           ],
         ],
       ],
+    })),
+  },
+  /** Texts of NULs, with some at their end and between. */
+  texts: {
+    version: 3,
+    metadata: [typed("texts.a", "100.0.1", PM_TYPE.STRING)],
+    results: ["", "a", "b\0\0\0", "c\0d", "\0", "\0\0e\0"].map((text, seconds) => ({
+      time: at(seconds),
+      sets: [["100.0.1", [[-1, text]]]],
     })),
   },
   /** From the first moment of 1970 on, of which loading takes no values. */

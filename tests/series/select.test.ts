@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { SeriesId } from "../../lib/series/ids.ts";
-import { unite, uniteInTurn } from "../../lib/series/select.ts";
+import { intersect, unite, uniteInTurn } from "../../lib/series/select.ts";
 
 /** Sets of series that are called by one letter each. */
 const setsOf = (...sets: readonly string[]) => sets.map((each) => [...each] as SeriesId[]);
@@ -14,6 +14,16 @@ test("what came last stands behind the others, which are sorted", () => {
   expect(united("ba")).toBe("ab");
   expect(united("d", "c", "a", "b")).toBe("acdb");
   expect(united("d", "ecb", "a", "b")).toBe("abcde");
+});
+
+test("what two sets have in common is in the order of the smaller one, of the right one of equal size", () => {
+  const common = (left: string, right: string): string => {
+    const [a = [], b = []] = setsOf(left, right);
+    return intersect(a, b).join("");
+  };
+  expect(common("cab", "bxyac")).toBe("cab");
+  expect(common("bxyac", "cab")).toBe("cab");
+  expect(common("cab", "bca")).toBe("bca");
 });
 
 test("many sets: as two at a time", () => {
