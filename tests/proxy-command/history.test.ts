@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../helpers/ports.ts";
+import { freePort, waitUntil } from "../helpers/ports.ts";
 import { openArchives, SetCursor } from "../../lib/archive/mod.ts";
 import { makeStage } from "./stage.ts";
 
@@ -26,10 +26,10 @@ test("nothing but the program", async () => {
   const base = `http://127.0.0.1:${port}`;
   const ask = async (path: string): Promise<string> => (await fetch(base + path)).text();
   let values = "[]";
-  for (let round = 0; round < 250 && !values.includes("value"); round++) {
-    await Bun.sleep(100);
+  await waitUntil(async () => {
     values = await ask("/series/query?expr=kernel.all.load[count:1]");
-  }
+    return values.includes("value");
+  });
   const found = JSON.parse(values) as readonly { readonly value: string }[];
   expect(found.length).toBeGreaterThanOrEqual(3);
   for (const { value } of found) expect(Number(value)).toBeGreaterThanOrEqual(0);

@@ -33,12 +33,18 @@ test("killed fifty times", async () => {
   const next = numbers(SEED);
   const archives = (): string[] =>
     existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith(".meta")) : [];
+  /** Bytes of data of all archives. */
+  const bytes = (): number =>
+    archives()
+      .map((name) => join(directory, name.replace(/meta$/, "0")))
+      .reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
   for (let i = 0; i < KILLS; i++) {
-    const before = archives().length;
+    const [before, had] = [archives().length, bytes()];
     const child = startDaemon([process.execPath, script, directory], join(folder, "log"));
-    // Some die while their first archive is made, others after tens of records.
+    // Some die while their first archive is made, others with its first record, or after tens of them.
     const isEarly = i % 5 === 0;
     if (!isEarly) await waitUntil(() => archives().length > before, child.alive);
+    if (i % 5 > 2) await waitUntil(() => bytes() > had + 4000, child.alive);
     await Bun.sleep(next() * (isEarly ? 120 : 60));
     child.signal("SIGKILL");
     await child.ended;

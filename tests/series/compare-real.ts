@@ -71,7 +71,8 @@ export function realProxy(keyServerPort: number) {
   const start = async (): Promise<Proxy> => {
     const made = await startPmproxy7({ keyServerPort });
     // It takes requests before it has its key server.
-    await waitUntil(async () => (await get(made.port, "no.such.metric")).startsWith("["));
+    const isReady = (text: string): boolean => text.startsWith("[");
+    await waitUntil(() => get(made.port, "no.such.metric").then(isReady, () => false));
     return made;
   };
   const started = (): Promise<Proxy> => (proxy ??= start());
