@@ -52,6 +52,15 @@ export interface Reply extends WebReply<WebBody> {
 
 type Coding = "gzip" | "deflate";
 
+/** What `-S` keeps for those who bring a name and password. */
+const GUARDED = /^\/(pmapi|metrics|openmetrics|opentelemetry|series|search|logger)(?:\/|$)/;
+const isBasic = (value = ""): boolean => /^Basic +\S/i.test(value);
+/** The reply to who does not. */
+const unnamed = (place: string): WebReply => {
+  const told = /^(series|search|logger)$/.test(place) ? "" : `"message":"(none)",`;
+  return { status: 403, type: "application/json", body: `{${told}"success":false}\r\n` };
+};
+
 /** What the answers to requests are made of. */
 export interface Exchange {
   /** Answers a request and counts it. Never throws, never rejects. */
@@ -98,6 +107,10 @@ export function createExchange(
     const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
     const { method, header, body, gone, peer, takesLong, sentHeaders } = request;
+    if (server().settings.authRequired && !isBasic(header("authorization"))) {
+      const [, place] = GUARDED.exec(path) ?? [];
+      if (place !== undefined) return unnamed(place);
+    }
     const asked: { -readonly [Key in keyof WebRequest]: WebRequest[Key] } = {
       method,
       path,

@@ -262,6 +262,22 @@ describe("refused", () => {
     expect(reply?.status).toBe(403);
     expect(reply?.body).toContain("client certificate required");
   });
+
+  test("without a name and password when they are required", async () => {
+    const strict = await serverWith({ authRequired: true });
+    const ask = async (path: string, more = ""): Promise<readonly unknown[]> => {
+      const client = await rawClient(strict.port, get(path, "GET", `Connection: close\r\n${more}`));
+      const [reply] = replies(await client.end());
+      return [reply?.status, reply?.body];
+    };
+    const pmapi = [403, '{"message":"(none)","success":false}\r\n'];
+    for (const path of ["/pmapi/context", "/pmapi", "/metrics", "/p%6dapi/fetch"])
+      expect([path, await ask(path)]).toEqual([path, pmapi]);
+    for (const path of ["/series/ping", "/search/info", "/logger/ping"])
+      expect([path, await ask(path)]).toEqual([path, [403, '{"success":false}\r\n']]);
+    expect((await ask("/-/healthy"))[0]).toBe(200);
+    expect((await ask("/metrics", "Authorization: Basic YTpi\r\n"))[0]).not.toBe(403);
+  });
 });
 
 describe("deadlines", () => {
