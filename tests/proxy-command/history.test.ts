@@ -4,11 +4,13 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { farFromMidnight } from "../helpers/midnight.ts";
 import { freePort, waitUntil } from "../helpers/ports.ts";
 import { openArchives, SetCursor } from "../../lib/archive/mod.ts";
 import { makeStage } from "./stage.ts";
 
 test("nothing but the program", async () => {
+  await farFromMidnight();
   const stage = await makeStage();
   const env = {
     PMCD_PORT: String(await freePort()),

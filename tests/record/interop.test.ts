@@ -10,6 +10,7 @@ import type { PcpTree } from "../helpers/pcp.ts";
 import { pcp6 } from "../helpers/pcp6.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
 import { havePeers, testWith } from "../helpers/peers.ts";
+import { farFromMidnight } from "../helpers/midnight.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 
@@ -36,6 +37,7 @@ async function read(base: string): Promise<Map<string, string>> {
 }
 
 async function recorded(tree: PcpTree): Promise<void> {
+  await farFromMidnight();
   const pmcd = await startPmcd(tree, { agents: ["linux"] });
   const directory = join(privateFolder("record"), "archives");
   const host = `localhost:${pmcd.port}`;
