@@ -26,7 +26,7 @@ for (const tree of [pcp6, pcp7])
       const get = async (target: string, pair: string) => {
         const authorization = `Basic ${Buffer.from(pair).toString("base64")}`;
         const got = await ask(api, target, { headers: { authorization } });
-        return [got?.status, got?.body] as const;
+        return `${got?.status} ${got?.body}`;
       };
       // With SCRAM connecting fails; after PLAIN the first request does.
       for (const [method, failure] of [
@@ -34,14 +34,12 @@ for (const tree of [pcp6, pcp7])
         ["?method=plain", "failed to get context labels"],
       ] as const) {
         const host = `hostspec=${encodeURIComponent(`localhost:${pmcd.port}${method}`)}`;
-        const refused = (text: string) => [
-          400,
-          expect.stringContaining(`"${failure}: Authentication - ${text}"`),
-        ];
+        const refused = (text: string): string =>
+          `400 {"message":"${failure}: Authentication - ${text}","success":false}\r\n`;
         for (const target of [`/pmapi/context?${host}`, `/pmapi/fetch?${host}&names=sample.bin`]) {
-          expect(await get(target, "nobody:wrong")).toEqual(refused("authentication failure"));
-          expect(await get(target, "nosuchone:x")).toEqual(refused("user not found"));
-          expect(await get(target, "nobody:open sesame")).toEqual([200, expect.anything()]);
+          expect(await get(target, "nobody:wrong")).toBe(refused("authentication failure"));
+          expect(await get(target, "nosuchone:x")).toBe(refused("user not found"));
+          expect(await get(target, "nobody:open sesame")).toStartWith("200 ");
         }
       }
       expect(api.status()["connections"]).toBe(2);
