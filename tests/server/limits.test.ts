@@ -184,6 +184,7 @@ describe("floods", () => {
       expect(await client.got(GREETED.length)).toBe(GREETED);
       client.socket.destroy();
     }
+    await waitUntil(async () => ((await countersOf(child))["greetingFailures"] ?? 0) > 50);
     flooding = false;
     await Promise.all(floods);
     expect(await child.growth(before, 32 << 20)).toBeLessThan(32 << 20);
