@@ -11,7 +11,6 @@ import { isGiven, lastGiven } from "../lib/cli/mod.ts";
 import { asOwnerOf, lookUpUser, makeStateDirectory } from "../lib/daemon/mod.ts";
 import { localZone, newZone, now, type Zone } from "../lib/pcp/mod.ts";
 import { openEmbeddedSeries, rescan } from "../lib/catalogue/mod.ts";
-import { openKeySeries } from "../lib/keyserver/mod.ts";
 import {
   evaluateQuery,
   linesText,
@@ -54,6 +53,8 @@ async function keyService(
   zone: Zone,
   fast: boolean,
 ): Promise<SeriesService> {
+  // Not for those who ask archives: it takes as long to load as all the rest.
+  const { openKeySeries } = await import("../lib/keyserver/mod.ts");
   const failed = Promise.withResolvers<never>();
   const service = openKeySeries({
     server: keyServerOptions(settings.keyServer),

@@ -1,5 +1,9 @@
 // server: sockets, protocols, relays; one proxy.
-export { startProxy } from "./proxy.ts";
+import type { StartProxy } from "./types.ts";
+
+// With all that a proxy is made of, which who only reads settings does not need.
+export const startProxy: StartProxy = async (...of) =>
+  (await import("./proxy.ts")).startProxy(...of);
 export * from "./series-settings.ts";
 export * from "./settings.ts";
 export * from "./settings-row.ts";
