@@ -44,7 +44,7 @@ export interface Ledger {
   ended(base: string): Promise<void>;
   /**
    * Removes archives, oldest first, that are too old, too much together, or in the way of `freeBytes` of
-   * room; never the one that is open. How many.
+   * room; never the one that is open, and none for want of room that all of them would not make. How many.
    */
   tidy(limits: KeepLimits): Promise<number>;
   /** Lets other recorders have the directory. */
@@ -177,8 +177,9 @@ export async function openLedger(
     throw error;
   }
 
-  const tooMuch = async (limits: KeepLimits): Promise<boolean> =>
-    limits.freeBytes > 0 && (await roomBelow(directory)) < limits.freeBytes;
+  /** Bytes that are missing of the room that is to be left. */
+  const missing = async ({ freeBytes }: KeepLimits): Promise<number> =>
+    freeBytes > 0 ? freeBytes - (await roomBelow(directory)) : 0;
 
   return {
     get names() {
@@ -208,11 +209,19 @@ export async function openLedger(
       const extents = new Map(
         [...archives.keys()].map((name) => [name, extentOf(directory, name)]),
       );
-      let total = [...extents.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+      let total = 0;
+      let closed = 0;
+      for (const [name, { bytes }] of extents) {
+        total += bytes;
+        if (archives.get(name) !== "open") closed += bytes;
+      }
+      // Where others fill the disk the past would go for nothing, which just then somebody may look for.
+      const makesRoom = (await missing(limits)) <= closed;
       let removed = 0;
       for (const [name, { bytes, at }] of extents) {
         if (archives.get(name) === "open") continue;
-        if (at >= old && total <= limits.bytes && !(await tooMuch(limits))) continue;
+        const isKept = at >= old && total <= limits.bytes;
+        if (isKept && !(makesRoom && (await missing(limits)) > 0)) continue;
         remove(name);
         total -= bytes;
         removed += 1;

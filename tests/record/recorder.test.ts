@@ -359,6 +359,27 @@ describePeer("root", "a full disk", () => {
       await must(["umount", "-l", join(folder, "disk")]);
     }
   });
+  test("old archives stay where removing all of them would not make room", async () => {
+    const folder = privateFolder("record-others");
+    mkdirSync(join(folder, "disk"));
+    await must(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", join(folder, "disk")]);
+    try {
+      const directory = join(folder, "disk", "archives");
+      const { recorder, clock } = start({ directory, freeBytes: 150 * 1024 });
+      for (let i = 0; i < 3; i++) await clock.go(DAY);
+      const before = archivesIn(directory).slice(0, 2);
+      writeFileSync(join(folder, "disk", "others"), new Uint8Array(330 * 1024));
+      for (let i = 0; i < 3; i++) await clock.go(DAY);
+      expect(recorder.status()).toMatchObject({ state: "full", removed: 0 });
+      expect(archivesIn(directory)).toEqual(expect.arrayContaining(before));
+      writeFileSync(join(folder, "disk", "others"), "");
+      await clock.go(10_000);
+      expect(recorder.status().state).toBe("recording");
+      await recorder.close();
+    } finally {
+      await must(["umount", "-l", join(folder, "disk")]);
+    }
+  });
   test("old archives make room before that", async () => {
     const folder = privateFolder("record-room");
     mkdirSync(join(folder, "disk"));
