@@ -122,7 +122,7 @@ describe.skipIf(avahiProblem() !== null)(`a real Avahi${skipped(avahiProblem())}
       import { advertise } from ${JSON.stringify(path)};
       const log = { info: console.log, debug: () => undefined };
       const one = advertise({ hostname: "brief", ports: [1], log });
-      for (let left = 200; left > 0 && one.state().names.length === 0; left--) await Bun.sleep(50);
+      for (let left = 2000; left > 0 && one.state().names.length === 0; left--) await Bun.sleep(50);
       console.log(JSON.stringify(one.state()));`;
     const output = await must([process.execPath, "-e", script], { env: bus.env });
     expect(JSON.parse(output)).toEqual({ via: "avahi", names: ["PCP pmproxy on brief"] });

@@ -4,6 +4,7 @@ import { createSocket, type RemoteInfo } from "node:dgram";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Answer, decode, encode, type Packet } from "dns-packet";
+import { waitUntil } from "../helpers/ports.ts";
 import { type Daemon, privateFolder, run, startDaemon } from "../helpers/process.ts";
 
 const program = (name: string): string | null =>
@@ -23,13 +24,9 @@ export function avahiProblem(): string | null {
   return spaces.exitCode === 0 ? null : "no network name spaces";
 }
 
-/** Waits until `ready` is true, by looking; fails after 20 s. */
+/** Waits until `ready` is true, by looking; fails when patience is over. */
 export async function until(ready: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let left = 400; left > 0; left--) {
-    if (await ready()) return;
-    await Bun.sleep(50);
-  }
-  throw new Error(`waited in vain for ${what}`);
+  if (!(await waitUntil(ready))) throw new Error(`waited in vain for ${what}`);
 }
 
 const BUS_CONFIG = (path: string): string => `<!DOCTYPE busconfig PUBLIC

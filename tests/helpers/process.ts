@@ -124,7 +124,7 @@ export interface Daemon {
   alive(): boolean;
   /** Sends a signal; nothing when it has ended. */
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM, SIGKILL after 2 s (hooks have 5 s); answers when it is gone. May be called twice. */
+  /** SIGTERM, SIGKILL after 15 s, in which a logger writes its end; answers when it is gone. May be called twice. */
   stop(): Promise<void>;
   /** Answers with the exit status (null: ended by a signal) when it has ended. */
   readonly ended: Promise<number | null>;
@@ -162,7 +162,7 @@ export function startDaemon(
     stop: async () => {
       if (gone) return;
       child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), 2000);
+      const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
       await ended;
       clearTimeout(timer);
     },

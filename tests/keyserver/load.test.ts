@@ -96,7 +96,7 @@ describePeer(["pcp7", "valkey"], "beside pmseries 7.2", () => {
       await load(ours.server, name, {}, { excludeMetrics: ["proc.*", "acct.*"] });
       expect(await dumpServer(ours.server)).toEqual(wanted);
     },
-    30_000,
+    300_000,
   );
 });
 
