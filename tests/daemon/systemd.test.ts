@@ -27,7 +27,7 @@ const RECEIVER = `
 import socket, sys
 name = sys.argv[1]
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.settimeout(20)
+s.settimeout(120)
 s.bind("\\0" + name[1:] if name.startswith("@") else name)
 print("bound", flush=True)
 for _ in range(int(sys.argv[2])):

@@ -13,7 +13,7 @@ import os, signal, socket, sys
 folder = sys.argv[1]
 bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 bell.bind(folder + "/notify")
-bell.settimeout(20)
+bell.settimeout(120)
 tcp = socket.socket()
 tcp.bind(("127.0.0.1", 0))
 tcp.listen(8)
