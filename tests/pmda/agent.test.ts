@@ -302,7 +302,7 @@ test("values that come later are waited for together, and stand in order", async
       ],
       indoms: [{ serial: 1, instances: three }],
     },
-    { timeLimit: 500 },
+    { timeLimit: 2000 },
   );
   expect(await fetch(agent, [0, 4, 1, 2, 3, 5, 9])).toBe(
     `0=-1:0 4=${PM_ERR.AGAIN} 1=-1:1 2=0:2,5:2,9:2 3=-1:now 5=-1:5 9=${PM_ERR.PMID}`,

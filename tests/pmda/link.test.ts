@@ -436,7 +436,7 @@ test("a stopped process costs one request its time, and ends when it finds its p
 });
 
 test("a program that writes without end, one that ends, one that is none", async () => {
-  const options = { name: "foo", domain, credsTimeLimit: 2000 };
+  const options = { name: "foo", domain, credsTimeLimit: 60_000 };
   expect(await codeOf(() => agentOverLink(spawn(["yes"]), options))).toBe(PM_ERR.IPC);
   expect(await codeOf(() => agentOverLink(spawn(["sh", "-c", "exit 3"]), options))).toBe(
     PM_ERR.IPC,

@@ -24,6 +24,7 @@ import { randomNumbers } from "../../lib/pmda/agents/sample/behaviour.ts";
 import { parseDynamic } from "../../lib/pmda/agents/sample/domains.ts";
 import { FACTS } from "../../lib/pmda/agents/sample/table.ts";
 import { builtinAgent, type Caller, openAgent, type RunningAgent } from "../../lib/pmda/mod.ts";
+import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { recording, replay } from "./replay.ts";
 
@@ -321,7 +322,7 @@ test("silence begins with the next request and ends by itself", async () => {
   const agent = await open();
   const heard: boolean[] = [];
   agent.onReady((ready) => heard.push(ready));
-  expect(await store(agent, 169, 20)).toBe(0);
+  expect(await store(agent, 169, 1000)).toBe(0);
   expect(await codeOf(() => fetch(agent, [4]))).toBe(PM_ERR.AGAIN);
   expect(await codeOf(() => fetch(agent, [4]))).toBe(PM_ERR.AGAIN);
   while (!agent.ready) await Bun.sleep(5);
@@ -352,6 +353,5 @@ test("control takes debugging options and ends the agent", async () => {
   expect(await valueOf(agent, 0)).toBe("libpmda,pdu");
   expect(await store(agent, 0, "no such thing!")).toBe(-22);
   expect(await store(agent, 0, "-1")).toBe(0);
-  await Bun.sleep(10);
-  expect(ended).toBe(true);
+  expect(await waitUntil(() => ended)).toBe(true);
 });
