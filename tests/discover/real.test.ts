@@ -19,7 +19,7 @@ const METRICS =
   "sample.bin sample.colour sample.longlong sample.string.hullo sample.double.million " +
   "sample.ulong.bin sample.mirage sample.part_bin sample.seconds proc.nprocs";
 const STREAM = "pcp:values:series:";
-const QUIET_MS = 1500;
+const QUIET_MS = 4000;
 const ID_DIGITS = 40;
 
 type Keys = Awaited<ReturnType<typeof dumpServer>>;
