@@ -98,9 +98,11 @@ export interface Workplace {
   status(): { requests: number; waiting: number; streams: number; held: number };
 }
 
-/** A place that a question may take beside its first one. */
+/** A place that a question may take. */
 interface Seat {
   has: boolean;
+  /** It is waited for: by both sides of an operator, say, which have one together. */
+  coming: Promise<void> | undefined;
   readonly turns: FairTurns;
 }
 
@@ -115,6 +117,8 @@ interface Shared {
    */
   readonly growth: FairTurns;
   held: number;
+  /** How much of that is held by who waits to grow, in the middle of an answer: none of it goes before. */
+  stuck: number;
   /** Waits until less is held. */
   short: (() => void) | undefined;
 }
@@ -125,10 +129,11 @@ const shareOf = ({ memory, streams }: SeriesLimits): number => Math.floor(memory
 /** Work that has its first place. `until`: when it has waited long enough, ms of performance.now. */
 class PlacedWork implements Work {
   private own = 0;
-  private hasTurn = true;
+  private stuck = 0;
   private isDone = false;
   /** Something was told already: it cannot begin anew. */
   private hasBegun = false;
+  private readonly turn: Seat;
   private readonly long: Seat;
   private readonly growing: Seat;
 
@@ -137,8 +142,9 @@ class PlacedWork implements Work {
     private readonly asker: Asker,
     private readonly until: number,
   ) {
-    this.long = { has: false, turns: shared.streams };
-    this.growing = { has: false, turns: shared.growth };
+    this.turn = { has: true, coming: undefined, turns: shared.turns };
+    this.long = { has: false, coming: undefined, turns: shared.streams };
+    this.growing = { has: false, coming: undefined, turns: shared.growth };
   }
 
   private readonly isWanted = (): boolean => !this.isDone && this.asker.gone?.() !== true;
@@ -151,20 +157,26 @@ class PlacedWork implements Work {
   }
 
   /** Takes a seat; a promise where there is none. Throws BusyError. */
-  private take(seat: Seat): Promise<void> | undefined {
+  private take(seat: Seat, again = this.hasBegun): Promise<void> | undefined {
     if (seat.has) return undefined;
+    if (seat.coming !== undefined) return seat.coming;
     const { peer } = this.asker;
-    const patience = this.hasBegun ? { again: true } : { ms: this.left };
+    const patience = again ? { again } : { ms: this.left };
     const entered = seat.turns.enter(peer, this.isWanted, patience);
     if (entered === undefined) {
       seat.has = true;
       return undefined;
     }
-    return entered.then((isIn) => {
-      if (!isIn) throw new Abandoned();
-      seat.has = true;
-      if (this.isDone) this.leave(seat);
-    });
+    seat.coming = entered
+      .then((isIn) => {
+        if (!isIn) throw new Abandoned();
+        seat.has = true;
+        if (this.isDone) this.leave(seat);
+      })
+      .finally(() => {
+        seat.coming = undefined;
+      });
+    return seat.coming;
   }
   private leave(seat: Seat): void {
     if (!seat.has) return;
@@ -199,17 +211,40 @@ class PlacedWork implements Work {
     }
     if (this.own > limits.memory) throw tooLarge(limits.memory);
     if (this.own <= shareOf(limits)) return undefined;
+    // What waits in the middle of answers is bounded as well: this one is cut off.
+    if (this.hasBegun && !this.growing.has && shared.stuck + this.own > limits.memory)
+      throw tooLarge(limits.memory);
     const place = this.take(this.growing);
-    if (place === undefined) return shared.held <= limits.memory ? undefined : this.waitForMemory();
-    if (!this.hasBegun) throw new Larger(place);
-    return place.then(() => this.waitForMemory());
+    if (place === undefined && shared.held - shared.stuck <= limits.memory) return undefined;
+    if (place !== undefined && !this.hasBegun) throw new Larger(place);
+    return this.grow(place);
+  }
+
+  /** Waits for what it needs to grow; meanwhile its turn is for those who have to end before. */
+  private async grow(place: Promise<void> | undefined): Promise<void> {
+    const { shared } = this;
+    this.rest();
+    if (place !== undefined) {
+      const more = this.own - this.stuck;
+      this.stuck += more;
+      shared.stuck += more;
+      shared.short?.();
+      try {
+        await place;
+      } finally {
+        this.stuck -= more;
+        shared.stuck -= more;
+      }
+    }
+    await this.waitForMemory();
+    await this.resume();
   }
 
   /** Until what is held fits; only who grows waits here. */
   private async waitForMemory(): Promise<void> {
     const { shared } = this;
     const end = this.hasBegun ? Infinity : performance.now() + this.left;
-    while (shared.held > shared.limits().memory) {
+    while (shared.held - shared.stuck > shared.limits().memory) {
       this.check();
       if (performance.now() >= end) throw new BusyError(WAITED_IN_VAIN);
       await new Promise<void>((resolve) => {
@@ -245,16 +280,11 @@ class PlacedWork implements Work {
   }
 
   rest(): void {
-    if (this.hasTurn) this.shared.turns.leave(this.asker.peer);
-    this.hasTurn = false;
+    this.leave(this.turn);
   }
 
   async resume(): Promise<void> {
-    if (this.hasTurn) return;
-    const entered = await this.shared.turns.enter(this.asker.peer, this.isWanted, { again: true });
-    if (entered === false) throw new Abandoned();
-    this.hasTurn = true;
-    if (this.isDone) this.rest();
+    await this.take(this.turn, true);
   }
 
   done(): void {
@@ -280,6 +310,7 @@ export function createWorkplace(limits: () => SeriesLimits): Workplace {
     streams: places(() => limits().streams),
     growth: places(() => 1),
     held: 0,
+    stuck: 0,
     short: undefined,
   };
   const { turns, streams, growth } = shared;
