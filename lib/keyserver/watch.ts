@@ -31,16 +31,17 @@ const PREFIXES = [
   "pcp:map:",
   "pcp:metric.name:",
 ] as const;
-const COMMANDS = [
-  ["HELLO", "3"],
-  ["CLIENT", "TRACKING", "ON", "BCAST", ...PREFIXES.flatMap((prefix) => ["PREFIX", prefix])],
-  ["WATCH", SCHEMA_KEY],
-] as const;
 /**
  * A sign of life, which is none when the key was touched; at once with the next watch, so that nothing comes
  * between. The key is there wherever there are series, and is not written again.
  */
 const BEAT: readonly KeyCommand[] = [["MULTI"], ["PING"], ["EXEC"], ["WATCH", SCHEMA_KEY]];
+/** What has to be allowed, the first sign of life included: one that is refused would tell of changes for ever. */
+const COMMANDS = [
+  ["HELLO", "3"],
+  ["CLIENT", "TRACKING", "ON", "BCAST", ...PREFIXES.flatMap((prefix) => ["PREFIX", prefix])],
+  ...BEAT,
+] as const;
 
 /** Questions before it is worth a connection. */
 const FIRST_USES = 4;

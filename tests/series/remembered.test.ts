@@ -9,6 +9,7 @@ import { type SeriesId, stringId } from "../../lib/series/ids.ts";
 import { remembered } from "../../lib/series/remembered.ts";
 import type { SeriesDescriptor, SeriesStore } from "../../lib/series/store.ts";
 import { pcp6, startRedis } from "../helpers/pcp6.ts";
+import { startValkey } from "../helpers/pcp7.ts";
 import { testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder } from "../helpers/process.ts";
@@ -201,28 +202,58 @@ testWith("redis", "changes by others are seen, and nothing is asked without one"
   expect(server.stamp).toBe((stamp ?? 0) + 1);
 });
 
+for (const [peer, start] of [
+  ["redis", startRedis],
+  ["valkey", startValkey],
+] as const)
+  testWith(
+    peer,
+    `databases that change places are seen, and signs of life are no change (${peer})`,
+    async () => {
+      const redis = await start();
+      closers.push(() => redis.stop());
+      const cli = (...command: string[]) =>
+        must(["redis-cli", "-p", String(redis.port), ...command]);
+      const server = await use(redis.port);
+      const store = keyStore(server);
+      const id = stringId("a");
+      const expressionOf = async () => (await store.expressions([id]))[0];
+      await cli("HSET", KEYS.expression(id), "query", "first");
+      await until(() => server.stamp !== undefined);
+      expect(await expressionOf()).toBe("first");
+      const { stamp } = server;
+      const beats = async (): Promise<number> =>
+        Number(/^cmdstat_exec:calls=(\d+)/m.exec(await cli("INFO", "commandstats"))?.[1] ?? 0);
+      await until(async () => (await beats()) > 1);
+      expect(server.stamp).toBe(stamp);
+      for (const wanted of [undefined, "first"]) {
+        await cli("SWAPDB", "0", "1");
+        await until(async () => (await expressionOf()) === wanted);
+      }
+    },
+  );
+
 testWith(
   "redis",
-  "databases that change places are seen, and signs of life are no change",
+  "where a sign of life is not allowed nobody tells, and all is asked",
   async () => {
-    const redis = await startRedis();
-    closers.push(() => redis.stop());
-    const cli = (...command: string[]) => must(["redis-cli", "-p", String(redis.port), ...command]);
-    const server = await use(redis.port);
-    const store = keyStore(server);
-    const id = stringId("a");
-    const expressionOf = async () => (await store.expressions([id]))[0];
-    await cli("HSET", KEYS.expression(id), "query", "first");
-    await until(() => server.stamp !== undefined);
-    expect(await expressionOf()).toBe("first");
-    const { stamp } = server;
-    const beats = async (): Promise<number> =>
-      Number(/^cmdstat_exec:calls=(\d+)/m.exec(await cli("INFO", "commandstats"))?.[1] ?? 0);
-    await until(async () => (await beats()) > 1);
-    expect(server.stamp).toBe(stamp);
-    for (const wanted of [undefined, "first"]) {
-      await cli("SWAPDB", "0", "1");
-      await until(async () => (await expressionOf()) === wanted);
+    for (const forbidden of ["watch", "multi", "exec", "ping"]) {
+      const redis = await startRedis();
+      closers.push(() => redis.stop());
+      const cli = (...command: string[]) =>
+        must(["redis-cli", "-p", String(redis.port), ...command]);
+      await cli("ACL", "SETUSER", "default", `-${forbidden}`);
+      const server = await use(redis.port);
+      const store = keyStore(server);
+      const id = stringId("a");
+      await until(async () => {
+        expect(await store.expressions([id])).toEqual([undefined]);
+        return (await cli("INFO", "commandstats")).includes("cmdstat_hello:");
+      });
+      await until(async () => !(await cli("CLIENT", "LIST")).includes("resp=3"));
+      await cli("HSET", KEYS.expression(id), "query", forbidden);
+      expect(await store.expressions([id])).toEqual([forbidden]);
+      expect(server.stamp).toBeUndefined();
     }
   },
 );
