@@ -105,6 +105,10 @@ class Preprocessor {
     this.out.push(`${text}\n`);
   }
 
+  private get conditions(): string {
+    return `${this.control}ifdef or ${this.control}ifndef`;
+  }
+
   private mark(line: number, name: string): void {
     if (this.options.plain !== true) this.put(`# ${line} "${name}"`);
   }
@@ -153,7 +157,7 @@ class Preprocessor {
     const quote = given.charAt(0);
     if (quote === '"' || quote === "'") {
       const end = given.indexOf(quote, 1);
-      if (end < 0) this.fail("Unterminated value string in #define");
+      if (end < 0) this.fail(`Unterminated value string in ${this.control}define`);
       value = given.slice(1, end);
       if (given.length > end + 1) this.fail("Unexpected extra text in a control line");
     } else if (/\s/.test(given)) this.fail("Unexpected extra text in a control line");
@@ -162,10 +166,15 @@ class Preprocessor {
   }
 
   /** The quoted word of #include or #shell. */
-  private quoted(rest: string, ends: Readonly<Record<string, string>>, what: string): string {
+  private quoted(
+    rest: string,
+    ends: Readonly<Record<string, string>>,
+    what: "include" | "shell",
+  ): string {
     const text = rest.trim();
     const close = ends[text.charAt(0)];
-    const [keyword, thing] = what === "include" ? ["#include", "file name"] : ["#shell", "command"];
+    const keyword = this.control + what;
+    const thing = what === "include" ? "file name" : "command";
     if (text === "" || close === undefined)
       this.fail(`Expected ${Object.keys(ends).join(" or ")} after ${keyword}`);
     const end = text.indexOf(close, 1);
@@ -176,7 +185,7 @@ class Preprocessor {
 
   private include(rest: string): void {
     const name = this.quoted(rest, { '"': '"', "<": ">" }, "include");
-    this.checkDepth();
+    this.checkDepth("include");
     const folders = [dirname(this.file), ...(this.options.folders ?? [])];
     for (const path of [name, ...folders.map((folder) => join(folder, name))]) {
       const text = this.access.read(path);
@@ -184,20 +193,23 @@ class Preprocessor {
       this.nested(path, text);
       return;
     }
-    this.fail("Cannot open file for #include");
+    this.fail(`Cannot open file for ${this.control}include`);
   }
 
   private shell(rest: string): void {
     const command = this.quoted(rest, { '"': '"', "'": "'" }, "shell");
-    this.checkDepth();
-    if (this.access.run === undefined) this.fail("#shell is not allowed here");
+    this.checkDepth("shell");
+    if (this.access.run === undefined) this.fail(`${this.control}shell is not allowed here`);
     const { output, status } = this.access.run(command);
     this.nested("<shell>", output);
-    if (status !== 0) this.warnings.push(`Warning: #shell cmd returns ${status} exit status`);
+    if (status !== 0)
+      this.warnings.push(`Warning: ${this.control}shell cmd returns ${status} exit status`);
   }
 
-  private checkDepth(): void {
-    if (this.depth >= MAX_DEPTH) this.fail("#include and/or #shell nesting too deep");
+  private checkDepth(wanted: "include" | "shell"): void {
+    if (this.depth < MAX_DEPTH) return;
+    const other = wanted === "include" ? "shell" : "include";
+    this.fail(`${this.control}${wanted} and/or ${this.control}${other} nesting too deep`);
   }
 
   private nested(name: string, text: string): void {
@@ -208,14 +220,15 @@ class Preprocessor {
   }
 
   private begin(rest: string, wanted: boolean): void {
-    if (this.condition !== 0) this.fail("Nested #ifdef or #ifndef");
+    if (this.condition !== 0) this.fail(`Nested ${this.conditions}`);
     this.skipping = this.macros.has(this.nameIn(rest)) !== wanted;
     this.condition = this.source.line;
   }
 
   private turn(rest: string, keyword: "else" | "endif"): void {
     if (rest.trim() !== "") this.fail("Unexpected extra text in a control line");
-    if (this.condition === 0) this.fail(`No matching #ifdef or #ifndef for #${keyword}`);
+    if (this.condition === 0)
+      this.fail(`No matching ${this.conditions} for ${this.control}${keyword}`);
     this.skipping = keyword === "else" && !this.skipping;
     if (keyword === "endif") this.condition = 0;
   }
@@ -275,7 +288,7 @@ class Preprocessor {
     }
     this.read(this.file, text);
     if (this.condition === 0) return;
-    const place = `End of input and no matching #endif for #ifdef or #ifndef at line ${this.condition}`;
+    const place = `End of input and no matching ${this.control}endif for ${this.conditions} at line ${this.condition}`;
     this.fail(place, true);
   }
 }

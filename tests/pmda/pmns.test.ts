@@ -103,8 +103,11 @@ test("every recorded call of the preprocessor gives the same output", () => {
   expect(sections.length).toBeGreaterThan(35);
 });
 
-const faultOf = (text: string): string | undefined =>
-  preprocess("f", text, { read: () => undefined }).fault?.replace(/^.*\npmcpp: Error: /, "");
+const faultOf = (text: string, shell = false): string | undefined =>
+  preprocess("f", text, { read: () => undefined }, { shell }).fault?.replace(
+    /^.*\npmcpp: Error: /,
+    "",
+  );
 
 test("control lines that are wrong are named as pmcpp names them", () => {
   const wrong: readonly [string, string][] = [
@@ -123,6 +126,25 @@ test("control lines that are wrong are named as pmcpp names them", () => {
     ["/* open", "Comment at line 1 not terminated before end of file"],
   ];
   for (const [line, message] of wrong) expect(faultOf(`${line}\n`)).toBe(message);
+  // With -s they are named as they are written then.
+  const inShell = (text: string): string => text.replaceAll("#", "%");
+  const more: readonly [string, string][] = [
+    ["#ifdef a", "End of input and no matching #endif for #ifdef or #ifndef at line 1"],
+    ["#ifdef a\n#ifdef b", "Nested #ifdef or #ifndef"],
+    ['#include "a"', "Cannot open file for #include"],
+  ];
+  for (const [line, message] of [...wrong, ...more])
+    if (line.startsWith("#")) expect(faultOf(`${inShell(line)}\n`, true)).toBe(inShell(message));
+});
+
+test("what is nested too deep is named by what would be next", () => {
+  const nested = (last: string): string | undefined =>
+    preprocess("1", '#include "2"\n', {
+      read: (path) => (path === "5" ? last : `#include "${Number(path) + 1}"\n`),
+    }).fault?.split("\n")[1];
+  const fault = (words: string): string => `pmcpp: Error: ${words} nesting too deep`;
+  expect(nested('#include "6"\n')).toBe(fault("#include and/or #shell"));
+  expect(nested('#shell "ls"\n')).toBe(fault("#shell and/or #include"));
 });
 
 test("output that grows without end is refused", () => {

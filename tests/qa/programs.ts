@@ -4,10 +4,14 @@
 // are kept in /usr/lib/pcp/real.
 import {
   accessSync,
+  chmodSync,
+  chownSync,
   constants,
   existsSync,
   readFileSync,
   renameSync,
+  rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -145,15 +149,27 @@ function newhelp(): number {
   return status;
 }
 
+/** What both say of -d. */
+const tellOld = (): void =>
+  complain(`${program}: Warning: -d deprecated, duplicate PMNS names allowed by default`);
+
 function pmnsdel(): number {
-  const given = optionsOf({ namespace: { type: "string", short: "n" } });
+  const given = optionsOf({
+    duplicates: { type: "boolean", short: "d" },
+    namespace: { type: "string", short: "n" },
+  });
   const path = String(given?.values.namespace ?? ROOT);
   if (given === undefined || given.positionals.length === 0 || !existsSync(path)) return real();
   if (!mayWriteIn(dirname(path))) return real();
+  if (given.values.duplicates === true) tellOld();
   const from = { file: path, text: readFileSync(path, "latin1"), access: latin, folders };
   const text = loaded(path, () => editedText({ names: removeNames(from, given.positionals) }));
   if (text === undefined) return 1;
+  // Mode and owner stay, whatever the mask for new files
+  const { mode, uid, gid } = statSync(path);
   writeFileSync(`${path}.new`, text, "latin1");
+  chownSync(`${path}.new`, uid, gid);
+  chmodSync(`${path}.new`, mode);
   renameSync(`${path}.new`, path);
   return 0;
 }
@@ -177,10 +193,13 @@ function pmnsmerge(): number {
   }));
   if (given.values.asis !== true) sources.sort((a, b) => dateStamp(a.text) - dateStamp(b.text));
   if (!mayWriteIn(dirname(output))) return real();
+  if (given.values.dupok === true) tellOld();
   for (const source of sources)
     if (loaded(source.file, () => mergeNames([source])) === undefined) return 1;
   const merged = mergeNames(sources);
   for (const warning of merged.warnings) complain(warning);
+  // Another file, not the old one with its mode
+  rmSync(output, { force: true });
   writeFileSync(output, editedText(merged), "latin1");
   return 0;
 }
