@@ -10,7 +10,13 @@ const TEST_TIMEOUT = 300_000;
 
 const suite = Bun.spawn(
   [process.execPath, "test", `--timeout=${TEST_TIMEOUT}`, ...process.argv.slice(2)],
-  { stdin: "ignore", stdout: "inherit", stderr: "pipe" },
+  {
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "pipe",
+    // Recorded texts have times of this zone and words of this language.
+    env: { ...process.env, TZ: "UTC", LC_ALL: "C.UTF-8" },
+  },
 );
 
 const decoder = new TextDecoder();
