@@ -20,6 +20,9 @@ export interface Waiting {
   readonly rank: number;
 }
 
+/** Entries of the order that may be stepped over, beside as many as wait. */
+const MOST_STALE = 1024;
+
 const byRank = (a: Waiting, b: Waiting): number =>
   Number(a.urgent) - Number(b.urgent) || a.rank - b.rank || a.changed - b.changed;
 
@@ -46,6 +49,9 @@ export function backlog() {
       waiting.set(found.path, found);
       sorted &&= byRank(order.at(-1) ?? found, found) <= 0;
       order.push(found);
+      // What changes each second waits for long where the catalogue cannot be written.
+      if (order.length > 2 * waiting.size + MOST_STALE)
+        order = order.filter((each) => waiting.get(each.path) === each);
     },
     drop(path: string): void {
       if (waiting.delete(path)) count(path, -1);

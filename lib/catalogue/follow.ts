@@ -402,8 +402,11 @@ function read(
     known,
     bytes,
   });
-  if (onlyData(before, stamp))
-    return { taken: taken(0), write: (catalogue) => catalogue.touch(path, text) };
+  if (onlyData(before, stamp)) {
+    const write = (catalogue: Catalogue): void => catalogue.touch(path, text);
+    const done = (): void => growing.restamp(path, before?.stamp, text);
+    return { taken: taken(0), write, done };
+  }
   const grown = growing.grow(path, before?.stamp, options.listings);
   try {
     // One that was there before may change again soon.

@@ -30,6 +30,8 @@ export interface GrowingSurveys {
   grow(path: string, before: string | undefined, listings?: Listings): GrownSurvey | undefined;
   /** Keeps the survey of what the catalogue has with a stamp now, if it can go on and there is room. */
   keep(path: string, stamp: string, survey: OpenSurvey): void;
+  /** The catalogue has another stamp for what a kept survey has come to: nothing but values were added. */
+  restamp(path: string, before: string | undefined, stamp: string): void;
   drop(path: string): void;
 }
 
@@ -62,6 +64,12 @@ export function growingSurveys(): GrowingSurveys {
       const bytes = kept.values().reduce((sum, each) => sum + each.survey.bytes, survey.bytes);
       if (kept.size < MOST_SURVEYS && bytes <= MOST_BYTES)
         kept.set(path, { survey, stamp, at: now });
+    },
+    restamp(path, before, stamp) {
+      const one = kept.get(path);
+      kept.delete(path);
+      if (one !== undefined && one.stamp === before)
+        kept.set(path, { ...one, stamp, at: performance.now() });
     },
     drop: (path) => {
       kept.delete(path);

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type Catalogue, openCatalogue } from "../../lib/catalogue/catalogue.ts";
-import { followCatalogue, type Taken } from "../../lib/catalogue/follow.ts";
+import { followCatalogue, type FollowOptions, type Taken } from "../../lib/catalogue/follow.ts";
 import {
   openSurvey,
   type OpenSurvey,
@@ -141,9 +141,9 @@ const contentOf = ({ database }: Catalogue): unknown =>
   ].map((sql) => database.query(sql).values());
 
 /** Follows a directory, look by look. */
-function following(folder: string) {
+function following(folder: string, options: FollowOptions = {}) {
   const catalogue = openCatalogue(":memory:");
-  const follower = followCatalogue(catalogue);
+  const follower = followCatalogue(catalogue, options);
   return {
     catalogue,
     async look(): Promise<Taken[]> {
@@ -155,7 +155,7 @@ function following(folder: string) {
     /** That the catalogue is the one that would be made now. */
     async check(): Promise<void> {
       const calm = openCatalogue(":memory:");
-      const other = followCatalogue(calm);
+      const other = followCatalogue(calm, options);
       await other.look(folder);
       while (other.step().length > 0);
       expect(contentOf(catalogue)).toEqual(contentOf(calm));
@@ -186,6 +186,29 @@ test("of an archive that grows only what is new is read, and the catalogue is in
     if (second % 60 === 0) await check();
   }
   await check();
+  catalogue.close();
+});
+
+test("where not all data are looked at, too, whatever data come between", async () => {
+  const folder = newFolder();
+  const archive = growingArchive(join(folder, "a"));
+  const { catalogue, look, check } = following(folder, { dataBytes: 200 });
+  for (let second = 0; second < 20; second++) archive.append(second);
+  await look();
+  archive.addInstance(1, "one", 20);
+  archive.append(20);
+  expect((await look())[0]?.bytes).toBe(statSync(`${archive.base}.meta`).size);
+  expect(catalogue.archives()[0]?.complete).toBe(false);
+  for (let second = 21; second <= 60; second++) {
+    const before = statSync(`${archive.base}.meta`).size;
+    if (second % 3 === 0) archive.addInstance(second, `number ${second}`, second);
+    if (second % 25 === 0) archive.switchVolume();
+    archive.append(second);
+    const [taken] = await look();
+    expect(taken?.bytes).toBe(statSync(`${archive.base}.meta`).size - before);
+    // Where it ends is not known after data alone.
+    if (second % 12 === 0) await check();
+  }
   catalogue.close();
 });
 

@@ -4,8 +4,10 @@
 import { expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { backlog } from "../../lib/catalogue/backlog.ts";
 import { openCatalogue } from "../../lib/catalogue/catalogue.ts";
 import { followCatalogue } from "../../lib/catalogue/follow.ts";
+import { memoryGrowth } from "../helpers/memory.ts";
 import { privateFolder } from "../helpers/process.ts";
 
 const ARCHIVES = join(import.meta.dir, "../fixtures/archives/rec");
@@ -62,3 +64,28 @@ test("what has just changed is before all that waits", async () => {
   expect(taken.map(({ path }) => path)).toEqual([first, wait]);
   catalogue.close();
 });
+
+test("what changes again and again while it waits is there once", async () => {
+  const wait = backlog();
+  const CHANGES = 1_000_000;
+  const ARCHIVES_THERE = 100;
+  const found = (at: number) => ({
+    path: `/folder/${at % ARCHIVES_THERE}`,
+    stamp: { meta: "", data: String(at) },
+    changed: at,
+    metaBytes: 0,
+    urgent: false,
+    rank: -(at % ARCHIVES_THERE),
+  });
+  for (let at = 0; at < ARCHIVES_THERE; at++) wait.add(found(at));
+  const before = process.memoryUsage.rss();
+  for (let at = 0; at < CHANGES; at++) wait.add(found(at));
+  expect(await memoryGrowth(before, 50 << 20)).toBeLessThan(50 << 20);
+  for (let at = CHANGES - ARCHIVES_THERE; at < CHANGES; at++) {
+    const next = wait.newest();
+    expect(next).toEqual(found(at));
+    wait.drop(next?.path ?? "");
+  }
+  expect(wait.newest()).toBeUndefined();
+  expect(wait.size).toBe(0);
+}, 300_000);
