@@ -28,7 +28,10 @@ export interface GrowingSurveys {
    * be surveyed again. The survey is out then: it is kept again when the catalogue has what came of it.
    */
   grow(path: string, before: string | undefined, listings?: Listings): GrownSurvey | undefined;
-  /** Keeps the survey of what the catalogue has with a stamp now, if it can go on and there is room. */
+  /**
+   * Keeps the survey of what the catalogue has with a stamp now, if it can go on and there is room. Files that
+   * were replaced since the stamp was taken may have been half of one archive, half of the other.
+   */
   keep(path: string, stamp: string, survey: OpenSurvey): void;
   /** The catalogue has another stamp for what a kept survey has come to: nothing but values were added. */
   restamp(path: string, before: string | undefined, stamp: string): void;
@@ -55,7 +58,11 @@ export function growingSurveys(): GrowingSurveys {
       return more === undefined ? undefined : { survey, more, bytes: survey.bytes - bytes };
     },
     keep(path, stamp, survey) {
-      if (!survey.goesOn) return;
+      const lines = `\n${stamp}`;
+      const isOf = survey.files?.every(({ path: file, inode }) =>
+        lines.includes(`\n${file} ${inode} `),
+      );
+      if (isOf !== true) return;
       const now = performance.now();
       for (const [quiet, { at }] of kept) {
         if (now - at < QUIET_MS) break;

@@ -12,11 +12,15 @@ export interface Prefix {
   readonly path: string;
   /** Offset up to which it was read; undefined: all, and nothing may be added. */
   readonly to: number | undefined;
+  readonly inode: number;
   readonly print: string;
 }
 
 /** What tells the file of a path from others; undefined for none, and for one that is shorter. */
-function printOf(path: string, until: number | undefined): string | undefined {
+function printOf(
+  path: string,
+  until: number | undefined,
+): Pick<Prefix, "inode" | "print"> | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(path, "r");
@@ -32,7 +36,8 @@ function printOf(path: string, until: number | undefined): string | undefined {
     const bytes = Buffer.alloc(HEAD_BYTES + TAIL_BYTES);
     const head = readSync(descriptor, bytes, 0, Math.min(HEAD_BYTES, to), 0);
     const tail = readSync(descriptor, bytes, head, to - from, from);
-    return `${dev} ${ino} ${to} ${Bun.hash(bytes.subarray(0, head + tail))}`;
+    const hash = Bun.hash(bytes.subarray(0, head + tail));
+    return { inode: ino, print: `${dev} ${ino} ${to} ${hash}` };
   } finally {
     closeSync(descriptor);
   }
@@ -40,9 +45,9 @@ function printOf(path: string, until: number | undefined): string | undefined {
 
 /** A file up to a place, or the whole file; undefined when it is not that long. */
 export function prefixOf(path: string, to?: number): Prefix | undefined {
-  const print = printOf(path, to);
-  return print === undefined ? undefined : { path, to, print };
+  const found = printOf(path, to);
+  return found && { path, to, ...found };
 }
 
 /** Whether the file of that path still begins so. */
-export const isStill = ({ path, to, print }: Prefix): boolean => printOf(path, to) === print;
+export const isStill = ({ path, to, print }: Prefix): boolean => printOf(path, to)?.print === print;

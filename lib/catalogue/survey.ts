@@ -258,8 +258,8 @@ function newRecords(
 export interface OpenSurvey {
   /** Bytes of metadata that it keeps. */
   readonly bytes: number;
-  /** Whether it can go on, as far as that is known now. */
-  readonly goesOn: boolean;
+  /** The files that it was read from, if it can go on as far as that is known now. */
+  readonly files: readonly Pick<Prefix, "path" | "inode">[] | undefined;
   /** What it has come to. */
   survey(): Survey;
   /** When the archive ends; microseconds. */
@@ -357,8 +357,8 @@ export function openSurvey(name: string, options: SurveyOptions = {}, keep = tru
     get bytes() {
       return archive.metaEnd;
     },
-    get goesOn() {
-      return prefixes !== undefined;
+    get files() {
+      return prefixes;
     },
     end,
     survey: () => {

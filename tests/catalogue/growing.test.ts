@@ -6,6 +6,7 @@ import {
   appendFileSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -271,6 +272,88 @@ test("what is not the same any more is surveyed again", async () => {
   catalogue.database.run("PRAGMA max_page_count = 100000");
   expect(await grow()).toBe(whole());
   catalogue.close();
+});
+
+test("an archive that is replaced while it is surveyed is not taken for the one before", async () => {
+  const folder = newFolder();
+  const archive = growingArchive(join(folder, "a"));
+  const other = growingArchive(join(newFolder(), "a"));
+  let replaces = false;
+  const replace = (): boolean => {
+    if (replaces)
+      for (const part of ["meta", "index", "0"])
+        renameSync(`${other.base}.${part}`, `${archive.base}.${part}`);
+    replaces = false;
+    return false;
+  };
+  const { catalogue, look, check } = following(folder, { excluded: replace });
+  for (const [made, name] of [
+    [archive, "one"],
+    [other, "two"],
+  ] as const) {
+    made.append(0);
+    made.addInstance(1, name, 1);
+    made.append(1);
+  }
+  await look();
+  archive.append(2);
+  for (const second of [2, 3]) other.append(second);
+  // Its metadata are read, its data are not.
+  replaces = true;
+  await look();
+  expect(replaces).toBe(false);
+  await look();
+  await check();
+  catalogue.close();
+});
+
+test("files that are compressed, cut or written by two are what they are then", async () => {
+  const folder = newFolder();
+  const archive = growingArchive(join(folder, "a"));
+  const { base } = archive;
+  const file = join(newFolder(), "series.sqlite");
+  const [one, two] = [openCatalogue(file), openCatalogue(file)];
+  const followers = [followCatalogue(one), followCatalogue(two)];
+  const look = async (...which: readonly number[]): Promise<void> => {
+    for (const number of which) {
+      await followers[number]?.look(folder);
+      while ((followers[number]?.step().length ?? 0) > 0);
+    }
+    const calm = openCatalogue(":memory:");
+    const other = followCatalogue(calm);
+    await other.look(folder);
+    while (other.step().length > 0);
+    expect(contentOf(one)).toEqual(contentOf(calm));
+    calm.close();
+  };
+  let second = 0;
+  const grow = (): void => {
+    if (second % 2 === 0) archive.addInstance(second, `number ${second}`, second);
+    archive.append(second++);
+  };
+  // In turn, by one while the other does not look, and both at the same change.
+  for (const which of [[0], [1], [0], [1], [1], [1], [0], [0, 1], [1, 0], [0], [1]]) {
+    grow();
+    await look(...which);
+  }
+  const length = statSync(`${base}.0`).size - archive.record(0).length;
+  for (const which of [[0], [0, 1]]) {
+    truncateSync(`${base}.0`, length);
+    await look(...which);
+    grow();
+    await look(...which);
+  }
+  archive.switchVolume();
+  for (const part of ["0", "meta"]) {
+    grow();
+    await look(0, 1);
+    writeFileSync(`${base}.${part}.zst`, Bun.zstdCompressSync(readFileSync(`${base}.${part}`)));
+    rmSync(`${base}.${part}`);
+    await look(0);
+    await look(1);
+  }
+  one.close();
+  two.close();
 });
 
 test("new data change nothing that another connection keeps of names; new metadata do", async () => {
