@@ -1,7 +1,7 @@
 // The connection to a key server (spec series.md 1): Redis or Valkey, alone or as a cluster; general commands
 // go over the `redis` package, many at once as bytes over connections of their own, which are made when they
 // are needed and lost together with it. It reconnects for ever with growing pauses, and refuses what is
-// asked meanwhile with the reason. Refused: what keys-client.ts and keys-connection.ts refuse.
+// asked meanwhile with the reason. Refused: what client.ts and connection.ts refuse.
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { type Client, openClient, type SetupOptions } from "./client.ts";
 import { type Bulk, bulkOfCluster, memoryOf, type Share } from "./cluster.ts";

@@ -28,7 +28,7 @@ import {
   sampleSize,
   withoutHoles,
 } from "./samples.ts";
-import { chosenSamples, rangeOf, type Thinning, thinningOf } from "./sampling.ts";
+import { chosenSamples, mostOf, rangeOf, type Thinning, thinningOf } from "./sampling.ts";
 import { selectSeries } from "./select.ts";
 import type { SeriesDescriptor, SeriesStore, ValuesRequest } from "./store.ts";
 import { thinned } from "./thin.ts";
@@ -389,10 +389,6 @@ const KEEPS_NAMES: ReadonlySet<string> = new Set([
   "log",
   "rescale",
 ]);
-
-/** How many samples are enough: those that come first, where nothing between samples decides. */
-const mostOf = ({ interval, count }: Thinning): Pick<ValuesRequest, "most"> =>
-  interval === 0 && Number.isFinite(count) ? { most: count } : {};
 
 /** Whether a value of a node's results depends on one value of its operand alone. */
 const isOneByOne = (node: QueryNode): boolean =>

@@ -13,7 +13,7 @@ import type { Query, QueryTime, TimeSpec } from "./language.ts";
 import { type ParseOptions, parseQuery } from "./parse.ts";
 import { SeriesProblem } from "./problem.ts";
 import { expectedBytes } from "./room.ts";
-import { rangeOf, thinningOf } from "./sampling.ts";
+import { mostOf, rangeOf, thinningOf } from "./sampling.ts";
 import { globOf } from "./select.ts";
 import type {
   NameList,
@@ -220,10 +220,11 @@ export async function* valuesInWindow(
   const times = windowTimes(window);
   const { now }: { now: Instant } = options;
   const range = rangeOf(times, now, false);
-  const requests = ids.map((id) => ({ series: id, ...range }));
-  options.room?.expect(expectedBytes(ids.length, range.newest));
+  const thinning = thinningOf(times, times, now);
+  const requests = ids.map((id) => ({ series: id, ...range, ...mostOf(thinning) }));
+  options.room?.expect(expectedBytes(ids.length, thinning.count));
   const empty = new Set(ids.keys());
-  const blocks = thinned(store.values(requests), thinningOf(times, times, now));
+  const blocks = thinned(store.values(requests), thinning);
   for await (const { request, ...samples } of blocks) {
     empty.delete(request);
     yield { series: ids[request] ?? "", ...samples };

@@ -50,6 +50,10 @@ export function thinningOf(times: TimeSpec, operand: TimeSpec, now: Instant): Th
   };
 }
 
+/** How many samples are enough: those that come first, where nothing between samples decides. */
+export const mostOf = ({ interval, count }: Thinning): Pick<ValuesRequest, "most"> =>
+  interval === 0 && Number.isFinite(count) ? { most: count } : {};
+
 /** Says of one sample after the other, with the time of the next, whether it is taken. */
 export type Chooser = (time: number, next: number | undefined) => "take" | "skip" | "stop";
 

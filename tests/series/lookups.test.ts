@@ -173,3 +173,27 @@ test("what is unknown, and names that fit", async () => {
   expect(names.toSorted()).toEqual(["vda1", "vda2"]);
   expect(await allNames(store, "label", "nosuch*")).toEqual([]);
 });
+
+test("a store is asked for no more samples than can be told", async () => {
+  const inner = newStore();
+  const asked: unknown[] = [];
+  const store: SeriesStore = {
+    ...inner,
+    values: (requests) => {
+      asked.push(...requests.map(({ most, newest }) => [newest, most]));
+      return inner.values(requests);
+    },
+  };
+  const start = { text: "0", at: { sec: 0, nsec: 1000 } };
+  const interval = { text: "1", span: { negative: false, sec: 1, nsec: 0 } };
+  const all = await window(store, [READ], { start });
+  expect(await window(store, [READ], { start, count: 2 })).toEqual(all.slice(0, 2));
+  await window(store, [READ], { start, count: 2, interval });
+  await window(store, [READ], { count: 2 });
+  expect(asked).toEqual([
+    [undefined, undefined],
+    [undefined, 2],
+    [undefined, undefined],
+    [2, 2],
+  ]);
+});
