@@ -167,7 +167,8 @@ function cut(file: Open, isMeta: boolean): Mended | undefined {
 
 /**
  * Mends the archive of this directory and base name: which files it changed. Files of other kinds, and
- * compressed ones, are not looked at. With `trust` "nothing" all data are looked through. Throws the system's errors, with what was mended before done.
+ * compressed ones, are not looked at. With `trust` "nothing" all data are looked through. Throws the system's
+ * errors, with what was mended before done.
  */
 export function mendArchive(base: string, trust: MendTrust = "index"): readonly Mended[] {
   const folder = dirname(base);

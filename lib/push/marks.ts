@@ -1,6 +1,6 @@
 // Which archives are being pushed: a hidden file beside each, which names the lock of the server that
-// takes it, and the start of the machine. So the archives of a server that was killed are mended by the next one, and those of a server
-// that runs in the same directory are left alone. Refuses nothing.
+// takes it, and the start of the machine. So the archives of a server that was killed are mended by the
+// next one, and those of a server that runs in the same directory are left alone. Refuses nothing.
 import { closeSync, constants, fstatSync, openSync, statSync } from "node:fs";
 import { open, readFile, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
