@@ -15,11 +15,17 @@ import {
 } from "./types.ts";
 import { watchFolders } from "./watch.ts";
 
-/** At most one part in so many of the time is spent on one directory. */
+/** At most one part in so many of the time is worked for one directory. */
 const SHARE = 10;
 const MOST_PAUSE = 60_000;
 const METADATA = /\.meta(?:\.\w+)?$/;
 const NOTHING = (): void => undefined;
+
+/** Milliseconds that this process has worked: on a busy machine, or while a key server is waited for, time passes. */
+const workedMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
 
 /** When directories are to be looked at. */
 function schedule(now: () => number, leastPause: number) {
@@ -48,7 +54,7 @@ function schedule(now: () => number, leastPause: number) {
       due.delete(first);
       return { folder: first };
     },
-    /** A look is over that took so many ms. */
+    /** A look is over for which so many ms were worked. */
     rest(folder: string, took: number): void {
       const pause = Math.min(MOST_PAUSE, Math.max(leastPause, took * SHARE));
       rests.set(folder, now() + pause);
@@ -158,7 +164,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
 
   /** A look at a directory in which something changed. */
   const visit = async (folder: string): Promise<void> => {
-    const before = performance.now();
+    const before = workedMs();
     let fresh: string[] = [];
     let gone: string[] = [];
     try {
@@ -180,7 +186,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       if (signal.aborted) return;
       await sink.visit(each, signal);
     }
-    if (below.has(folder)) plan.rest(folder, performance.now() - before);
+    if (below.has(folder)) plan.rest(folder, workedMs() - before);
   };
   const work = async (): Promise<void> => {
     while (!signal.aborted) {

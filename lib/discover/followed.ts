@@ -33,8 +33,10 @@ export interface Followed {
   readonly catalog: Catalog;
   /** Takes a whole metadata record before it is added to the catalog. */
   meta(type: number, bytes: Uint8Array, place: RecordPlace): void;
-  /** Takes a data record. Waits while too much is on its way. */
-  data(result: ResultView): Promise<void>;
+  /** Takes a data record, or `only` what it has of some metrics. Waits while too much is on its way. */
+  data(result: ResultView, only?: ReadonlySet<Pmid>): Promise<void>;
+  /** Metrics of records that nothing is known of; who takes notice clears them. */
+  readonly unknown: Set<Pmid>;
   /** Resolves when everything is written. */
   settle(): Promise<void>;
   readonly values: number;
@@ -43,6 +45,8 @@ export interface Followed {
   readonly excluded: number;
 }
 
+/** Metrics without metadata that are kept in mind, most. */
+export const MOST_UNKNOWN = 4096;
 /** Milliseconds of work between two turns of others. */
 const WORK_MS = 5;
 
@@ -57,13 +61,17 @@ export function followArchive(
   const { catalog, context, host, start, metadata } = source;
   const writer = lentWriter(server, writers);
   const names = new Map<Pmid, readonly string[]>();
+  const unknown = new Set<Pmid>();
   const wanted = {
     get(pmid: Pmid): readonly string[] | undefined {
       if (metadata.excluded(pmid)) return undefined;
       const before = names.get(pmid);
       if (before !== undefined) return before;
       const found = catalog.names.namesOf(pmid);
-      if (found.length === 0) return undefined;
+      if (found.length === 0) {
+        if (!catalog.descs.has(pmid) && unknown.size < MOST_UNKNOWN) unknown.add(pmid);
+        return undefined;
+      }
       names.set(pmid, found);
       return found;
     },
@@ -84,15 +92,17 @@ export function followArchive(
   };
   return {
     catalog,
+    unknown,
     meta(type, bytes, place) {
       if (!metadata.read(type, bytes, place)) return;
       earlier += records.values;
       records = recorder();
     },
-    async data(result) {
+    async data(result, only) {
       const entry = entryOfTime(result.timestamp);
       const before = records.values;
       for (const sets = result.sets(); sets.next();) {
+        if (only?.has(sets.pmid) === false) continue;
         records.add(sets, result.timestamp, entry);
         if (writer.full) await writer.send();
         if (performance.now() - worked > WORK_MS) await breathe();

@@ -21,10 +21,10 @@ import {
   openArchiveFile,
 } from "../archive/mod.ts";
 import { asPcpError, PcpError, turn, utf8Text } from "../base/mod.ts";
-import { labelsOf, PM_LABEL, type ResultView, type Timestamp } from "../pcp/mod.ts";
+import { labelsOf, PM_LABEL, type Pmid, type ResultView, type Timestamp } from "../pcp/mod.ts";
 import type { KeyServer } from "../keyserver/mod.ts";
 import type { Exclusions } from "./exclusions.ts";
-import { type Followed, followArchive, type WriteOptions } from "./followed.ts";
+import { type Followed, followArchive, MOST_UNKNOWN, type WriteOptions } from "./followed.ts";
 import { hostLabels, readMetadata, type SourceLabels } from "./known.ts";
 import type { WriterPool } from "./writers.ts";
 
@@ -32,6 +32,18 @@ import type { WriterPool } from "./writers.ts";
 export interface KeyArchiveOptions extends WriteOptions {
   /** Seconds before now from which an archive is read that is opened; 0: its last record alone. */
   readonly catchUpSeconds?: number;
+}
+
+/** Up to where the key server has everything, and what of that is to be read again. */
+export interface ReadPlace {
+  readonly at: CursorPlace;
+  readonly missed: Missed | undefined;
+}
+
+/** Metrics whose values were passed over because their metadata were not there yet. */
+interface Missed {
+  readonly from: CursorPlace;
+  readonly pmids: Set<Pmid>;
 }
 
 /** What is counted. */
@@ -53,7 +65,7 @@ export interface KeyArchive {
   advance(
     listings: Listings,
     counts: ReadCounts,
-    reached: (place: CursorPlace) => void,
+    reached: (place: ReadPlace) => void,
     signal: AbortSignal,
   ): Promise<void>;
 }
@@ -153,20 +165,26 @@ function placeAtEnd(archive: Archive, cursor: ArchiveCursor): CursorPlace {
   return cursor.place;
 }
 
-const before = (seconds: number): Timestamp => {
-  const ms = Date.now() - seconds * 1000;
+/** The time of milliseconds since 1970. */
+export const instantOf = (ms: number): Timestamp => {
   const sec = Math.max(0, Math.floor(ms / 1000));
   return { sec, nsec: Math.max(0, ms - sec * 1000) * 1_000_000 };
 };
 
-/** Opens an archive. `place`: where reading goes on; none for one that is met for the first time. */
+const isBehind = (a: CursorPlace, b: CursorPlace): boolean =>
+  a.volume > b.volume || (a.volume === b.volume && a.offset >= b.offset);
+
+/**
+ * Opens an archive. `place`: where reading goes on; none for one that is met for the first time, of which
+ * records since the time `since` are read, at least the last.
+ */
 export function openKeyArchive(
   server: KeyServer,
   writers: WriterPool,
   path: string,
-  place: CursorPlace | undefined,
+  place: ReadPlace | undefined,
   left: Exclusions,
-  options: KeyArchiveOptions,
+  options: KeyArchiveOptions & { readonly since?: Timestamp },
   warn: (message: string) => void,
 ): KeyArchive {
   // Only checked, and looked through for the labels of the source; metadata are read by `advance`.
@@ -180,17 +198,54 @@ export function openKeyArchive(
   archive.metaEnd = labelBytes(version);
   const source = { catalog, context: path, host, start, metadata };
   const followed = followArchive(server, writers, source, options, warn);
-  let at = place;
+  let at = place?.at;
+  let missed = place?.missed;
 
   const enter = (cursor: ArchiveCursor): void => {
     if (at !== undefined) {
       if (cursor.resume(at)) return;
       warn(`${path}: its data have become shorter or were replaced; reading goes on at their end`);
     }
-    const { catchUpSeconds = 0 } = options;
-    if (at === undefined && catchUpSeconds > 0) cursor.seek(before(catchUpSeconds), "forward");
+    const { catchUpSeconds = 0, since } = options;
+    const end = archiveEnd(archive);
+    const isNew = end !== undefined && since !== undefined && compareTimes(end, since) >= 0;
+    if (at !== undefined) cursor.resume(placeAtEnd(archive, cursor));
+    else if (catchUpSeconds > 0)
+      cursor.seek(instantOf(Date.now() - catchUpSeconds * 1000), "forward");
+    else if (isNew) cursor.seek(since, "forward");
     else cursor.resume(placeAtEnd(archive, cursor));
     at = cursor.place;
+  };
+
+  /** Keeps in mind what a record has of metrics that nothing is known of. */
+  const note = (from: CursorPlace): void => {
+    const { unknown } = followed;
+    if (unknown.size === 0) return;
+    missed ??= { from, pmids: new Set() };
+    for (const pmid of unknown) if (missed.pmids.size < MOST_UNKNOWN) missed.pmids.add(pmid);
+    unknown.clear();
+  };
+  /** Gives values of metrics whose metadata have come since: their streams have nothing yet. */
+  const giveMissed = async (signal: AbortSignal): Promise<void> => {
+    if (missed === undefined || at === undefined) return;
+    const { from, pmids } = missed;
+    const only = new Set([...pmids].filter((pmid) => catalog.descs.has(pmid)));
+    if (only.size === 0) return;
+    const cursor = new ArchiveCursor(archive);
+    try {
+      if (cursor.resume(from))
+        for (let next = step(cursor); next !== undefined; next = step(cursor)) {
+          if ("damage" in next) throw next.damage;
+          if (next.result !== undefined) await followed.data(next.result, only);
+          if (isBehind(cursor.place, at)) break;
+          signal.throwIfAborted();
+        }
+    } finally {
+      cursor.close();
+    }
+    await followed.settle();
+    const rest = new Set([...pmids].filter((pmid) => !only.has(pmid)));
+    missed = rest.size === 0 ? undefined : { from, pmids: rest };
   };
 
   return {
@@ -209,7 +264,7 @@ export function openKeyArchive(
       const metaBefore = archive.metaEnd;
       const partial = await readMetadataFile(archive, followed, server.hasSearch, signal);
       counts.bytes += archive.metaEnd - metaBefore;
-      if (partial) return followed.settle();
+      if (!partial) await giveMissed(signal);
       const cursor = new ArchiveCursor(archive);
       let given = followed.values;
       const settle = async (): Promise<void> => {
@@ -217,13 +272,16 @@ export function openKeyArchive(
         counts.values += followed.values - given;
         given = followed.values;
         at = cursor.place;
-        reached(at);
+        reached({ at, missed });
       };
       try {
         enter(cursor);
+        // Its place counts: data that come before the rest of the metadata are not passed over.
+        if (partial) return await settle();
         for (let read = 0; ;) {
           if (read % RECORDS_TO_LOCK === 0 && isLocked(dirname(path))) break;
-          const next = isLater(cursor.place) ? undefined : step(cursor);
+          const from = cursor.place;
+          const next = isLater(from) ? undefined : step(cursor);
           if (next === undefined) break;
           if ("damage" in next) {
             // What came before it counts.
@@ -234,6 +292,7 @@ export function openKeyArchive(
           counts.records++;
           counts.bytes += cursor.record.length;
           if (next.result !== undefined) await followed.data(next.result);
+          note(from);
           if (read % RECORDS_TO_SETTLE === 0) await settle();
           signal.throwIfAborted();
         }

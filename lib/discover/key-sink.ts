@@ -5,18 +5,20 @@
 // version; what the key server refuses.
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type CursorPlace, findArchive, type Listings } from "../archive/mod.ts";
+import { findArchive, type Listings } from "../archive/mod.ts";
 import { asPcpError, PM_ERR, PcpError, pmErrStr, turn } from "../base/mod.ts";
 import { canLoadAgain, type KeyServer } from "../keyserver/mod.ts";
 import { SeriesProblem } from "../series/mod.ts";
 import { type ExclusionOptions, exclusions } from "./exclusions.ts";
 import { entriesOf, isGone } from "./folders.ts";
 import {
+  instantOf,
   isLocked,
   type KeyArchive,
   type KeyArchiveOptions,
   openKeyArchive,
   type ReadCounts,
+  type ReadPlace,
 } from "./key-archive.ts";
 import { type ArchiveSink, type DiscoveryLog, PROBLEMS_TOLD } from "./types.ts";
 import { writerPool } from "./writers.ts";
@@ -34,7 +36,9 @@ interface Tracked {
   identity: string;
   /** What its files looked like when they were read last; none before that. */
   stamp: string | undefined;
-  place: CursorPlace | undefined;
+  place: ReadPlace | undefined;
+  /** Milliseconds since 1970 when it was not there yet, or nobody followed it. */
+  since: number;
   problem: string | undefined;
   /** Milliseconds since 1970 when it last had more. */
   grew: number;
@@ -49,6 +53,8 @@ const MAX_OPEN_BYTES = 512 * 1024 * 1024;
 const GROWING_MS = 60_000;
 /** Milliseconds after which the metadata of an archive that does not grow are no longer kept. */
 const REST_MS = 15 * 60_000;
+/** Clocks of machines that are recorded may be late by so many milliseconds. */
+const CLOCK_MS = 10_000;
 const SCHEMA = 2;
 const PAUSE_MS = 250;
 /** Archives between two turns of others. */
@@ -121,6 +127,9 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
   const tracked = new Map<string, Tracked>();
   /** Archives by their directories. */
   const folders = new Map<string, Set<string>>();
+  /** Milliseconds since 1970 when the last whole look at a directory began. */
+  const looks = new Map<string, number>();
+  const begun = Date.now();
   const counts: ReadCounts = { bytes: 0, records: 0, values: 0 };
   const excluded = new Map<string, number>();
   let read = 0;
@@ -144,14 +153,19 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
     }
     const now = new Set(found);
     for (const path of folders.get(folder) ?? []) if (!now.has(path)) forget(path);
-    if (now.size === 0) folders.delete(folder);
-    else folders.set(folder, now);
+    if (now.size > 0) folders.set(folder, now);
+    else {
+      folders.delete(folder);
+      looks.delete(folder);
+    }
     return found;
   };
+  const lookedAt = (path: string): number => looks.get(dirname(path)) ?? begun;
   const trackedOf = (path: string): Tracked => {
     const before = tracked.get(path);
     if (before !== undefined) return before;
-    const made = { identity: "", stamp: undefined, place: undefined, problem: undefined, grew: 0 };
+    const unread = { stamp: undefined, place: undefined, problem: undefined };
+    const made = { identity: "", ...unread, since: lookedAt(path), grew: 0 };
     tracked.set(path, made);
     return made;
   };
@@ -163,6 +177,28 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
     log("error", `discovery: ${problem.includes(path) ? problem : `${path}: ${problem}`}`);
   };
 
+  /**
+   * Archives of which something has changed, what has changed earlier first: where one goes on with the series
+   * of another, streams take nothing of the first behind what the second has.
+   */
+  const changedOf = async (paths: readonly string[]): Promise<string[]> => {
+    const listings: Listings = new Map();
+    const found: { readonly path: string; readonly changed: number }[] = [];
+    for (const [at, path] of paths.entries()) {
+      if (at % ARCHIVES_AT_ONCE === 0) await turn();
+      try {
+        const { stamp, changed } = lookAt(path, listings);
+        if (tracked.get(path)?.stamp !== stamp) found.push({ path, changed });
+      } catch (error) {
+        if (!(error instanceof PcpError)) throw error;
+        // Who reads it says why not.
+        found.push({ path, changed: 0 });
+      }
+    }
+    found.sort((a, b) => a.changed - b.changed || (a.path < b.path ? -1 : 1));
+    return found.map(({ path }) => path);
+  };
+
   /** Reads what is new in one archive. Errors of the key server are thrown. */
   const advance = async (path: string, listings: Listings, signal: AbortSignal): Promise<void> => {
     const state = trackedOf(path);
@@ -170,11 +206,14 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
       const look = lookAt(path, listings);
       if (state.identity !== look.identity) {
         open.close(path);
+        if (state.identity !== "") state.since = lookedAt(path);
         Object.assign(state, { identity: look.identity, stamp: undefined, place: undefined });
       }
       if (state.stamp === look.stamp) return;
+      // What was written while it waited for its first look is read as well.
+      const from = { ...options, since: instantOf(state.since - CLOCK_MS) };
       const archive =
-        open.get(path) ?? openKeyArchive(server, writers, path, state.place, left, options, warn);
+        open.get(path) ?? openKeyArchive(server, writers, path, state.place, left, from, warn);
       open.keep(path, archive);
       const known = state.place !== undefined;
       await archive.advance(
@@ -218,8 +257,10 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
   };
 
   const visit = async (folder: string, signal: AbortSignal): Promise<void> => {
-    const paths = list(folder);
-    if (paths.length === 0 || isLocked(folder)) return;
+    const began = Date.now();
+    const all = list(folder);
+    if (all.length === 0 || isLocked(folder)) return;
+    const paths = await changedOf(all);
     let done = 0;
     while (done < paths.length) {
       if (!(await ready(signal))) return;
@@ -231,6 +272,7 @@ export function keySink(server: KeyServer, options: KeySinkOptions = {}): Archiv
           if (done % ARCHIVES_AT_ONCE === 0) await turn();
         }
         refusal = undefined;
+        looks.set(folder, began);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof SeriesProblem) {
