@@ -6,7 +6,7 @@ import type { Log } from "../base/mod.ts";
 export interface PushSettings {
   /** Whether archives are taken at all; otherwise every request is answered 500. */
   readonly enabled: boolean;
-  /** Whether requests must carry Basic credentials; which ones does not matter. */
+  /** Whether requests must carry Basic credentials that pmcd takes. */
   readonly authenticate: boolean;
   /** No files: what is pushed goes to the feed only. */
   readonly cached: boolean;

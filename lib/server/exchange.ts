@@ -37,6 +37,8 @@ export interface RawRequest {
   readonly gone?: () => boolean;
   /** Address of the client. */
   readonly peer?: () => string;
+  /** The same for all requests of a connection. */
+  readonly connection?: object;
   /** Lifts the deadline of the reply. */
   readonly takesLong?: () => void;
   header(name: string): string | undefined;
@@ -106,7 +108,7 @@ export function createExchange(
     if (url.length > URL_SERVED) return errorPage(400, "no handler for URL");
     const path = pathOf(url);
     if (path === undefined) return errorPage(400, "no handler for URL");
-    const { method, header, body, gone, peer, takesLong, sentHeaders } = request;
+    const { method, header, body, gone, peer, connection, takesLong, sentHeaders } = request;
     if (server().settings.authRequired && !isBasic(header("authorization"))) {
       const [, place] = GUARDED.exec(path) ?? [];
       if (place !== undefined) return unnamed(place);
@@ -122,6 +124,7 @@ export function createExchange(
     if (body !== undefined) asked.body = body;
     if (gone !== undefined) asked.gone = gone;
     if (peer !== undefined) asked.peer = peer;
+    if (connection !== undefined) asked.connection = connection;
     if (takesLong !== undefined) asked.takesLong = takesLong;
     if (sentHeaders !== undefined) asked.sentHeaders = sentHeaders;
     return respond(view, api, asked);

@@ -267,6 +267,7 @@ export class PlainConnection implements WireSink, Timed {
       certified: this.certified,
       gone: this.isGone,
       peer: this.peer,
+      connection: this.wire,
       takesLong: this.takesLong,
       header: (name) => headerIn(bytes, headers, name),
     });

@@ -343,6 +343,7 @@ export function createHttpService(
         certified: connection?.certified === true,
         gone: () => isLate || response.destroyed,
         peer: () => request.socket.remoteAddress ?? "",
+        ...(connection === undefined ? {} : { connection }),
         takesLong: () => connection?.takesLong(),
         header: (name) => headerOf(request, name),
         ...(request.method === "TRACE" ? { sentHeaders: request.rawHeaders } : {}),

@@ -78,6 +78,7 @@ export const startProxy: StartProxy = async (settings, log, parts = {}) => {
   const series = createTimeSeries(settings, {
     settings: () => server.settings,
     log,
+    hasRoom: () => server.hasDescriptors(1),
     ...(parts.fallback === undefined ? {} : { fallback: parts.fallback }),
   });
   const api = together(

@@ -35,7 +35,7 @@ export interface Setting {
   /** One line for people. */
   readonly help: string;
   /** The release of PCP that first read it; "never" is in PCP's file but not read by PCP. */
-  readonly since: "6.0.3" | "7.2.1" | "never" | "pcpbox";
+  readonly since: "6.0.3" | "7.2.1" | "7.2.2" | "never" | "pcpbox";
   readonly secret?: true;
   /** Texts that a "choice" can be. */
   readonly choices?: readonly string[];

@@ -202,8 +202,17 @@ export const SERIES_SETTINGS: readonly Setting[] = [
   pmlogger("enabled", "switch", "true", "live", "7.2.1", "take archives that loggers push", {
     read: (s) => s.logger.enabled,
   }),
-  pmlogger("authenticate", "switch", "false", "live", "7.2.1", "pushing wants Basic credentials", {
-    read: (s) => s.logger.authenticate,
+  pmlogger(
+    "authenticate",
+    "switch",
+    "false",
+    "live",
+    "7.2.1",
+    "pushing wants a name and password that pmcd takes",
+    { read: (s) => s.logger.authenticate },
+  ),
+  pmlogger("auth_host", "text", "localhost", "live", "7.2.2", "pmcd that is asked about them", {
+    read: (s) => s.logger.authHost,
   }),
   pmlogger("cached", "switch", "false", "restart", "7.2.1", "pushed archives make no files", {
     read: (s) => s.logger.cached,

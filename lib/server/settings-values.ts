@@ -302,6 +302,7 @@ function seriesSettings(values: SettingValues) {
     logger: {
       enabled: flag(base.logger.enabled, "pmlogger.enabled"),
       authenticate: flag(base.logger.authenticate, "pmlogger.authenticate"),
+      authHost: text("pmlogger.auth_host") ?? base.logger.authHost,
       cached: flag(base.logger.cached, "pmlogger.cached"),
       workMs: number(base.logger.workMs, "pmlogger.work"),
       timeoutMs: number(base.logger.timeoutMs, "pmlogger.timeout"),

@@ -198,6 +198,8 @@ export interface WebApiSettings {
 export interface LoggerSettings {
   readonly enabled: boolean;
   readonly authenticate: boolean;
+  /** Host specification of the pmcd that is asked about credentials. */
+  readonly authHost: string;
   readonly cached: boolean;
   readonly workMs: number;
   readonly timeoutMs: number;
@@ -354,6 +356,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
   logger: {
     enabled: true,
     authenticate: false,
+    authHost: "localhost",
     cached: false,
     workMs: 2_000,
     timeoutMs: 600_000,

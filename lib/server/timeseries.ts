@@ -27,6 +27,8 @@ import {
 } from "../keyserver/mod.ts";
 import {
   type Answer,
+  type Authority,
+  createAuthority,
   createLoggerApi,
   createSeriesApi,
   type SeriesLimits,
@@ -51,6 +53,8 @@ export interface TimeSeriesParts {
   readonly log: Log;
   /** For times without a zone and for connections to the pmcd of this machine; the process's by default. */
   readonly env?: Environment;
+  /** False when the process has no descriptor left for another connection. */
+  readonly hasRoom?: () => boolean;
   /** Stands in for that pmcd while none answers. */
   readonly fallback?: () => Promise<Context>;
 }
@@ -192,6 +196,15 @@ function openPush(
   });
 }
 
+/** Asks pmcd who may push. */
+const authorityOf = ({ settings, log, env, hasRoom }: TimeSeriesParts): Authority =>
+  createAuthority({
+    host: () => settings().logger.authHost,
+    warn: (text) => log.warning(text),
+    ...(env === undefined ? {} : { env }),
+    ...(hasRoom === undefined ? {} : { hasRoom }),
+  });
+
 /** Bounds of requests. Asked several times a request: made anew only when the settings are others. */
 function limitsOf(settings: () => ProxySettings): () => Partial<SeriesLimits> {
   let from: ProxySettings | undefined;
@@ -237,7 +250,7 @@ export function createTimeSeries(first: ProxySettings, parts: TimeSeriesParts): 
     warn: (text) => log.warning(text),
     limits: limitsOf(settings),
   });
-  const loggerApi = push === undefined ? undefined : createLoggerApi(push);
+  const loggerApi = push === undefined ? undefined : createLoggerApi(push, authorityOf(parts));
   let closed: Promise<void> | undefined;
 
   const close = async (): Promise<void> => {

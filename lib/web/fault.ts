@@ -9,6 +9,8 @@ export class WebFault extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** The error of PCP that it comes of. */
+    readonly code?: number,
   ) {
     super(message);
     this.name = "WebFault";
@@ -19,7 +21,7 @@ const EPERM = -1;
 
 /** The refusal that an error of PCP leads to, its text after `prefix`. */
 export const faultOf = (error: PcpError, prefix = ""): WebFault =>
-  new WebFault(error.code === EPERM ? 403 : 400, `${prefix}${pmErrStr(error.code)}`);
+  new WebFault(error.code === EPERM ? 403 : 400, `${prefix}${pmErrStr(error.code)}`, error.code);
 
 /** A JSON reply of one line. */
 export const jsonReply = (status: number, body: string): WebReply => ({

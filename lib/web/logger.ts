@@ -4,6 +4,8 @@
 import type { Push, PushTarget } from "../push/mod.ts";
 import { quoted } from "../series/mod.ts";
 import { jsonReply } from "./fault.ts";
+import type { Authority } from "./authority.ts";
+import { credentialsOf } from "./credentials.ts";
 import { type Parameters, parseParameters } from "./parameters.ts";
 import { type Answer, errorPage, type WebApi, type WebReply, type WebRequest } from "./route.ts";
 
@@ -55,8 +57,14 @@ function placeOf(name: Exclude<Name, "ping" | "label">, pieces: readonly string[
   return { archive, target };
 }
 
-/** Answers the requests of loggers with what a Push makes of them. Closing it leaves the Push open. */
-export function createLoggerApi(push: Push): WebApi {
+/** Nobody is asked, so nobody is let in. */
+const NOBODY: Authority = { check: () => 503, close: () => undefined };
+
+/**
+ * Answers the requests of loggers with what a Push makes of them. `authority` is asked about their
+ * credentials where the settings want them checked. Closing it leaves the Push open.
+ */
+export function createLoggerApi(push: Push, authority: Authority = NOBODY): WebApi {
   const label = async (body: Uint8Array, parameters: Parameters): Promise<WebReply> => {
     const life = lifeOf(parameters);
     if (life === "bad" || body.length === 0) {
@@ -93,21 +101,33 @@ export function createLoggerApi(push: Push): WebApi {
       const parameters = parseParameters(request.query);
       if (parameters === undefined) return errorPage(400, "no handler for URL");
       if (request.method !== method) return page();
+      const next = (status: number): Answer => {
+        if (status !== 200) {
+          push.refused();
+          return outcome(status, parameters);
+        }
+        if (name === "ping") return outcome(200, parameters);
+        return name === "label"
+          ? label(request.body ?? NOTHING, parameters)
+          : body(name, pieces, request, parameters);
+      };
       const { enabled, authenticate } = push.settings();
-      const status = enabled ? (authenticate && !isBasic(request) ? 403 : 200) : 500;
-      if (status !== 200) {
-        push.refused();
-        return outcome(status, parameters);
-      }
-      if (name === "ping") return outcome(200, parameters);
-      return name === "label"
-        ? label(request.body ?? NOTHING, parameters)
-        : body(name, pieces, request, parameters);
+      const allowed = enabled ? 200 : 500;
+      if (!authenticate) return next(isMalformed(request) ? 401 : allowed);
+      const checked = authority.check(request);
+      const proceed = (status: number): Answer => next(status === 200 ? allowed : status);
+      return checked instanceof Promise ? checked.then(proceed) : proceed(checked);
     },
     status: () => ({ ...push.status() }),
-    close: () => Promise.resolve(),
+    close: () => {
+      authority.close();
+      return Promise.resolve();
+    },
   };
 }
 
-const isBasic = (request: WebRequest): boolean =>
-  /^Basic +\S/i.test(request.header("authorization") ?? "");
+/** Credentials that cannot be read are refused even where none are wanted. */
+const isMalformed = (request: WebRequest): boolean => {
+  const header = request.header("authorization");
+  return header !== undefined && credentialsOf(header) === "bad";
+};

@@ -1,4 +1,5 @@
 // web: what HTTP requests mean.
+export { type Authority, type AuthorityRefusal, createAuthority } from "./authority.ts";
 export { lateReply } from "./late.ts";
 export { createLoggerApi } from "./logger.ts";
 export { createWebApi, type WebApiOptions } from "./pmapi.ts";

@@ -15,6 +15,8 @@ export interface WebRequest {
   readonly gone?: () => boolean;
   /** Address of the client; "" for a unix socket; none: nobody knows. */
   readonly peer?: () => string;
+  /** Stands for the connection: the same for all its requests, for no others; none: nobody knows. */
+  readonly connection?: object;
   /** To be called while answering: the reply may come as late as it likes, not only in the usual time. */
   readonly takesLong?: () => void;
   /**

@@ -3,7 +3,13 @@
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { createPush, type PushSettings } from "../../lib/push/mod.ts";
-import { createLoggerApi, errorPage, type WebBody, type WebReply } from "../../lib/web/mod.ts";
+import {
+  type Authority,
+  createLoggerApi,
+  errorPage,
+  type WebBody,
+  type WebReply,
+} from "../../lib/web/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { labelOf, recorded, recordsOf, withHost } from "../push/pushing.ts";
 
@@ -17,7 +23,15 @@ const push = createPush({
   log: { write: () => undefined },
 });
 afterAll(() => push.close());
-const api = createLoggerApi(push);
+const authority: Authority = {
+  check: (request) => {
+    const header = request.header("authorization");
+    if (header === "Basic dTp") return 401;
+    return Promise.resolve(header === "Basic dTpx" ? 200 : 403);
+  },
+  close: () => undefined,
+};
+const api = createLoggerApi(push, authority);
 
 /** Asks as a client would; `undefined`: no path of loggers. */
 async function ask(
@@ -106,13 +120,24 @@ test("labels that are refused", async () => {
   expect(fraction?.status).toBe(200);
 });
 
-test("switched off, and for those with credentials only", async () => {
+test("switched off, and for those only whose credentials are good", async () => {
   settings = { enabled: false };
   expect(await ask("GET", "/logger/ping")).toEqual(no(500));
   settings = { authenticate: true };
+  const label = async (pair: string) => {
+    const reply = await ask("POST", "/logger/label", LABEL, { authorization: `Basic ${pair}` });
+    return reply?.status;
+  };
   expect(await ask("POST", "/logger/label", LABEL)).toEqual(no(403));
-  const basic = { authorization: "Basic dTpw" };
-  expect((await ask("POST", "/logger/label", LABEL, basic))?.status).toBe(200);
+  expect(await ask("GET", "/logger/label")).toEqual(PAGE);
+  expect(await label("dTpw")).toBe(403);
+  expect(await label("dTpx")).toBe(200);
+  expect(await label("dTp")).toBe(401);
+  // Who is not let in learns nothing else.
+  settings = { authenticate: true, enabled: false };
+  expect(await label("dTpw")).toBe(403);
+  expect(await label("dTpx")).toBe(500);
   settings = {};
+  expect(await label("dTp")).toBe(401);
   expect(api.status()).toMatchObject({ archives: 4, cached: false });
 });
