@@ -116,10 +116,11 @@ function namespaceCommand(state: State, path: string): void {
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
     setting.err(`${error.message}\n`);
-    const before = state.namesPath;
+    const first = setting.namesPath;
     setting.err(
-      `${setting.program}: ${before === undefined ? "Reload default namespace" : `Reload namespace from "${before}"`}\n`,
+      `${setting.program}: ${first === undefined ? "Reload default namespace" : `Reload namespace from "${first}"`}\n`,
     );
+    state.names = undefined;
   }
   // As PCP's tool: `status` names the file that was asked for, read or not.
   state.namesPath = path;

@@ -2,6 +2,7 @@
 // PCP's words for what is wrong. lib/pcp parses the form itself. Refused with PM_ERR_PMNS; where PCP
 // goes on after a fault and complains of what follows from it, the first complaint is the only one.
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { PcpError, PM_ERR } from "../base/mod.ts";
 import { type Names, namesFault, type NamesOptions, parseNames } from "../pcp/mod.ts";
@@ -64,11 +65,13 @@ export const localAccess = (commands: boolean): PreprocessAccess => ({
   },
   ...(commands && {
     run: (command) => {
-      const { stdout, exitCode } = Bun.spawnSync(["/bin/sh", "-c", command], {
+      const { stdout, exitCode, signalCode } = Bun.spawnSync(["/bin/sh", "-c", command], {
         stdin: "ignore",
         stderr: "inherit",
       });
-      return { output: stdout.toString(), status: exitCode };
+      const output = stdout.toString();
+      const signal = typeof signalCode === "string" ? constants.signals[signalCode] : signalCode;
+      return signal === undefined ? { output, status: exitCode } : { output, signal };
     },
   }),
 });

@@ -36,12 +36,17 @@ export interface PreprocessOptions {
   readonly shell?: boolean;
 }
 
+/** What came of a command: its exit status, or the number of the signal that ended it. */
+export type CommandOutcome = { readonly output: string } & (
+  { readonly status: number } | { readonly signal: number }
+);
+
 /** What lies outside. */
 export interface PreprocessAccess {
   /** A file's text; undefined when it cannot be opened. */
   read(path: string): string | undefined;
-  /** Output of a command of `#shell`, and its exit status. Absent: such lines are refused. */
-  run?(command: string): { readonly output: string; readonly status: number };
+  /** Output of a command of `#shell`, and how it ended. Absent: such lines are refused. */
+  run?(command: string): CommandOutcome;
 }
 
 /** What came out: all of it, or what stands before the fault. */
@@ -200,10 +205,12 @@ class Preprocessor {
     const command = this.quoted(rest, { '"': '"', "'": "'" }, "shell");
     this.checkDepth("shell");
     if (this.access.run === undefined) this.fail(`${this.control}shell is not allowed here`);
-    const { output, status } = this.access.run(command);
-    this.nested("<shell>", output);
-    if (status !== 0)
-      this.warnings.push(`Warning: ${this.control}shell cmd returns ${status} exit status`);
+    const outcome = this.access.run(command);
+    this.nested("<shell>", outcome.output);
+    const warn = (ended: string): void =>
+      void this.warnings.push(`Warning: ${this.control}shell cmd ${ended}`);
+    if ("signal" in outcome) warn(`terminated by signal ${outcome.signal}`);
+    else if (outcome.status !== 0) warn(`returns ${outcome.status} exit status`);
   }
 
   private checkDepth(wanted: "include" | "shell"): void {

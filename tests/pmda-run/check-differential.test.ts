@@ -32,6 +32,31 @@ testWith("pcp6", "a script through dbpmda and through pmda-run --check", async (
   expect(ours).toEqual(theirs);
 });
 
+testWith("pcp6", "a name space that cannot be read leaves those of the start", async () => {
+  const folder = privateFolder("reload");
+  for (const name of ["first", "other"])
+    writeFileSync(join(folder, name), `root { ${name} 29:0:13 }\n`);
+  const fetches = "fetch first\nfetch other\nstatus\n";
+  const script = [
+    "open pipe /var/lib/pcp/pmdas/sample/pmdasample -d 29 -l sample.log",
+    ...["/nosuch/one", "/nosuch/two", "other", "/dev/null", "other"].map(
+      (path) => `namespace ${path}\n${fetches}`,
+    ),
+  ].join("\n");
+  const outputOf = async (...program: readonly string[]): Promise<string> => {
+    const argv = [...program, "-n", "first", "-e", "-f"];
+    const { stdout } = await run(["sh", "-c", 'exec "$@" 2>&1', "sh", ...argv], {
+      cwd: folder,
+      stdin: script,
+    });
+    return masked(stdout);
+  };
+  const theirs = await outputOf("dbpmda");
+  expect(theirs).toContain('Reload namespace from "first"');
+  const ours = await outputOf(process.execPath, join(root, "cmd/main.ts"), "pmda-run", "--check");
+  expect(ours).toBe(theirs);
+});
+
 testWith("pcp6", "exit is quit", async () => {
   const outputOf = async (...program: readonly string[]): Promise<string> =>
     (await run([...program, "-i", "-f"], { stdin: "exit now\nexit\nstatus\n" })).stdout;

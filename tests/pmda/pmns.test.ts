@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PcpError, PM_ERR } from "../../lib/base/mod.ts";
 import { pmIDStr } from "../../lib/pcp/mod.ts";
-import { loadNames } from "../../lib/pmda/pmns.ts";
+import { loadNames, localAccess } from "../../lib/pmda/pmns.ts";
 import {
   defineOption,
   definedNumbers,
@@ -145,6 +145,19 @@ test("what is nested too deep is named by what would be next", () => {
   const fault = (words: string): string => `pmcpp: Error: ${words} nesting too deep`;
   expect(nested('#include "6"\n')).toBe(fault("#include and/or #shell"));
   expect(nested('#shell "ls"\n')).toBe(fault("#shell and/or #include"));
+});
+
+test("commands that fail are told with how they ended", () => {
+  const text = '#shell "echo a; exit 3"\n#shell "kill -9 $$"\n#shell "echo b"\n';
+  const done = preprocess("f", text, localAccess(true), { plain: true });
+  expect(done).toEqual({
+    text: "a\nb\n",
+    fault: undefined,
+    warnings: [
+      "Warning: #shell cmd returns 3 exit status",
+      "Warning: #shell cmd terminated by signal 9",
+    ],
+  });
 });
 
 test("output that grows without end is refused", () => {
