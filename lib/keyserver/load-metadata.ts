@@ -59,8 +59,9 @@ export interface LoadedMetric {
   readonly nameless: Set<InstanceId>;
   /** Undefined before there were values of instances. */
   domain: LoadedDomain | undefined;
-  /** The marks of the domain that were looked at. */
+  /** The marks of the domain that were looked at, and its changes of names that were taken over. */
   seen: number;
+  renamed: number;
 }
 
 interface LoadedInstance {
@@ -84,6 +85,8 @@ interface LoadedDomain {
   readonly due: Set<InstanceId>;
   /** Counts when there were more of them. */
   marks: number;
+  /** Counts instances that got other names: they are others from then on. */
+  renamed: number;
 }
 
 /** An instance as it was when its record was read. */
@@ -306,6 +309,7 @@ export function metadataWriter(
       nameless: new Set(),
       domain: undefined,
       seen: 0,
+      renamed: 0,
     };
     metrics.set(desc.pmid, metric);
     return metric;
@@ -349,33 +353,29 @@ export function metadataWriter(
       domain.sets = sets;
     domain.marks++;
     const unknown = fresh.filter((inst) => !domain.instances.has(inst));
-    if (unknown.length > 0) {
+    let labels: string | undefined;
+    const add = (inst: InstanceId, name: string, known?: KnownInstance): void => {
+      const old = domain.instances.get(inst);
+      if (old?.name === name) return;
+      if (old !== undefined) domain.renamed++;
       // Those of the domain are looked up before its instances only for a new metric.
-      const labels = identityLabels(first ? sets : before);
-      const { ids = [], names = [] } = catalog.indoms.get(indom)?.at(time) ?? {};
-      const add = (inst: InstanceId, name: string, known?: KnownInstance): void => {
-        const id = instanceId(name, known?.identity ?? labels);
-        const none = { labels: undefined, common: [], said: undefined };
-        domain.instances.set(inst, {
-          id,
-          bytes: idBytes(id),
-          inst,
-          name,
-          own: known?.own,
-          ...none,
-        });
-        domain.due.add(inst);
-      };
-      for (const inst of unknown) {
-        const known = told?.instance(indom, inst);
-        if (known !== undefined) add(inst, known.name, known);
-      }
-      // Their identifiers are fixed now, also of those that have values later.
-      ids.forEach((inst, at) => {
-        const isLate = told !== undefined && !unknown.includes(inst);
-        if (!isLate && !domain.instances.has(inst)) add(inst, names[at] ?? "");
-      });
+      labels ??= identityLabels(first ? sets : before);
+      const id = instanceId(name, known?.identity ?? labels);
+      const own = known === undefined ? old?.own : known.own;
+      const none = { labels: undefined, common: [], said: undefined };
+      domain.instances.set(inst, { id, bytes: idBytes(id), inst, name, own, ...none });
+      domain.due.add(inst);
+    };
+    for (const inst of unknown) {
+      const known = told?.instance(indom, inst);
+      if (known !== undefined) add(inst, known.name, known);
     }
+    const { ids = [], names = [] } = catalog.indoms.get(indom)?.at(time) ?? {};
+    // Their identifiers are fixed now, also of those that have values later.
+    ids.forEach((inst, at) => {
+      const isLate = (): boolean => !domain.instances.has(inst) && !unknown.includes(inst);
+      if (told === undefined || !isLate()) add(inst, names[at] ?? "", told?.instance(indom, inst));
+    });
     // Who follows an archive was told of those of instances that are known.
     if (told === undefined || unknown.length > 0) findOwn(indom, domain, time);
   };
@@ -404,6 +404,17 @@ export function metadataWriter(
     return (instance.labels = recordedLabels([...sets, own ?? NONE]));
   };
 
+  /** A metric has an instance. */
+  const writeHaving = (
+    metric: LoadedMetric,
+    { name, bytes }: LoadedInstance,
+    series: readonly Buffer[],
+  ): void => {
+    const nameId = write(listName("instance"), name);
+    writer.add(["SADD", KEYS.seriesOf(listName("instance"), nameId), ...series]);
+    for (const one of metric.series) writer.add(["SADD", KEYS.instances(one), bytes]);
+  };
+
   /**
    * Writes what a record has of instances: those that its metric has not shown before, ascending, and those
    * of which something was found since. `first`: the metric itself is met for the first time.
@@ -420,6 +431,7 @@ export function metadataWriter(
       sets: [],
       due: new Set(),
       marks: 0,
+      renamed: 0,
     };
     domains.set(indom, domain);
     metric.domain = domain;
@@ -436,12 +448,21 @@ export function metadataWriter(
         continue;
       }
       slots.set(inst, metric.instances.push(instance.bytes) - 1);
-      const nameId = write(listName("instance"), instance.name);
-      writer.add(["SADD", KEYS.seriesOf(listName("instance"), nameId), ...series]);
-      for (const one of metric.series) writer.add(["SADD", KEYS.instances(one), instance.bytes]);
+      writeHaving(metric, instance, series);
     }
+    const renamed: InstanceId[] = [];
+    for (const [inst, place] of metric.renamed === domain.renamed ? [] : slots) {
+      const instance = domain.instances.get(inst);
+      if (instance === undefined || metric.instances[place] === instance.bytes) continue;
+      metric.instances[place] = instance.bytes;
+      toldLabels[place] = NONE;
+      writeHaving(metric, instance, series);
+      renamed.push(inst);
+    }
+    metric.renamed = domain.renamed;
     metric.seen = domain.marks;
-    const shown = first ? slots.keys() : [...domain.due].filter((inst) => slots.has(inst));
+    const due = [...domain.due].filter((inst) => slots.has(inst));
+    const shown = first ? slots.keys() : new Set([...renamed, ...due]);
     for (const inst of shown) {
       const instance = domain.instances.get(inst);
       const place = slots.get(inst);

@@ -62,6 +62,7 @@ interface Prepared {
   order: Int32Array;
   fields: Buffer;
   known: number;
+  renamed: number;
 }
 
 const float = new DataView(new ArrayBuffer(4));
@@ -142,10 +143,11 @@ function putBytes(buffer: CommandBuffer, bytes: Buffer): void {
 
 /** Copies instances' identifiers that came since into one table. */
 function prepareInstances(prepared: Prepared): void {
-  const { instances, slots } = prepared.metric;
+  const { instances, slots, renamed } = prepared.metric;
   const count = instances.length;
-  if (count === prepared.known) return;
+  if (count === prepared.known && renamed === prepared.renamed) return;
   prepared.known = count;
+  prepared.renamed = renamed;
   prepared.order = Int32Array.from(slots.keys());
   prepared.fields = Buffer.from(
     instances.map((id) => `$20\r\n${id.toString("latin1")}\r\n`).join(""),
@@ -177,6 +179,7 @@ export function valueWriter(writer: LoadWriter, { length, seconds }: StreamOptio
       order: new Int32Array(0),
       fields: Buffer.alloc(0),
       known: 0,
+      renamed: 0,
     };
     prepared.set(metric, made);
     return made;

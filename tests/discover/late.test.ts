@@ -14,13 +14,17 @@ import { join } from "node:path";
 import { startDiscovery } from "../../lib/discover/discovery.ts";
 import { keySink } from "../../lib/discover/key-sink.ts";
 import { useKeyServer } from "../../lib/keyserver/keys.ts";
+import { loadArchive } from "../../lib/keyserver/load.ts";
 import { stringId } from "../../lib/series/ids.ts";
 import { startRedis } from "../helpers/pcp6.ts";
 import { testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { dumpServer } from "../keyserver/key-dump.ts";
+import { renamedArchive } from "../series/odd-archives.ts";
 import { growingArchive, START } from "./growing.ts";
+
+const AFTER = { sec: 1_900_000_000, nsec: 0 };
 
 // A busy machine takes long.
 setDefaultTimeout(300_000);
@@ -54,8 +58,12 @@ async function begin(name: string) {
     const stream = keys[`pcp:values:series:${series.replace("hex:", "")}`]?.value ?? [];
     return (stream as [string, unknown][]).map(([id]) => Number(id.split("-")[0]) / 1000 - START);
   };
+  const everything = keySink(server, { catchUpSeconds: 1e9 });
   return {
     place,
+    server,
+    /** The same, with all that its archives have. */
+    visitAll: (other: string): Promise<void> => everything.visit(other, signal),
     /** A directory that nobody else tells of, with what is in it. */
     visit: (other: string): Promise<void> => sink.visit(other, signal),
     records: (count: number): Promise<boolean> =>
@@ -143,3 +151,20 @@ testWith(["redis"], "archives of one host that go on where others have ended", a
   await visit(other);
   await become(seconds);
 });
+
+testWith(
+  ["redis"],
+  "names of instances that have changed: each at its time, as loading has them",
+  async () => {
+    const path = renamedArchive(folder);
+    const dumps = [];
+    for (const way of ["discovery", "load"]) {
+      const { server, visitAll } = await begin(way);
+      if (way === "load") await loadArchive(server, { path, metrics: [] }, { now: AFTER });
+      else await visitAll(folder);
+      dumps.push(await dumpServer(server));
+    }
+    expect(Object.keys(dumps[0] ?? {}).length).toBeGreaterThan(40);
+    expect(dumps[0]).toEqual(dumps[1] as never);
+  },
+);

@@ -1,5 +1,5 @@
-// Goal: of instances without names, with several numbers, or with labels that come late, loading writes what
-// the real pmseries writes, key by key.
+// Goal: of instances without names, with several numbers, with names that change, or with labels that come
+// late, loading writes what the real pmseries writes, key by key.
 import { expect } from "bun:test";
 import { basename } from "node:path";
 import { loadArchive, useKeyServer } from "../../lib/keyserver/mod.ts";
@@ -8,7 +8,7 @@ import { startRedis } from "../helpers/pcp6.ts";
 import { testWith } from "../helpers/peers.ts";
 import { privateFolder, run } from "../helpers/process.ts";
 import { dumpServer } from "./key-dump.ts";
-import { oddArchives } from "../series/odd-archives.ts";
+import { oddArchives, renamedArchive } from "../series/odd-archives.ts";
 
 const NOW = { sec: 1_900_000_000, nsec: 0 };
 
@@ -23,7 +23,8 @@ async function emptyServer() {
   return { port: redis.port, server, stop };
 }
 
-for (const path of oddArchives(privateFolder("odd")))
+const folder = privateFolder("odd");
+for (const path of [...oddArchives(folder), renamedArchive(folder)])
   testWith(
     ["pcp7", "redis"],
     `${basename(path)}: the keys of the real pmseries`,

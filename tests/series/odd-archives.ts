@@ -269,6 +269,42 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   },
 };
 
+/** Numbers of instances whose names change: of met ones, of ones without values then, and back again. */
+const RENAMED: Recipe = {
+  version: 3,
+  metadata: [
+    desc("renamed.a", "100.0.1", 1),
+    desc("renamed.b", "100.0.2", 1),
+    desc("renamed.c", "100.0.3", 1),
+    ...[
+      [0, "one", "two", undefined, "seven"],
+      [2, "uno", "two", "three", "sette"],
+      [4, "one", "due", "tre", "seven"],
+      [6, "eins", "zwei", "drei", undefined],
+    ].map(([seconds, ...names]) =>
+      indom(
+        Number(seconds),
+        1,
+        [1, 2, 3, 7].flatMap((inst, place): [number, string][] => {
+          const name = names[place];
+          return name === undefined ? [] : [[inst, String(name)]];
+        }),
+      ),
+    ),
+  ],
+  results: [
+    { time: at(0), sets: [set(1, 1, 2)] },
+    { time: at(1), sets: [set(1, 1, 2), set(2, 2)] },
+    { time: at(2), sets: [set(1, 1, 2)] },
+    { time: at(3), sets: [set(1, 1, 2), set(2, 1, 2)] },
+    { time: at(4), sets: [set(1, 1, 2, 3), set(2, 1, 2)] },
+    { time: at(5), sets: [set(1, 1, 2, 3), set(2, 1, 2, 3), set(3, 1)] },
+    { time: at(6), sets: [set(1, 1, 2), set(3, 1, 2)] },
+    { time: at(7), sets: [set(1, 1, 2, 3), set(2, 1, 2, 7), set(3, 1, 2, 3)] },
+    { time: at(8), sets: [set(1, 1, 2, 3, 7), set(2, 1, 2, 7), set(3, 1, 2, 3, 7)] },
+  ],
+};
+
 /** Gives every other value that is not a number a sign: no writer of numbers keeps it. */
 function withSigns(base: string): void {
   const file = `${base}.0`;
@@ -290,4 +326,11 @@ export function oddArchives(folder: string): readonly string[] {
     if (name === "nan") withSigns(base);
     return base;
   });
+}
+
+/** Makes the archive in which names change, of which the catalogue has the first ones; gives its base name. */
+export function renamedArchive(folder: string): string {
+  const base = join(folder, "renamed");
+  makeArchive(base, RENAMED);
+  return base;
 }
