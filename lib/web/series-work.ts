@@ -119,8 +119,8 @@ interface Shared {
   held: number;
   /** How much of that is held by who waits to grow, in the middle of an answer: none of it goes before. */
   stuck: number;
-  /** Waits until less is held. */
-  short: (() => void) | undefined;
+  /** Wake those who wait until less is held: sides of the question that grows. */
+  readonly short: Set<() => void>;
 }
 
 /** Bytes that a question may hold beside any number of others. */
@@ -130,6 +130,8 @@ const shareOf = ({ memory, streams }: SeriesLimits): number => Math.floor(memory
 class PlacedWork implements Work {
   private own = 0;
   private stuck = 0;
+  /** Sides that wait to grow. */
+  private waiting = 0;
   private isDone = false;
   /** Something was told already: it cannot begin anew. */
   private hasBegun = false;
@@ -185,7 +187,7 @@ class PlacedWork implements Work {
   }
 
   stream(): void {
-    const place = this.take(this.long);
+    const place = this.takeLong();
     if (place !== undefined) throw new Larger(place);
     this.hasBegun = true;
     this.leave(this.growing);
@@ -193,9 +195,15 @@ class PlacedWork implements Work {
 
   expect(bytes: number): void {
     if (this.hasBegun || bytes <= shareOf(this.shared.limits())) return;
-    // Nobody who gathers waits for the other place: that would keep all others from gathering.
-    const place = this.take(this.long) ?? this.take(this.growing);
+    const place = this.takeLong() ?? this.take(this.growing);
     if (place !== undefined) throw new Larger(place);
+  }
+
+  /** Nobody who gathers waits for this place: that would keep all others from gathering. */
+  private takeLong(): Promise<void> | undefined {
+    const place = this.take(this.long);
+    if (place !== undefined) this.leave(this.growing);
+    return place;
   }
 
   hold(bytes: number): Promise<void> | undefined {
@@ -203,19 +211,21 @@ class PlacedWork implements Work {
     if (this.isDone) return undefined;
     const { shared } = this;
     const limits = shared.limits();
-    this.own += bytes;
+    const own = this.own + bytes;
+    // What waits in the middle of answers is bounded as well: this one is cut off.
+    const stuck = this.hasBegun && !this.growing.has ? shared.stuck - this.stuck : 0;
+    const isSmall = own <= shareOf(limits);
+    if (bytes > 0 && (own > limits.memory || (!isSmall && stuck + own > limits.memory)))
+      throw tooLarge(limits.memory);
+    this.own = own;
     shared.held += bytes;
     if (bytes <= 0) {
-      if (shared.held <= limits.memory) shared.short?.();
+      this.relieve();
       return undefined;
     }
-    if (this.own > limits.memory) throw tooLarge(limits.memory);
-    if (this.own <= shareOf(limits)) return undefined;
-    // What waits in the middle of answers is bounded as well: this one is cut off.
-    if (this.hasBegun && !this.growing.has && shared.stuck + this.own > limits.memory)
-      throw tooLarge(limits.memory);
+    if (isSmall) return undefined;
     const place = this.take(this.growing);
-    if (place === undefined && shared.held - shared.stuck <= limits.memory) return undefined;
+    if (place === undefined && !this.isShort) return undefined;
     if (place !== undefined && !this.hasBegun) throw new Larger(place);
     return this.grow(place);
   }
@@ -223,39 +233,43 @@ class PlacedWork implements Work {
   /** Waits for what it needs to grow; meanwhile its turn is for those who have to end before. */
   private async grow(place: Promise<void> | undefined): Promise<void> {
     const { shared } = this;
+    this.waiting++;
     this.rest();
-    if (place !== undefined) {
-      const more = this.own - this.stuck;
-      this.stuck += more;
-      shared.stuck += more;
-      shared.short?.();
-      try {
-        await place;
-      } finally {
-        this.stuck -= more;
-        shared.stuck -= more;
-      }
+    const more = place === undefined ? 0 : this.own - this.stuck;
+    this.stuck += more;
+    shared.stuck += more;
+    this.relieve();
+    const isThere = (): void => {
+      this.stuck -= more;
+      shared.stuck -= more;
+    };
+    try {
+      await place?.finally(isThere);
+      await this.waitForMemory();
+    } finally {
+      this.waiting--;
     }
-    await this.waitForMemory();
-    await this.resume();
+    // Another side that waits would do so with the turn.
+    if (this.waiting === 0) await this.resume();
   }
 
   /** Until what is held fits; only who grows waits here. */
   private async waitForMemory(): Promise<void> {
     const { shared } = this;
     const end = this.hasBegun ? Infinity : performance.now() + this.left;
-    while (shared.held - shared.stuck > shared.limits().memory) {
+    while (this.isShort) {
       this.check();
       if (performance.now() >= end) throw new BusyError(WAITED_IN_VAIN);
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LOOK_MS);
-        timer.unref();
-        shared.short = () => {
+        const wake = (): void => {
           clearTimeout(timer);
+          shared.short.delete(wake);
           resolve();
         };
+        const timer = setTimeout(wake, LOOK_MS);
+        timer.unref();
+        shared.short.add(wake);
       });
-      shared.short = undefined;
     }
     this.check();
   }
@@ -272,11 +286,19 @@ class PlacedWork implements Work {
     await this.resume();
   }
 
+  /** More is held than there is room for, by those who can go on. */
+  private get isShort(): boolean {
+    const { held, stuck, limits } = this.shared;
+    return held - stuck > limits().memory;
+  }
+  private relieve(): void {
+    if (!this.isShort) for (const wake of this.shared.short) wake();
+  }
   private letGo(): void {
     const { own, shared } = this;
     this.own = 0;
     shared.held -= own;
-    if (shared.held <= shared.limits().memory) shared.short?.();
+    this.relieve();
   }
 
   rest(): void {
@@ -311,7 +333,7 @@ export function createWorkplace(limits: () => SeriesLimits): Workplace {
     growth: places(() => 1),
     held: 0,
     stuck: 0,
-    short: undefined,
+    short: new Set(),
   };
   const { turns, streams, growth } = shared;
   return {

@@ -12,6 +12,7 @@ import {
   type Work,
   type Workplace,
 } from "../../lib/web/series-work.ts";
+import { type Random, seeded } from "../fuzz/random.ts";
 
 /** 500 bytes are a share. */
 const LIMITS: SeriesLimits = {
@@ -47,6 +48,7 @@ function refused(work: Work, bytes: number): Larger {
   throw new Error("not refused");
 }
 
+const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const EMPTY = { requests: 0, waiting: 0, streams: 0, held: 0 };
 
 test("who has the place to grow gets a turn although all others wait to grow", async () => {
@@ -157,4 +159,72 @@ test("who goes while it waits to grow leaves nothing behind", async () => {
   first.done();
   expect(await grown).toBeInstanceOf(Abandoned);
   expect(all.status()).toEqual(EMPTY);
+});
+
+/** One question with turns of fortune: gathers on some sides, tells, waits for its client, gathers again. */
+async function question(all: Workplace, peer: string, random: Random): Promise<void> {
+  let work: Work | undefined;
+  let again = true;
+  const isGone = random.below(8) === 0;
+  let steps = 0;
+  const hold = async (on: Work): Promise<number> => {
+    let held = 0;
+    for (let left = random.below(4); left > 0; left--) {
+      const bytes = 1 + random.below(MORE);
+      await on.hold(bytes);
+      held += bytes;
+      await later();
+    }
+    return held;
+  };
+  try {
+    work = await begin(all, peer, () => isGone && steps > 2);
+    while (again) {
+      again = false;
+      try {
+        if (random.below(3) === 0) work.expect(random.below(2 * MORE));
+        for (let phases = 1 + random.below(3); phases > 0; phases--) {
+          steps++;
+          // As operators do: both sides end before a failure is told.
+          const sides = await Promise.allSettled([hold(work), hold(work)]);
+          let held = 0;
+          for (const side of sides) {
+            if (side.status === "rejected") throw side.reason;
+            held += side.value;
+          }
+          work.settled();
+          work.stream();
+          work.rest();
+          await later();
+          await work.resume();
+          void work.hold(-held);
+        }
+      } catch (error) {
+        if (!(error instanceof Larger)) throw error;
+        await work.again(error);
+        again = true;
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof PcpError || error instanceof Abandoned)) throw error;
+  } finally {
+    work?.done();
+  }
+}
+
+test("whatever questions do, all of them come to their end", async () => {
+  for (let seed = 0; seed < 40; seed++) {
+    const random = seeded(seed);
+    const all = place({
+      requests: 1 + random.below(5),
+      streams: 2 + random.below(6),
+      memory: 3 * MORE + random.below(5 * MORE),
+    });
+    const peers = 1 + random.below(4);
+    const questions = Array.from({ length: 40 }, () =>
+      question(all, String(random.below(peers)), random),
+    );
+    await Promise.all(questions);
+    expect(all.status()).toEqual(EMPTY);
+  }
 });
