@@ -43,9 +43,14 @@ export interface Compressed {
  */
 export type OpenCompressed = (source: ByteSource, library: boolean) => Compressed;
 
+const BROKEN = "compressed data broken";
+
 /** Damage at byte `at` of the compressed file. */
 export const damaged = (source: ByteSource, at: number, reason: string): PcpError =>
-  new PcpError(PM_ERR.LOGREC, `${source.path}: compressed data broken at offset ${at}: ${reason}`);
+  new PcpError(PM_ERR.LOGREC, `${source.path}: ${BROKEN} at offset ${at}: ${reason}`);
+
+/** Whether an error is such damage, for which PCP does not even open an archive. */
+export const isBrokenCompression = (error: PcpError): boolean => error.message.includes(BROKEN);
 
 /** The file ends where there should be more of it. */
 export const endsEarly = (source: ByteSource, at = source.size): PcpError =>

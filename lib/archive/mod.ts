@@ -3,6 +3,7 @@ export * from "./archive.ts";
 export { Catalog } from "./catalog.ts";
 export { ArchiveCursor, type CursorPlace, type Direction } from "./cursor.ts";
 export * from "./data.ts";
+export { isBrokenCompression } from "./decompress.ts";
 export * from "./desc.ts";
 export * from "./fault.ts";
 export { compressionOf, MAX_CACHE_BYTES, openArchiveFile } from "./file.ts";

@@ -2,7 +2,7 @@
 // texts. Records stream through; what waits for the server is bounded. A load that loses its connection
 // begins again when it is back: what is there already stays as it is. Refused: a schema of another
 // version, archives that cannot be opened, a server that refuses.
-import { type ArchiveSet, openArchives, SetCursor } from "../archive/mod.ts";
+import { type ArchiveSet, isBrokenCompression, openArchives, SetCursor } from "../archive/mod.ts";
 import { compileGlob, PM_ERR, PcpError, pmErrStr, turn } from "../base/mod.ts";
 import {
   type Instant,
@@ -165,13 +165,18 @@ export function recordWriter(
 const isAfter = (a: Timestamp, b: Timestamp): boolean =>
   a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
 
+const cannotOpen = (path: string, { code }: PcpError): SeriesProblem =>
+  new SeriesProblem(`cannot open archive "${path}": ${pmErrStr(code)}`);
+
 /** Steps to the next record. Archives that overlap are told of and read on. */
-function step(cursor: SetCursor, warn: (message: string) => void): boolean {
+function step(cursor: SetCursor, path: string, warn: (message: string) => void): boolean {
   for (;;)
     try {
       return cursor.next();
     } catch (error) {
       if (!(error instanceof PcpError)) throw error;
+      // What the real one decodes whole before it opens an archive.
+      if (isBrokenCompression(error)) throw cannotOpen(path, error);
       if (error.code !== PM_ERR.LOGOVERLAP)
         throw new SeriesProblem(`fetch failed: ${pmErrStr(error.code)}`);
       warn(error.message);
@@ -183,7 +188,7 @@ function openSet(path: string, warn: (message: string) => void): ArchiveSet {
     return openArchives(path, { warn });
   } catch (error) {
     if (!(error instanceof PcpError)) throw error;
-    throw new SeriesProblem(`cannot open archive "${path}": ${pmErrStr(error.code)}`);
+    throw cannotOpen(path, error);
   }
 }
 
@@ -207,7 +212,7 @@ async function loadOnce(
   let problem: SeriesProblem | undefined;
   try {
     if (request.start !== undefined) cursor.seek(request.start, "forward");
-    while (step(cursor, warn)) {
+    while (step(cursor, request.path, warn)) {
       const { record } = cursor;
       if (isAfter(record, finish)) {
         whole = false;

@@ -1,7 +1,8 @@
 // Goal: of instances without names, with several numbers, with names that change, or with labels that come
 // late, loading writes what the real pmseries writes, key by key.
 import { expect } from "bun:test";
-import { basename } from "node:path";
+import { cpSync } from "node:fs";
+import { basename, join } from "node:path";
 import { loadArchive, useKeyServer } from "../../lib/keyserver/mod.ts";
 import { pcp7 } from "../helpers/pcp7.ts";
 import { startRedis } from "../helpers/pcp6.ts";
@@ -41,6 +42,28 @@ for (const path of [...oddArchives(folder), renamedArchive(folder)])
       expect(await dumpServer(ours.server)).toEqual(wanted);
       await theirs.stop();
       await ours.stop();
+    },
+    300_000,
+  );
+
+const COMPRESSED = join(import.meta.dir, "../fixtures/archives/comp");
+cpSync(COMPRESSED, join(folder, "comp"), { recursive: true });
+for (const name of ["bad-gz", "bad-xz"])
+  testWith(
+    ["pcp7", "redis"],
+    `${name}: the message of the real pmseries`,
+    async () => {
+      const path = join(folder, "comp", name);
+      const { port, server, stop } = await emptyServer();
+      const place = ["-h", "127.0.0.1", "-p", String(port)];
+      const theirs = await run(pcp7.command(["pmseries", ...place, "--load", path]));
+      const ours = await loadArchive(server, { path, metrics: [] }, { now: NOW }).then(
+        () => "loaded",
+        (error: unknown) => (error instanceof Error ? error.message : ""),
+      );
+      expect(theirs.stderr).toContain(`pmseries: [Error] ${ours}\n`);
+      expect(ours).toStartWith("cannot open archive");
+      await stop();
     },
     300_000,
   );
