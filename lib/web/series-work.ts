@@ -249,8 +249,9 @@ class PlacedWork implements Work {
     } finally {
       this.waiting--;
     }
-    // Another side that waits would do so with the turn.
+    // Another side that waits, or begins to meanwhile, would do so with the turn.
     if (this.waiting === 0) await this.resume();
+    if (this.waiting > 0) this.rest();
   }
 
   /** Until what is held fits; only who grows waits here. */
