@@ -70,8 +70,8 @@ export interface Asker {
 }
 
 /**
- * One question under way; has a place until `done`, but while its answer waits for the client. As a Room:
- * what is held counts until `done`. Beyond its share one question at a time may gather more, within what
+ * One question under way; has a place until `done`, but while its answer waits for the client, or it waits for
+ * room itself. As a Room: what is held counts until `done`. Beyond its share one question at a time may gather more, within what
  * `memory` leaves; it waits for that. `hold` throws PM_ERR_TOOBIG, or Larger; what it promises rejects with
  * BusyError or Abandoned.
  */
