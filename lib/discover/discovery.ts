@@ -21,11 +21,18 @@ const MOST_PAUSE = 60_000;
 const METADATA = /\.meta(?:\.\w+)?$/;
 const NOTHING = (): void => undefined;
 
-/** Milliseconds that this process has worked: on a busy machine, or while a key server is waited for, time passes. */
-const workedMs = (): number => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
+/**
+ * Starts to count the milliseconds of work: those that have passed, or that this process has worked where these
+ * are fewer, as on a busy machine and while a key server is waited for.
+ */
+function workBegins(): () => number {
+  const start = performance.now();
+  const before = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(before);
+    return Math.min((user + system) / 1000, performance.now() - start);
+  };
+}
 
 /** When directories are to be looked at. */
 function schedule(now: () => number, leastPause: number) {
@@ -164,7 +171,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
 
   /** A look at a directory in which something changed. */
   const visit = async (folder: string): Promise<void> => {
-    const before = workedMs();
+    const worked = workBegins();
     let fresh: string[] = [];
     let gone: string[] = [];
     try {
@@ -186,7 +193,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       if (signal.aborted) return;
       await sink.visit(each, signal);
     }
-    if (below.has(folder)) plan.rest(folder, workedMs() - before);
+    if (below.has(folder)) plan.rest(folder, worked());
   };
   const work = async (): Promise<void> => {
     while (!signal.aborted) {

@@ -23,6 +23,7 @@ import {
 } from "../../lib/archive/mod.ts";
 import { PcpError } from "../../lib/base/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
+import { rejected } from "../helpers/rejected.ts";
 
 const FOLDER = join(import.meta.dir, "../fixtures/archives/rec");
 const NAMES = ["v2-mv", "v3-mv", "v3-labels-721", "v2-dyn"];
@@ -171,10 +172,10 @@ describe("an archive that is read while it is written", () => {
     const files = openLiveFiles(base, false);
     const writer = new ArchiveWriter({ base, label, outputs: files });
     writer.appendLogger(start, logger);
-    expect(files.commit()).rejects.toBeInstanceOf(PcpError);
+    expect(await rejected(files.commit())).toBeInstanceOf(PcpError);
     await files.close();
     expect(files.failed).toBe(true);
-    expect(files.commit()).rejects.toBeInstanceOf(PcpError);
+    expect(await rejected(files.commit())).toBeInstanceOf(PcpError);
     expect(existsSync(`${base}.meta`)).toBe(false);
     expect(readFileSync(`${base}.0`, "utf8")).toBe("mine");
   });

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeDirectory } from "../../lib/base/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
@@ -26,5 +27,5 @@ test("one that is there keeps its mode, and what is in the way is an error", asy
   await makeDirectory(join(folder, "a"), 0o775);
   expect(modeOf(join(folder, "a"))).toBe(0o700);
   writeFileSync(join(folder, "file"), "");
-  expect(makeDirectory(join(folder, "file", "b"), 0o775)).rejects.toThrow("ENOTDIR");
+  expect(await thrown(makeDirectory(join(folder, "file", "b"), 0o775))).toThrow("ENOTDIR");
 });

@@ -23,6 +23,7 @@ import { numbersOf } from "../../lib/series/column.ts";
 import type { SeriesStore } from "../../lib/series/store.ts";
 import { at, desc, indom, makeArchive } from "../extract/archive-maker.ts";
 import { privateFolder } from "../helpers/process.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const RECORDS = 3000;
 const INSTANCES = 40;
@@ -113,7 +114,7 @@ test("one that is written over or cut while it is read is an error", async () =>
   ];
   for (const change of changes) {
     const { base, store, series, warnings } = await open();
-    await expect(read(store, series, () => change(`${base}.0`))).rejects.toThrow(
+    expect(await thrown(read(store, series, () => change(`${base}.0`)))).toThrow(
       `${base}.0 has changed while it was read`,
     );
     expect(warnings).toEqual([]);

@@ -25,6 +25,7 @@ import { growingArchive } from "../discover/growing.ts";
 import { type Random, seeded } from "../fuzz/random.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { oddArchives } from "../series/odd-archives.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 // A busy machine takes long.
 setDefaultTimeout(300_000);
@@ -268,7 +269,7 @@ test("what is not the same any more is surveyed again", async () => {
     archive.addInstance(100 + more, `another one ${more} ${"x".repeat(4000)}`, second + 100);
   second += 100;
   archive.append(second++);
-  await expect(look()).rejects.toThrow("no space left");
+  expect(await thrown(look())).toThrow("no space left");
   catalogue.database.run("PRAGMA max_page_count = 100000");
   expect(await grow()).toBe(whole());
   catalogue.close();
@@ -398,7 +399,7 @@ test("archives that are put in together are all there, or wait on when they cann
   const { catalogue, look, check } = following(folder);
   const pages = catalogue.database.query<{ page_count: number }, []>("PRAGMA page_count").get();
   catalogue.database.run(`PRAGMA max_page_count = ${(pages?.page_count ?? 0) + 20}`);
-  await expect(look()).rejects.toThrow("no space left");
+  expect(await thrown(look())).toThrow("no space left");
   const there = catalogue.archives().length;
   expect(there).toBeLessThan(ARCHIVES_THERE);
   catalogue.database.run("PRAGMA max_page_count = 100000");

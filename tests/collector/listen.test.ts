@@ -22,6 +22,7 @@ import { testWith } from "../helpers/peers.ts";
 import { waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { tlsFiles } from "../helpers/tls.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const folder = privateFolder("collector");
 const running: Collector[] = [];
@@ -188,7 +189,7 @@ test("the table is read again: agents go and come, clients stay and hear of it",
   expect(back.result.find(pmids[0] ?? expect.unreachable())?.numval).toBe(1);
   expect(back.changes & 3).not.toBe(0);
   agents = [builtin("trivial"), { ...builtin("simple"), domain: 2 }];
-  await expect(collector.reload()).rejects.toThrow("domain 2 is the collector's own");
+  expect(await thrown(collector.reload())).toThrow("domain 2 is the collector's own");
   expect((await client.fetch(pmids)).result.find(pmids[0] ?? expect.unreachable())?.numval).toBe(1);
   await client.close();
 });
@@ -213,7 +214,7 @@ test("access rules are read again, and count for clients that are there", async 
   expect(await codeOf(client.fetch(pmids))).toBe(PM_ERR.IPC);
   expect(await codeOf(context(port))).toBe(PM_ERR.PERMISSION);
   rules = "nonsense";
-  await expect(collector.reload()).rejects.toThrow("pmcd config[rules line 1]");
+  expect(await thrown(collector.reload())).toThrow("pmcd config[rules line 1]");
   rules = "";
   await collector.reload();
   expect(await codeOf(context(port).then((again) => again.close()))).toBe(0);
@@ -315,27 +316,27 @@ describe("a place that cannot be had is named", () => {
     });
   test("a port that is taken", async () => {
     const { port } = await start();
-    await expect(refused({ ports: [port] })).rejects.toThrow(
+    expect(await thrown(refused({ ports: [port] }))).toThrow(
       `cannot listen on 127.0.0.1 port ${port}: Address already in use`,
     );
   });
   test("an address that is none", async () => {
-    await expect(refused({ ports: [0], interfaces: ["no such host"] })).rejects.toThrow(
+    expect(await thrown(refused({ ports: [0], interfaces: ["no such host"] }))).toThrow(
       /^cannot listen on no such host port 0: (?!Generic error)/,
     );
   });
   test("a unix socket", async () => {
     const { socketPath } = await start();
-    await expect(refused({ socketPath })).rejects.toThrow(`${socketPath}: somebody listens`);
-    await expect(refused({ socketPath: folder })).rejects.toThrow(`${folder}: is no socket`);
+    expect(await thrown(refused({ socketPath }))).toThrow(`${socketPath}: somebody listens`);
+    expect(await thrown(refused({ socketPath: folder }))).toThrow(`${folder}: is no socket`);
     const nowhere = join(folder, "nowhere", "socket");
-    await expect(refused({ socketPath: nowhere })).rejects.toThrow(
+    expect(await thrown(refused({ socketPath: nowhere }))).toThrow(
       `cannot listen on ${nowhere}: no folder ${join(folder, "nowhere")}`,
     );
   });
   test("a domain that two agents have", async () => {
     const agents = [builtin("simple"), { ...builtin("trivial"), domain: 253 }];
-    await expect(refused({ table: async () => ({ agents, rules: [] }) })).rejects.toThrow(
+    expect(await thrown(refused({ table: async () => ({ agents, rules: [] }) }))).toThrow(
       'agent "trivial": domain 253 is that of agent "simple" already',
     );
   });

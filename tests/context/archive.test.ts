@@ -20,6 +20,7 @@ import {
 } from "../../lib/pcp/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { codeOf, stepOf } from "./archive-client.ts";
+import { rejected } from "../helpers/rejected.ts";
 
 const FOLDER = join(import.meta.dir, "../fixtures/archives");
 const open = (name: string): Promise<ArchiveContext> =>
@@ -38,7 +39,7 @@ const pmidOf = async (context: ArchiveContext, name: string): Promise<Pmid> =>
   (await context.lookupNames([name])).pmids[0] as Pmid;
 
 async function refused(call: Promise<unknown>, code: number): Promise<void> {
-  await expect(call).rejects.toMatchObject({ code });
+  expect(await rejected(call)).toMatchObject({ code });
 }
 
 /** Instances of the first set of a result. */

@@ -17,6 +17,7 @@ import {
   type ResultView,
 } from "../../lib/pcp/mod.ts";
 import { FOLDER, valuesRows } from "../derived/recorded.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const START = 1_000_000_000;
 const MODES = { forw: PM_MODE.FORW, back: PM_MODE.BACK, interp: PM_MODE.INTERP } as const;
@@ -146,7 +147,7 @@ describe("other than libpcp", () => {
   });
   test("not, of a text, is refused", async () => {
     const { context, pmids, told } = await open("!s.string.instant");
-    await expect(context.desc(pmids[0] as Pmid)).rejects.toThrow("Non-arithmetic operand");
+    expect(await thrown(context.desc(pmids[0] as Pmid))).toThrow("Non-arithmetic operand");
     expect(told).toHaveLength(1);
     await context.close();
   });

@@ -17,6 +17,7 @@ import { mergeChildren, mergeNames } from "../../lib/context/derived-names.ts";
 import { createDerivedSet } from "../../lib/derived/mod.ts";
 import { PM_ID_NULL, PM_LABEL, type Pmid, pmIDStr } from "../../lib/pcp/mod.ts";
 import { FOLDER } from "../derived/recorded.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const ARCHIVE = join(FOLDER, "derived");
 
@@ -216,7 +217,7 @@ describe("metrics of one context", () => {
     ],
   ])("%s is refused", async (text, message) => {
     const { context } = await open({ "der.a": "1" });
-    await expect(context.addDerived("ctx.x", text)).rejects.toThrow(
+    expect(await thrown(context.addDerived("ctx.x", text))).toThrow(
       new PcpError(PM_ERR.BADDERIVE, message),
     );
     await context.close();
@@ -226,7 +227,7 @@ describe("metrics of one context", () => {
     const { context } = await open({});
     await context.addDerived("ctx.x", "1");
     const message = `Error: pmAddDerivedMetric("ctx.x", ...): returns ${PM_ERR.BADDERIVE}\nDuplicate per-context derived metric name\n`;
-    await expect(context.addDerived("ctx.x", "1")).rejects.toThrow(
+    expect(await thrown(context.addDerived("ctx.x", "1"))).toThrow(
       new PcpError(PM_ERR.BADDERIVE, message),
     );
     await context.close();

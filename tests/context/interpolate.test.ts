@@ -21,6 +21,7 @@ import {
 } from "../../lib/pcp/mod.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { codeOf, setText, stepOf, timeText } from "./archive-client.ts";
+import { rejected } from "../helpers/rejected.ts";
 
 const FOLDER = join(import.meta.dir, "../fixtures/archives");
 const SECOND = 1_000_000_000;
@@ -279,7 +280,7 @@ test("a long search lets other work in between, and ends when the context is clo
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
   const search = context.fetch([pmidBuild(77, 0, 1)]);
-  await expect(search).rejects.toMatchObject({ code: PM_ERR.EOL });
+  expect(await rejected(search)).toMatchObject({ code: PM_ERR.EOL });
   clearInterval(timer);
   expect(turns).toBeGreaterThan(0);
   context.setMode(PM_MODE.FORW, { sec: START, nsec: 0 });

@@ -9,6 +9,7 @@ import { createPacer } from "../../lib/context/pace.ts";
 import { createCallQueue } from "../../lib/context/queue.ts";
 import { PM_MODE } from "../../lib/context/types.ts";
 import { asInstance, type Pmid } from "../../lib/pcp/mod.ts";
+import { rejected } from "../helpers/rejected.ts";
 
 const GONE = new PcpError(PM_ERR.NOCONTEXT, "gone");
 
@@ -63,7 +64,7 @@ test("what waits is bounded, calls and changes alike", async () => {
   const served = queue.run(() => gate.promise);
   const waiting = [queue.run(() => 1), queue.run(() => 2)];
   queue.note(() => undefined);
-  await expect(queue.run(() => 4)).rejects.toMatchObject({ code: PM_ERR.TOOBIG });
+  expect(await rejected(queue.run(() => 4))).toMatchObject({ code: PM_ERR.TOOBIG });
   expect(() => queue.note(() => undefined)).toThrow("wait for this context already");
   gate.resolve();
   await served;
@@ -91,7 +92,7 @@ test("the end fails what waits and what is served, and waits for its work", asyn
   gate.resolve();
   await closed;
   expect(over).toBe(true);
-  await expect(queue.run(() => 1)).rejects.toBe(GONE);
+  expect(await rejected(queue.run(() => 1))).toBe(GONE);
   expect(() => queue.note(() => undefined)).toThrow(GONE);
   expect(queue.closed).toBe(GONE);
 });

@@ -13,6 +13,7 @@ import { must, privateFolder } from "../helpers/process.ts";
 import { startCluster } from "../helpers/redis-cluster.ts";
 import { faultyRedis } from "./faulty.ts";
 import { dumpServer } from "./key-dump.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 setDefaultTimeout(300_000);
 const NOW = { sec: 1_900_000_000, nsec: 0 };
@@ -172,7 +173,7 @@ describePeer("redis", "a load that is broken off", () => {
     const empty = await used();
     for (const room of [1, 100_000, 300_000]) {
       await server.run([["CONFIG", "SET", "maxmemory", String(empty + room)]]);
-      expect(load()).rejects.toThrow("key server refuses to load: OOM");
+      expect(await thrown(load())).toThrow("key server refuses to load: OOM");
       // What is there can be read meanwhile, and is right.
       expectBeginnings(streamsOf(await dumpServer(server)), whole);
       expect(await keyStore(server).names("metric")).toBeArray();
@@ -194,7 +195,7 @@ describePeer("redis", "a load that is broken off", () => {
     const cli = (...command: string[]) => must(["redis-cli", "-p", port, ...command]);
     const used = Number(/^used_memory:(\d+)/m.exec(await cli("INFO", "memory"))?.[1]);
     await cli("CONFIG", "SET", "maxmemory", String(used + 300_000));
-    await expect(load()).rejects.toThrow(/OOM, \d+ bytes are left of maxmemory/);
+    expect(await thrown(load())).toThrow(/OOM, \d+ bytes are left of maxmemory/);
     expect(await cli("INFO", "errorstats")).not.toContain("OOM");
     await cli("CONFIG", "SET", "maxmemory", "0");
     expect((await load()).values).toBeGreaterThan(0);
@@ -209,7 +210,7 @@ describePeer("redis", "a load that is broken off", () => {
     const server = useKeyServer({ servers: [`127.0.0.1:${redis.port}`] });
     await server.ready();
     const loading = loadArchive(server, { path: archive, metrics: [] }, { now: NOW });
-    await expect(loading).rejects.toThrow("fetch failed: Corrupted record in a PCP archive");
+    expect(await thrown(loading)).toThrow("fetch failed: Corrupted record in a PCP archive");
     // All records but the last one, in each stream.
     const lengths = Object.values(streamsOf(await dumpServer(server))).map(({ length }) => length);
     expect(lengths).toEqual(lengths.map(() => RECORDS - 1));

@@ -20,6 +20,7 @@ import { SeriesProblem } from "../../lib/series/problem.ts";
 import { afterAll, describe, expect, test } from "bun:test";
 import { waitUntil } from "../helpers/ports.ts";
 import { type FakeServer, startFakeServer, usualAnswer } from "./fake-key-server.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 describe("commands", () => {
   test("are arrays of counted parts", () => {
@@ -145,18 +146,18 @@ describe("a connection", () => {
       ),
     );
     await refusal(keys, "LOADING");
-    expect(keys.run([["PING"]])).rejects.toThrow("no connection to the key server");
+    expect(await thrown(keys.run([["PING"]]))).toThrow("no connection to the key server");
     isLoading = false;
     await keys.ready();
     expect(await keys.run([["PING"]])).toEqual(["OK"]);
     isLoading = true;
-    expect(keys.run([["PING"]])).rejects.toThrow("no connection to the key server: LOADING");
+    expect(await thrown(keys.run([["PING"]]))).toThrow("no connection to the key server: LOADING");
   });
 
   test("what is no reply ends it, and it is made anew", async () => {
     const keys = use(fake((command) => (command === "PING" ? "?\r\n" : usualAnswer(command))));
     await keys.ready();
-    expect(ask(keys, ["PING"])).rejects.toThrow("a byte 63 where a reply begins");
+    expect(await thrown(ask(keys, ["PING"]))).toThrow("a byte 63 where a reply begins");
     await waitUntil(() => keys.generation === 2);
     expect(keys.generation).toBe(2);
   });
@@ -198,7 +199,7 @@ describe("a connection", () => {
     await keys.ready();
     const buffer = new CommandBuffer();
     buffer.add(["SET", "a", Buffer.alloc(QUEUE_BYTES)]);
-    expect(keys.pipe(buffer, () => undefined)).rejects.toThrow("too much on its way");
+    expect(await thrown(keys.pipe(buffer, () => undefined))).toThrow("too much on its way");
     expect(await ask(keys, ["PING"])).toEqual(["OK"]);
   });
 });

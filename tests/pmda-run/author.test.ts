@@ -6,6 +6,7 @@ import { join } from "node:path";
 
 import * as author from "../../lib/pmda/author.ts";
 import { loadAuthorModule, makeAgent, openAgent } from "../../lib/pmda/mod.ts";
+import { thrown } from "../helpers/rejected.ts";
 import { privateFolder, run } from "../helpers/process.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -173,7 +174,7 @@ describe("a module that is no agent", () => {
   }
 
   test("is no file", async () => {
-    expect(loadAuthorModule("/nonexistent/a.ts")).rejects.toThrow(
+    expect(await thrown(loadAuthorModule("/nonexistent/a.ts"))).toThrow(
       "/nonexistent/a.ts: No such file or directory",
     );
   });

@@ -121,7 +121,8 @@ test("the log is opened again and the state is dumped", async () => {
   const log = stage.path("work/pmproxy.log");
   const args = ["-f", "-A", "-p", `${stage.port}`];
   const daemon = await stage.serve(args, {}, "work/pmproxy.log");
-  await waitUntil(() => stage.read("work/pmproxy.log").includes("in force"), daemon.alive);
+  const begun = (): boolean => stage.read("work/pmproxy.log").includes(" setup\n");
+  expect(await waitUntil(begun, daemon.alive)).toBe(true);
   renameSync(log, `${log}.1`);
   daemon.signal("SIGUSR1");
   expect(await waitUntil(() => existsSync(log), daemon.alive)).toBe(true);

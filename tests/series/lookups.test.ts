@@ -21,6 +21,7 @@ import {
 import edgeDump from "../fixtures/series/edge.dump-7.2.1.json";
 import zeroDump from "../fixtures/series/zero_disk_activity.dump-7.2.1.json";
 import { type Dump, dumpStore } from "./dump-store.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const options: LookupOptions = { now: { sec: 1_800_000_000, nsec: 0 }, zone: UTC };
 const newStore = (): SeriesStore =>
@@ -121,7 +122,7 @@ test("a window without bounds is the latest value; fabricated series come last",
     `${rate.slice(0, 4)} 1531404722094.320`,
   ]);
   const bad = valuesInWindow(store, ["12"], {}, options).next();
-  await expect(bad).rejects.toThrow("Invalid SID");
+  expect(await thrown(bad)).toThrow("Invalid SID");
 });
 
 test("values of a fabricated series leave its descriptor as values have it", async () => {

@@ -15,6 +15,7 @@ import { waitUntil } from "../helpers/ports.ts";
 import { must, privateFolder } from "../helpers/process.ts";
 import { startFakeServer, usualAnswer } from "../keyserver/fake-key-server.ts";
 import { copyArchive, OWN_ARCHIVES } from "./loaded.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 const DESCRIPTOR: SeriesDescriptor = {
   indom: "none",
@@ -281,7 +282,7 @@ testWith("redis", "without the connection everything is asked, and then not agai
   await redis.stop();
   await until(() => server.state.kind === "down");
   expect(server.stamp).toBeUndefined();
-  expect(store.expressions([id])).rejects.toThrow("no connection to the key server");
+  expect(await thrown(store.expressions([id]))).toThrow("no connection to the key server");
   const again = await startRedis(port);
   closers.push(() => again.stop());
   await server.ready();

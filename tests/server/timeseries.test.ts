@@ -12,6 +12,7 @@ import { freePort, waitUntil } from "../helpers/ports.ts";
 import { privateFolder } from "../helpers/process.ts";
 import { root } from "../helpers/tree.ts";
 import { type Changes, serverWith, settingsWith, silentPort, stopAll } from "./support.ts";
+import { thrown } from "../helpers/rejected.ts";
 
 afterAll(stopAll);
 
@@ -213,7 +214,7 @@ describe("TLS files of a key server", () => {
     const tls = { enabled: true, ca: "/no/ca.pem", certificate: undefined, key: undefined };
     const keyServer = { named: true, tls: { ...tls, verify: true } };
     const started = serverWith({ keyServer });
-    await expect(started).rejects.toThrow("[keys] tls.ca: /no/ca.pem: ");
+    expect(await thrown(started)).toThrow("[keys] tls.ca: /no/ca.pem: ");
   });
 });
 
